@@ -1,0 +1,71 @@
+// Every limit of the core, in one place. Reaching one is a clear error, never a crash. Sources: docs/protocols.md 6.
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const second = 1000;
+const minute = 60 * second;
+
+export const limits = {
+  // Frames and calls between peers.
+  frameBytesMax: 4 * MiB + 64 * KiB,
+  callsInFlightMax: 4096,
+  sendQueueBytesMax: 16 * MiB,
+  callTimeoutMs: 10 * second,
+  heartbeatPeriodMs: 2 * second,
+  heartbeatTimeoutMs: 8 * second,
+  handshakeTimeoutMs: 10 * second,
+
+  // Ring (protocols 1.1).
+  successorNodes: 8,
+  listPositionsMax: 64,
+  knownContactsMax: 256,
+  positionsPerNodeMin: 4,
+  positionsPerNodeMax: 64,
+  lookupHopsMax: 64,
+  locationCacheEntriesMax: 65_536,
+
+  // Registers (protocols 2).
+  membersMax: 9,
+  registerPayloadBytesMax: 64 * KiB,
+  registerBatchMax: 256,
+  prepareRetriesMax: 16,
+  lineageMax: 16,
+  ballotHorizonMs: 24 * 60 * minute,
+  treesInNetworkMax: 1000,
+
+  // Blocks and silos.
+  blockBytesMax: 4 * MiB,
+  siloBatchRecordsMax: 512,
+  siloBatchBytesMax: 4 * MiB,
+  siloSegmentBytes: 256 * MiB,
+  blockHaveMax: 256,
+
+  // Journals and trees (protocols 4, tree-schema).
+  segmentsMax: 4,
+  journalBatchBytesMax: 1 * MiB,
+  journalBatchOperationsMax: 4096,
+  journalBatchesInFlightMax: 8,
+  journalBytesMax: 256 * MiB,
+  memtableBytesMax: 128 * MiB,
+  packBytesMax: 1 * MiB,
+  cellBytesMax: 64 * KiB,
+  inlineBytesMax: 256,
+  grantMs: 4 * second,
+  sessionWindowMax: 64,
+  sessionsMax: 65_536,
+  invalidationKeysMax: 1024,
+  nodeCacheBytesMax: 256 * MiB,
+  cellCacheBytesMax: 256 * MiB,
+  treeKeyBytesMax: 1200,
+
+  // Keys view.
+  keyBytesMax: 1024,
+  valueBytesMax: 16 * MiB,
+  listKeysMax: 1000,
+  watchesMax: 1024,
+
+  // Descriptors and names.
+  nameCharsMax: 128,
+  descriptionCharsMax: 2048,
+  descriptorBytesMax: 256 * KiB,
+} as const;

@@ -1,0 +1,140 @@
+// Descriptors: signed JSON that names users, silos, networks, passports and key-value stores. Home directory, hub and export
+// stream are repositories of the same things: push = copy(home to hub), export = copy(home to stream).
+// Field names are those of the original (docs/formats.md); keys and signatures are base64.
+
+export interface PublicKeyJson {
+  ed25519: string;
+}
+
+export interface UserDescriptor {
+  name: string;
+  email?: string;
+  fullname?: string;
+  description?: string;
+  public_key: PublicKeyJson;
+  /** Seed. Local, or in a `--full` export. */
+  private_key?: PublicKeyJson;
+}
+
+export interface SiloDescriptor {
+  name: string;
+  description?: string;
+  type: string;
+  /** Bytes. */
+  capacity?: number;
+  /** filesystem */
+  path?: string;
+}
+
+export interface NetworkDescriptor {
+  /** `owner/name`. */
+  name: string;
+  description?: string;
+  owner: PublicKeyJson;
+  /** Protocol version, `X.Y.Z`. */
+  version: string;
+  /** Grows with every signed change. */
+  serial: number;
+  consensus: { type: 'paxos' | 'none'; 'replication-factor': number; 'eviction-delay': number };
+  overlay: { type: 'chord' | 'kalimero' };
+  /** Endpoints `host:port` to try first. */
+  peers?: string[];
+  'tcp-heartbeat'?: number;
+  encrypt_options: { encrypt_at_rest: true; encrypt_rpc: true; validate_signatures: true };
+  /** X25519 public key to which world-readable trees seal their secret. */
+  members_key: string;
+  /** The network register and its first member; null until a device with a silo founds the network. */
+  founding: { register: string; node: string; store: string } | null;
+  signature: string;
+}
+
+export interface PassportDescriptor {
+  user: PublicKeyJson;
+  /** `owner/name`. */
+  network: string;
+  allow_write: boolean;
+  allow_storage: boolean;
+  allow_sign: boolean;
+  serial: number;
+  /** Milliseconds since 1970; absent: does not expire. */
+  expires?: number;
+  /** Private half of the members key, sealed to the user. */
+  members_key: string;
+  signature: string;
+  /** Key of the delegate who signed, when not the owner. */
+  certifier?: PublicKeyJson;
+}
+
+/** What binds this device to a network: secret, 0600, never exported. */
+export interface LinkedNetworkDescriptor {
+  /** `owner/name`. */
+  name: string;
+  /** The local user that linked. */
+  user: string;
+  /** Base64 of the node id. */
+  node_id: string;
+  /** Names of the silos contributed. */
+  silos: string[];
+  /** Zone label of this node, when given. */
+  zone?: string;
+  /** Port asked for at run, when given at create or link. */
+  port?: number;
+  passport: PassportDescriptor;
+  /** The latest descriptor known to this device. */
+  network: NetworkDescriptor;
+}
+
+export interface KeyValueStoreDescriptor {
+  /** `owner/name`. */
+  name: string;
+  description?: string;
+  /** `owner/name` of the network. */
+  network: string;
+  owner: PublicKeyJson;
+  /** Random 16 bytes; the address of the root stands in the network register. */
+  tree_id: string;
+  serial: number;
+  signature: string;
+}
+
+/** By kind; the kind names the folder in the home and the object on the command line. */
+export interface Descriptors {
+  user: UserDescriptor;
+  silo: SiloDescriptor;
+  network: NetworkDescriptor;
+  'linked-network': LinkedNetworkDescriptor;
+  passport: PassportDescriptor;
+  'key-value-store': KeyValueStoreDescriptor;
+}
+export type DescriptorKind = keyof Descriptors;
+
+/**
+ * Names are unique within a kind: user `alice`, silo `local`, network and key-value store `alice/name`, passport
+ * `alice/cluster/bob`, linked network `alice/bob/cluster` (the linking user first). Errors: `not-found`, `exists`,
+ * `corrupt` (with the check that failed), `denied`.
+ */
+export interface DescriptorRepository {
+  get<K extends DescriptorKind>(kind: K, name: string): Promise<Descriptors[K]>;
+  has(kind: DescriptorKind, name: string): Promise<boolean>;
+  list<K extends DescriptorKind>(kind: K): Promise<{ name: string; descriptor: Descriptors[K] }[]>;
+  /** Throws `exists` when it is there, unless `replace`. */
+  put<K extends DescriptorKind>(
+    kind: K,
+    name: string,
+    descriptor: Descriptors[K],
+    options?: { replace?: boolean },
+  ): Promise<void>;
+  delete(kind: DescriptorKind, name: string): Promise<void>;
+}
+
+/** The folders of one person's state on this device; `cli/home.ts` derives it from the environment. */
+export interface Home {
+  /** Descriptors and default silo folders. */
+  data: string;
+  cache: string;
+  /** Node keys, locks, remembered contacts and versions. */
+  state: string;
+  config: string;
+  /** Sockets and pid files. */
+  runtime: string;
+}

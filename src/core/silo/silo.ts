@@ -1,0 +1,79 @@
+// A silo keeps bytes on one device: immutable blocks, and the durable records of registers and journals. One log serves all
+// of them, so that everything waiting at one moment shares one flush.
+
+import type { Bytes } from '../base/bytes.ts';
+import type { Abortable } from '../base/lifecycle.ts';
+import type { StoreId } from '../block/address.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+
+/** Keeps different uses of one key apart. Append only: the index is the encoding on disk. */
+export const spaces = ['block', 'generation', 'register', 'journal', 'meta'] as const;
+export type Space = (typeof spaces)[number];
+
+/** 32 bytes. */
+export type SiloKey = Bytes;
+
+export interface SiloEntry {
+  space: Space;
+  key: SiloKey;
+  /** `undefined` deletes. */
+  value: Bytes | undefined;
+}
+
+export interface SiloUsage {
+  /** Undefined: bounded only by the device. */
+  capacityBytes: number | undefined;
+  /** Bytes of live values and their headers. */
+  usedBytes: number;
+  /** Bytes a reclaim could regain (replaced and deleted values). */
+  deadBytes: number;
+  /** Bytes that may still be put. */
+  freeBytes: number;
+  entries: number;
+  blocks: number;
+}
+
+/**
+ * put replaces atomically and is durable when it resolves; puts of one key take effect in the order called. delete of
+ * nothing succeeds. After a crash every acknowledged change is there, and of an unacknowledged one all or nothing.
+ * Errors: `not-found` (get), `full` (put beyond capacity: nothing is changed), `unavailable` (device error: the silo refuses
+ * everything afterwards), `corrupt` (a stored value fails its checksum). Values up to `limits.blockBytesMax` + 64 KiB.
+ */
+export interface Silo {
+  readonly storeId: StoreId;
+  get(space: Space, key: SiloKey, options?: Abortable): Promise<Buffer>;
+  /** Bytes [offset, offset + length) of a value, cut at its end. The whole value's checksum is not verified. */
+  getRange(space: Space, key: SiloKey, offset: number, length: number): Promise<Buffer>;
+  /** Size of the value, or undefined when there is none. */
+  size(space: Space, key: SiloKey): Promise<number | undefined>;
+  put(space: Space, key: SiloKey, value: Bytes): Promise<void>;
+  delete(space: Space, key: SiloKey): Promise<void>;
+  /** All or nothing, also across a crash; one flush. At most `limits.siloBatchBytesMax` together. */
+  batch(entries: readonly SiloEntry[]): Promise<void>;
+  /** Keys of a space in byte order, after the given one; may or may not show changes made while it runs. */
+  list(space: Space, after?: SiloKey): AsyncIterable<SiloKey>;
+  usage(): SiloUsage;
+  /** Count of acknowledged changes since formatting: it never goes back unless the device was rolled back. */
+  sequence(): number;
+  /** Reads one value back and verifies its checksum; for scrubbing. Throws as `get`. */
+  verify(space: Space, key: SiloKey): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What a silo descriptor says of a silo, by kind. */
+export interface SiloConfig {
+  type: string;
+  /** Hard limit in bytes. */
+  capacity?: number | undefined;
+  /** filesystem */
+  path?: string | undefined;
+}
+
+/** A kind of silo: one file and one line in `registry.ts`. */
+export interface SiloKind {
+  readonly name: string;
+  /** Opens, formatting what is empty. Throws `exists` when another process has it open, `corrupt` when it is none of ours. */
+  open(config: SiloConfig, runtime: Runtime): Promise<Silo>;
+  /** Erases all content. Throws `exists` when a process has it open. */
+  clear(config: SiloConfig, runtime: Runtime): Promise<void>;
+}

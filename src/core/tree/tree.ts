@@ -1,0 +1,111 @@
+// A tree: an encrypted, transactional, ordered map over the store. Its root stands in a register; one client leads it for an
+// epoch and executes all operations; others follow (docs/protocols.md 4, docs/tree-schema.md).
+
+import type { Bytes } from '../base/bytes.ts';
+import type { Abortable, Startable } from '../base/lifecycle.ts';
+import type { Address } from '../block/address.ts';
+
+/** Where a base node is. `stored` is the block's size. */
+export interface NodeRef {
+  address: Address;
+  key: Bytes;
+  stored: number;
+}
+
+/** A change of the map, absolute: applying it twice is the same as once. */
+export type Effect =
+  | { type: 'put'; key: Bytes; value: Bytes }
+  | { type: 'delete'; key: Bytes }
+  /** Keys in [from, to). */
+  | { type: 'deleteRange'; from: Bytes; to: Bytes };
+
+export interface MapEntry {
+  key: Bytes;
+  value: Bytes;
+}
+
+/** A consistent view of the map. Keys are ordered as byte strings. */
+export interface MapReader {
+  get(key: Bytes, options?: Abortable): Promise<Bytes | undefined>;
+  /** Entries with from <= key < to, ascending; stops reading nodes when the consumer stops. */
+  scan(from: Bytes, to: Bytes, options?: Abortable): AsyncIterable<MapEntry>;
+}
+
+/** A view in which a running operation sees its own changes; nobody else sees them before it ends. */
+export interface Transaction extends MapReader {
+  put(key: Bytes, value: Bytes): void;
+  delete(key: Bytes): void;
+  deleteRange(from: Bytes, to: Bytes): void;
+  /** Sequence this operation's effects will have. */
+  readonly sequence: number;
+  /** A new number for an inode or a chunk, never handed out again. */
+  allocate(counter: 'inode' | 'chunk'): Promise<number>;
+}
+
+/** A piece of data stored in a chunk. */
+export interface CellRef {
+  chunk: number;
+  cell: number;
+  length: number;
+}
+
+/** A chunk written to the store and not yet recorded in the tree: an operation names it to make it part. */
+export interface WrittenChunk {
+  address: Address;
+  key: Bytes;
+  stored: number;
+  /** Plain length of each cell. */
+  cells: number[];
+  generation: number;
+}
+
+/**
+ * What a tree means: the view executes operations at the leader, one at a time, and answers queries on a view.
+ * `execute` must be deterministic in what it reads and may throw typed errors: then nothing is changed.
+ */
+export interface TreeView {
+  readonly kind: string;
+  execute(operation: Bytes, transaction: Transaction): Promise<Bytes>;
+  query(query: Bytes, reader: MapReader): Promise<Bytes>;
+}
+
+export interface DoOptions extends Abortable {
+  /** Durable when it resolves (default); else seen at once, durable within about a second. */
+  durable?: boolean;
+  /** Chunks the operation makes part of the tree. */
+  chunks?: readonly WrittenChunk[];
+}
+
+export interface TreeStatus {
+  role: 'leader' | 'follower' | 'none';
+  epoch: number;
+  leader: string | undefined;
+  sequence: number;
+  applied: number;
+  memtableBytes: number;
+  journalBytes: number;
+  height: number;
+}
+
+export interface Tree extends Startable {
+  readonly treeId: Bytes;
+  /**
+   * Executes an operation exactly once at the leader, wherever it is, across takeovers, and returns the view's answer.
+   * Throws what the view threw; `unavailable` when no leader can be had within the deadline (60 s): the operation may
+   * still happen then.
+   */
+  do(operation: Bytes, options?: DoOptions): Promise<Bytes>;
+  /** Answers on a linearizable view. */
+  query(query: Bytes, options?: Abortable): Promise<Bytes>;
+  /** Cells of up to 64 KiB sealed together into chunks and put; named by an operation afterwards. */
+  writeChunks(cells: readonly Bytes[], options?: Abortable): Promise<WrittenChunk[]>;
+  /** Plain bytes of one cell. Throws `corrupt`, `lost`. */
+  readCell(chunk: { address: Address; key: Bytes }, cell: number, options?: Abortable): Promise<Bytes>;
+  /** Called with the keys an acknowledged operation changed, in order, while this client follows or leads. */
+  onChange(listener: (change: { sequence: number; effects: readonly Effect[] }) => void): () => void;
+  /** Writes what is only in the journal into the root. */
+  commit(): Promise<void>;
+  status(): TreeStatus;
+  /** Commits, resigns when leading, and closes. */
+  stop(): Promise<void>;
+}
