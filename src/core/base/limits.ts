@@ -37,6 +37,8 @@ export const limits = {
   blockBytesMax: 4 * MiB,
   siloBatchRecordsMax: 512,
   siloBatchBytesMax: 4 * MiB,
+  siloBatchEntriesMax: 4096,
+  siloValueBytesMax: 4 * MiB + 64 * KiB,
   siloSegmentBytes: 256 * MiB,
   blockHaveMax: 256,
 

@@ -1,0 +1,35 @@
+// The little of a runtime that silos need, real, for their tests; log lines are kept for looking at.
+
+import { randomBytes, randomInt } from 'node:crypto';
+import type { Runtime } from '../../../src/core/runtime/runtime.ts';
+
+export interface SiloRuntime extends Runtime {
+  readonly lines: string[];
+}
+
+export function siloRuntime(): SiloRuntime {
+  const unused = new Proxy({}, { get: (_, name) => assertUnused(String(name)) });
+  const lines: string[] = [];
+  return {
+    clock: {
+      now: () => Date.now(),
+      monotonic: () => performance.now(),
+      sleep: (timeMs) => new Promise((resolve) => setTimeout(resolve, timeMs)),
+      after: (timeMs, task) => {
+        const timer = setTimeout(task, timeMs);
+        return () => clearTimeout(timer);
+      },
+    },
+    random: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit), fraction: () => Math.random() },
+    files: undefined as never,
+    transport: unused as Runtime['transport'],
+    databases: unused as Runtime['databases'],
+    offload: unused as Runtime['offload'],
+    log: { write: (level, component, message) => void lines.push(`${level} ${component} ${message}`) },
+    lines,
+  };
+}
+
+function assertUnused(name: string): never {
+  throw new Error(`a silo used ${name} of a part of the runtime it has no use for`);
+}
