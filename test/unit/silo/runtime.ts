@@ -2,6 +2,7 @@
 
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
+import { systemFiles } from '../../../src/core/runtime/system/files.ts';
 
 export interface SiloRuntime extends Runtime {
   readonly lines: string[];
@@ -21,7 +22,7 @@ export function siloRuntime(): SiloRuntime {
       },
     },
     random: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit), fraction: () => Math.random() },
-    files: undefined as never,
+    files: systemFiles(),
     transport: unused as Runtime['transport'],
     databases: unused as Runtime['databases'],
     offload: unused as Runtime['offload'],
