@@ -26,11 +26,21 @@ export const limits = {
 
   // Registers (protocols 2).
   membersMax: 9,
-  registerPayloadBytesMax: 64 * KiB,
+  // Room for 1,000 trees in the network register (decision 005).
+  registerPayloadBytesMax: 192 * KiB,
   registerBatchMax: 256,
   prepareRetriesMax: 16,
   lineageMax: 16,
   ballotHorizonMs: 24 * 60 * minute,
+  /** Bytes of messages, replies or records one register batch may carry; what does not fit is asked again. */
+  registerBatchBytesMax: 2 * MiB,
+  registerBatchesInFlightMax: 2,
+  registerQueueMax: 65_536,
+  registerRecordsCachedMax: 4096,
+  registerCallTimeoutMs: 2 * second,
+  registerOperationTimeoutMs: 20 * second,
+  registerCommitDelayMs: 50,
+  verifiedCacheEntriesMax: 8192,
   treesInNetworkMax: 1000,
 
   // Blocks and silos.
@@ -70,4 +80,13 @@ export const limits = {
   nameCharsMax: 128,
   descriptionCharsMax: 2048,
   descriptorBytesMax: 256 * KiB,
+  descriptorPeersMax: 64,
+  linkSilosMax: 64,
+
+  // Credentials (admission).
+  presentedBytesMax: 16 * KiB,
+  passportBytesMax: 4 * KiB,
+  clockSkewMs: 5 * minute,
+  clientCertificateMs: 24 * 60 * minute,
+  storageCertificateMs: 30 * 24 * 60 * minute,
 } as const;

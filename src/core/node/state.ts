@@ -1,0 +1,65 @@
+// What a link of a device remembers between runs, in one small database of its state folder: contacts, the highest version
+// seen of each register, the port it had.
+
+import { decode, encode } from '../base/codec.ts';
+import { toHex } from '../base/bytes.ts';
+import { isError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { type ContactStore, type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
+import type { Database, Runtime } from '../runtime/runtime.ts';
+
+const schema = `
+  create table if not exists contact (id text primary key, record blob not null);
+  create table if not exists setting (name text primary key, value text not null);
+`;
+
+/** Opened once a process; several processes of one link may share the file. */
+export class NodeState implements ContactStore {
+  readonly database: Database;
+
+  private constructor(database: Database) {
+    this.database = database;
+  }
+
+  static async open(runtime: Runtime, folder: string): Promise<NodeState> {
+    await runtime.files.makeDirectory(folder);
+    const database = await runtime.databases.open(`${folder}/node.sqlite`);
+    await database.exec(schema);
+    return new NodeState(database);
+  }
+
+  async load(): Promise<NodeRecord[]> {
+    const rows = await this.database.all('select record from contact limit ?', [limits.knownContactsMax]);
+    const records: NodeRecord[] = [];
+    for (const row of rows) {
+      try {
+        records.push(decode(nodeRecord, row.record as Uint8Array));
+      } catch (error) {
+        if (!isError(error, 'corrupt')) throw error; // a record of an older format: it will be learned again
+      }
+    }
+    return records;
+  }
+
+  async save(records: readonly NodeRecord[]): Promise<void> {
+    await this.database.transaction(async (database) => {
+      await database.run('delete from contact');
+      for (const record of records.slice(0, limits.knownContactsMax)) {
+        await database.run('insert or replace into contact values (?, ?)', [toHex(record.id), encode(nodeRecord, record)]);
+      }
+    });
+  }
+
+  async setting(name: string): Promise<string | undefined> {
+    const row = await this.database.get('select value from setting where name = ?', [name]);
+    return row?.value as string | undefined;
+  }
+
+  async remember(name: string, value: string): Promise<void> {
+    await this.database.run('insert or replace into setting values (?, ?)', [name, value]);
+  }
+
+  close(): Promise<void> {
+    return this.database.close();
+  }
+}

@@ -1,0 +1,67 @@
+// Messages about immutable blocks (docs/protocols.md 3).
+
+import type { Bytes } from '../base/bytes.ts';
+import { attachment, bool, empty, list, optional, struct, u32 } from '../base/codec.ts';
+import { limits } from '../base/limits.ts';
+import type { Address } from '../block/address.ts';
+import { address, type NodeId } from '../block/address.ts';
+import type { Method } from '../peer/peer.ts';
+
+const addresses = list(address, limits.blockHaveMax);
+const answers = list(bool, limits.blockHaveMax);
+
+/** Stores a block and its generation; durable when answered. `full`, `corrupt`. */
+export const blockPut: Method<{ address: Address; generation: number; block: Bytes }, Record<string, never>> = {
+  name: 'block.put',
+  request: struct({ address, generation: u32, block: attachment(limits.blockBytesMax) }),
+  response: empty,
+  right: 'write',
+};
+
+/** A copy between storage nodes: as put, with the source's generation. */
+export const blockCopy: typeof blockPut = { ...blockPut, name: 'block.copy', right: 'storage' };
+
+/** The block with its generation; `not-found`. */
+export const blockGet: Method<{ address: Address }, { generation: number; block: Bytes }> = {
+  name: 'block.get',
+  request: struct({ address }),
+  response: struct({ generation: u32, block: attachment(limits.blockBytesMax) }),
+  right: 'member',
+};
+
+/** A part of a block; `not-found`. */
+export const blockRange: Method<{ address: Address; offset: number; length: number }, { part: Bytes }> = {
+  name: 'block.range',
+  request: struct({ address, offset: u32, length: u32 }),
+  response: struct({ part: attachment(limits.blockBytesMax) }),
+  right: 'member',
+};
+
+/** For each address, whether the block is here. */
+export const blockHave: Method<{ addresses: Address[] }, { held: boolean[] }> = {
+  name: 'block.have',
+  request: struct({ addresses }),
+  response: struct({ held: answers }),
+  right: 'member',
+};
+
+/** For each address, whether the block is here and now marked with at least the generation, durably. */
+export const blockTouch: Method<{ addresses: Address[]; generation: number }, { held: boolean[] }> = {
+  name: 'block.touch',
+  request: struct({ addresses, generation: u32 }),
+  response: struct({ held: answers }),
+  right: 'write',
+};
+
+export const indexPageMax = 1024;
+
+/** Addresses held here, after one, for which `node` is responsible in this node's view; `next` is where to go on. */
+export const blockIndex: Method<
+  { node: NodeId; after: Address | undefined },
+  { addresses: Address[]; next: Address | undefined }
+> = {
+  name: 'block.index',
+  request: struct({ node: address, after: optional(address) }),
+  response: struct({ addresses: list(address, indexPageMax), next: optional(address) }),
+  right: 'storage',
+};

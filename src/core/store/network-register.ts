@@ -1,0 +1,182 @@
+// The network register: what every node of a network must be able to read (docs/protocols.md 2.10). It holds the latest signed
+// descriptor, revoked passports, and where each tree's root register is. Its payload is in the clear.
+
+import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
+import { bytes, type Codec, decode, encode, fixed, list, struct, u8 } from '../base/codec.ts';
+import { InfinitError } from '../base/errors.ts';
+import type { Abortable } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import { type Address, address, type Member } from '../block/address.ts';
+import type { RegisterSnapshot, Registers } from '../consensus/consensus.ts';
+import { type KeyPair, sign, verify } from '../crypto/keys.ts';
+
+export interface TreeEntry {
+  /** Random 16 bytes, from the descriptor of the volume or key-value store. */
+  treeId: Bytes;
+  /** Of its root register. */
+  root: Address;
+  owner: Bytes;
+  /** Of the owner over network, treeId and root. */
+  signature: Bytes;
+}
+
+export interface NetworkState {
+  format: number;
+  /** Latest network descriptor, as JSON; empty before the owner has published one. */
+  descriptor: Bytes;
+  /** Hashes of revoked passports. */
+  revoked: Bytes[];
+  trees: TreeEntry[];
+}
+
+const format = 1;
+const revokedMax = 1000;
+
+const treeEntry: Codec<TreeEntry> = struct({
+  treeId: fixed(16),
+  root: address,
+  owner: fixed(32),
+  signature: fixed(64),
+});
+
+const networkState: Codec<NetworkState> = struct({
+  format: u8,
+  descriptor: bytes(8 * 1024),
+  revoked: list(fixed(32), revokedMax),
+  trees: list(treeEntry, limits.treesInNetworkMax),
+});
+
+export const emptyNetworkState: Bytes = encode(networkState, {
+  format,
+  descriptor: Buffer.alloc(0),
+  revoked: [],
+  trees: [],
+});
+
+/** Throws `corrupt`, and `unsupported` for a later format. */
+export function decodeNetworkState(payload: Bytes): NetworkState {
+  if (payload[0] !== format) throw new InfinitError('unsupported', `network register has format ${payload[0]}`);
+  return decode(networkState, payload);
+}
+
+const entryLabel = 'tree-entry';
+
+export function signTreeEntry(networkId: Bytes, owner: KeyPair, treeId: Bytes, root: Address): TreeEntry {
+  return { treeId, root, owner: owner.publicKey, signature: sign(owner, entryLabel, networkId, treeId, root) };
+}
+
+/**
+ * What an acceptor demands of a change of the network register: trees are added only with their owner's signature, and none
+ * is altered or dropped. Descriptor and revocations are the network owner's. Throws `denied`.
+ */
+export function checkNetworkChange(networkId: Bytes, author: Bytes, owner: Bytes, before: Bytes, after: Bytes): void {
+  const old = decodeNetworkState(before);
+  const next = decodeNetworkState(after);
+  const known = new Map(old.trees.map((entry) => [toHex(entry.treeId), toHex(encode(treeEntry, entry))]));
+  const seen = new Set<string>();
+  for (const entry of next.trees) {
+    const id = toHex(entry.treeId);
+    if (seen.has(id)) throw new InfinitError('denied', 'network register names a tree twice');
+    seen.add(id);
+    if (known.get(id) === toHex(encode(treeEntry, entry))) continue;
+    const fresh = !known.has(id);
+    if (!fresh || !verify(entry.owner, entry.signature, entryLabel, networkId, entry.treeId, entry.root)) {
+      throw new InfinitError('denied', 'a tree entry lacks the signature of its owner');
+    }
+  }
+  for (const id of known.keys()) if (!seen.has(id)) throw new InfinitError('denied', 'a tree entry may not be dropped');
+  const sameOwnerPart =
+    equalBytes(old.descriptor, next.descriptor) && toHex(concatAll(old.revoked)) === toHex(concatAll(next.revoked));
+  if (!sameOwnerPart && !equalBytes(author, owner)) {
+    throw new InfinitError('denied', 'only the owner of the network changes its descriptor and revocations');
+  }
+}
+
+function concatAll(parts: readonly Bytes[]): Buffer {
+  return Buffer.concat(parts);
+}
+
+export interface NetworkRegisterOptions {
+  registers: Registers;
+  address: Address;
+  /** Where to look first: the founding member of the descriptor. */
+  founder: Member;
+  networkId: Bytes;
+}
+
+/** Reads and changes the network register of one network. */
+export class NetworkRegister {
+  private readonly options: NetworkRegisterOptions;
+  private last: RegisterSnapshot | undefined;
+
+  constructor(options: NetworkRegisterOptions) {
+    this.options = options;
+  }
+
+  async read(options: Abortable = {}): Promise<NetworkState> {
+    const { registers, address, founder } = this.options;
+    this.last = await registers.read(address, { ...options, members: this.last?.members ?? [founder] });
+    return decodeNetworkState(this.last.payload);
+  }
+
+  /** Where the tree's root is, or undefined. The entry's signature is verified: nodes that lie are found out. */
+  async findTree(treeId: Bytes, owner: Bytes, options: Abortable = {}): Promise<Address | undefined> {
+    const state = await this.read(options);
+    const entry = state.trees.find((candidate) => equalBytes(candidate.treeId, treeId));
+    if (entry === undefined) return undefined;
+    const genuine =
+      equalBytes(entry.owner, owner) &&
+      verify(owner, entry.signature, entryLabel, this.options.networkId, treeId, entry.root);
+    if (!genuine) throw new InfinitError('corrupt', 'the network register names this tree with a wrong signature');
+    return entry.root;
+  }
+
+  /** Registers a root unless the tree has one; returns the root that stands. */
+  async addTree(author: KeyPair, treeId: Bytes, root: Address, options: Abortable = {}): Promise<Address> {
+    const entry = signTreeEntry(this.options.networkId, author, treeId, root);
+    let standing = root;
+    await this.change(author, options, (state) => {
+      const existing = state.trees.find((candidate) => equalBytes(candidate.treeId, treeId));
+      standing = existing?.root ?? root;
+      if (existing !== undefined) return undefined;
+      if (state.trees.length >= limits.treesInNetworkMax) {
+        throw new InfinitError(
+          'full',
+          `the network has ${limits.treesInNetworkMax} volumes and stores, which is the limit`,
+        );
+      }
+      return { ...state, trees: [...state.trees, entry] };
+    });
+    return standing;
+  }
+
+  /** Publishes a newer descriptor; the caller is the owner and has checked the serial. */
+  async publish(owner: KeyPair, descriptor: Bytes, options: Abortable = {}): Promise<void> {
+    await this.change(owner, options, (state) =>
+      equalBytes(state.descriptor, descriptor) ? undefined : { ...state, descriptor },
+    );
+  }
+
+  private async change(
+    author: KeyPair,
+    options: Abortable,
+    edit: (state: NetworkState) => NetworkState | undefined,
+  ): Promise<void> {
+    const { registers, address, founder } = this.options;
+    const unchanged = new InfinitError('conflict', 'nothing to change');
+    try {
+      this.last = await registers.write(
+        address,
+        author,
+        (current) => {
+          const next = edit(decodeNetworkState(current.payload));
+          if (next === undefined) throw unchanged;
+          return encode(networkState, next);
+        },
+        { ...options, members: this.last?.members ?? [founder] },
+      );
+    } catch (error) {
+      if (error !== unchanged) throw error;
+    }
+  }
+}

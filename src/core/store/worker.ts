@@ -1,0 +1,99 @@
+// Background work of a storage node: one face, listed by `network inspect`, slowed so that callers keep the machine.
+
+import { asError, isError } from '../base/errors.ts';
+import type { Startable } from '../base/lifecycle.ts';
+import type { Cancel, Runtime } from '../runtime/runtime.ts';
+
+export interface WorkerStatus {
+  state: 'idle' | 'working' | 'stopped';
+  /** What it did since the start, by name. */
+  counters: Record<string, number>;
+  lastError?: string;
+}
+
+/** One kind of work. `step` does a bounded piece and says whether more waits. */
+export interface Work {
+  readonly name: string;
+  readonly counters: Record<string, number>;
+  step(signal: AbortSignal): Promise<boolean>;
+}
+
+/** A worker rests this many times as long as it worked. */
+const restFactor = 1;
+const restMinMs = 5;
+
+/** Runs one kind of work: at every wake and every `periodMs`, until nothing is left. */
+export class Worker implements Startable {
+  readonly name: string;
+  private readonly work: Work;
+  private readonly runtime: Runtime;
+  private readonly periodMs: number;
+  private readonly abort = new AbortController();
+  private running: Promise<void> | undefined;
+  private again = false;
+  private cancelTimer: Cancel = () => {};
+  private lastError: string | undefined;
+
+  constructor(work: Work, runtime: Runtime, periodMs: number) {
+    this.name = work.name;
+    this.work = work;
+    this.runtime = runtime;
+    this.periodMs = periodMs;
+  }
+
+  start(): Promise<void> {
+    this.wake();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.abort.abort();
+    this.cancelTimer();
+    await this.running;
+  }
+
+  /** Something changed: look again. */
+  wake(): void {
+    if (this.abort.signal.aborted) return;
+    this.again = true;
+    this.running ??= this.run().finally(() => {
+      this.running = undefined;
+      if (this.again) this.wake();
+    });
+  }
+
+  status(): WorkerStatus {
+    const state = this.abort.signal.aborted ? 'stopped' : this.running ? 'working' : 'idle';
+    return {
+      state,
+      counters: { ...this.work.counters },
+      ...(this.lastError === undefined ? {} : { lastError: this.lastError }),
+    };
+  }
+
+  private async run(): Promise<void> {
+    const { clock, log } = this.runtime;
+    this.cancelTimer();
+    let failed = false;
+    try {
+      while (this.again && !this.abort.signal.aborted) {
+        this.again = false;
+        for (let more = true; more && !this.abort.signal.aborted; ) {
+          const began = clock.monotonic();
+          more = await this.work.step(this.abort.signal);
+          const spentMs = clock.monotonic() - began;
+          if (more) await clock.sleep(Math.max(restMinMs, spentMs * restFactor), { signal: this.abort.signal });
+        }
+      }
+      this.lastError = undefined;
+    } catch (error) {
+      if (isError(error, 'cancelled')) return;
+      failed = true;
+      this.lastError = asError(error).message;
+      log.write('info', 'worker', `${this.name}: ${this.lastError}`);
+    }
+    this.again = false;
+    if (!this.abort.signal.aborted)
+      this.cancelTimer = clock.after(failed ? Math.min(1000, this.periodMs) : this.periodMs, () => this.wake());
+  }
+}
