@@ -1,0 +1,61 @@
+// Databases of a simulated host: sqlite in memory, kept by the host across crashes; a transaction a crash interrupts is rolled
+// back. The real work is awaited by the world, its answer comes at a seeded virtual time.
+
+import type { Database, Databases } from '../../../src/core/runtime/runtime.ts';
+import { openSqlite, SerialDatabase, type SqlConnection } from '../../../src/core/runtime/system/databases.ts';
+import type { Life } from './host.ts';
+
+const statementUs = [100, 1000] as const;
+
+/** What stays on a host when its process ends. */
+export class DatabaseShelf {
+  private readonly connections = new Map<string, Promise<SqlConnection>>();
+  private recovery: Promise<unknown> = Promise.resolve();
+
+  open(path: string): Promise<SqlConnection> {
+    const known = this.connections.get(path) ?? openSqlite(':memory:');
+    this.connections.set(path, known);
+    return this.recovery.then(() => known);
+  }
+
+  /** Rolls back what was not committed; returns when that is done. */
+  crash(): Promise<unknown> {
+    const rollBack = async (connection: Promise<SqlConnection>) => {
+      const open = await connection;
+      // Fails when there is no transaction, which is the usual case.
+      await open.exec('ROLLBACK').catch(() => {});
+    };
+    this.recovery = Promise.all([...this.connections.values()].map(rollBack));
+    return this.recovery;
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.connections.values()) await (await connection).close();
+    this.connections.clear();
+  }
+}
+
+export class VirtualDatabases implements Databases {
+  private readonly life: Life;
+
+  constructor(life: Life) {
+    this.life = life;
+  }
+
+  async open(path: string): Promise<Database> {
+    const { life } = this;
+    const inner = await this.later(() => life.host.databases.open(path));
+    return new SerialDatabase({
+      exec: (sql) => this.later(() => inner.exec(sql)),
+      run: (sql, values) => this.later(() => inner.run(sql, values)),
+      get: (sql, values) => this.later(() => inner.get(sql, values)),
+      all: (sql, values) => this.later(() => inner.all(sql, values)),
+      close: () => this.later(async () => {}),
+    });
+  }
+
+  private later<T>(work: () => Promise<T>): Promise<T> {
+    const { random } = this.life.host;
+    return this.life.answer(random.between(statementUs[0], statementUs[1]), 'sql', work);
+  }
+}
