@@ -69,6 +69,14 @@ export const limits = {
   nodeCacheBytesMax: 256 * MiB,
   cellCacheBytesMax: 256 * MiB,
   treeKeyBytesMax: 1200,
+  /** An operation and what it changes fit in one journal batch. */
+  operationBytesMax: 512 * KiB,
+  answerBytesMax: 4 * MiB,
+  operationChunksMax: 256,
+  operationDeadlineMs: 60 * second,
+  unappendedBytesMax: 8 * MiB,
+  changesKeptMax: 4096,
+  changesKeptBytesMax: 4 * MiB,
 
   // Keys view.
   keyBytesMax: 1024,

@@ -26,6 +26,13 @@ export interface SiloDescriptor {
   path?: string;
 }
 
+/** The network register and its first member. */
+export interface Founding {
+  register: string;
+  node: string;
+  store: string;
+}
+
 export interface NetworkDescriptor {
   /** `owner/name`. */
   name: string;
@@ -35,16 +42,20 @@ export interface NetworkDescriptor {
   version: string;
   /** Grows with every signed change. */
   serial: number;
+  /** The delay in milliseconds. */
   consensus: { type: 'paxos' | 'none'; 'replication-factor': number; 'eviction-delay': number };
   overlay: { type: 'chord' | 'kalimero' };
   /** Endpoints `host:port` to try first. */
   peers?: string[];
+  /** Milliseconds. */
   'tcp-heartbeat'?: number;
   encrypt_options: { encrypt_at_rest: true; encrypt_rpc: true; validate_signatures: true };
   /** X25519 public key to which world-readable trees seal their secret. */
   members_key: string;
-  /** The network register and its first member; null until a device with a silo founds the network. */
-  founding: { register: string; node: string; store: string } | null;
+  /** 16 random bytes from which, with his seed, the owner derives the private half on any device. */
+  members_salt: string;
+  /** Null until a device with a silo founds the network. */
+  founding: Founding | null;
   signature: string;
 }
 
@@ -63,6 +74,8 @@ export interface PassportDescriptor {
   signature: string;
   /** Key of the delegate who signed, when not the owner. */
   certifier?: PublicKeyJson;
+  /** The delegate's own passport, signed by the owner; not part of what is signed. */
+  certifier_passport?: PassportDescriptor;
 }
 
 /** What binds this device to a network: secret, 0600, never exported. */

@@ -1,0 +1,132 @@
+// The shape of each kind of descriptor, as checks of untrusted JSON. Field by field: docs/formats.md.
+
+import { limits } from '../base/limits.ts';
+import { base64, boolean, type Check, integer, list, matching, nullable, object, oneOf, text } from './check.ts';
+import type {
+  DescriptorKind,
+  Descriptors,
+  Founding,
+  KeyValueStoreDescriptor,
+  LinkedNetworkDescriptor,
+  NetworkDescriptor,
+  PassportDescriptor,
+  PublicKeyJson,
+  SiloDescriptor,
+  UserDescriptor,
+} from './descriptor.ts';
+import { isName, isQualifiedName } from './names.ts';
+
+const minute = 60_000;
+const year = 365 * 24 * 60 * minute;
+const pathCharsMax = 4096;
+/** Format, one-time key, tag, and the 32 bytes sealed. */
+const sealedKeyBytes = 1 + 32 + 16 + 32;
+
+const name = matching(limits.nameCharsMax, isName, 'a name');
+const qualifiedName = matching(2 * limits.nameCharsMax + 1, isQualifiedName, 'an owner/name');
+const description = text(limits.descriptionCharsMax, { multiline: true });
+const key = object<PublicKeyJson>({ ed25519: base64(32) }, {});
+const version = matching(32, isVersion, 'a version X.Y.Z');
+const signature = base64(64);
+const serial = integer(0);
+const port = integer(0, 65_535);
+
+export function isVersion(value: string): boolean {
+  return /^\d{1,5}\.\d{1,5}\.\d{1,5}$/.test(value);
+}
+
+export function isEmail(value: string): boolean {
+  return /^[^@]+@[^@]+\.[^@]+$/.test(value);
+}
+
+/** `host:port`, IPv6 hosts in brackets. */
+export function isEndpointText(value: string): boolean {
+  const match = /^(?:\[[0-9a-fA-F:.%a-z]+\]|[^\s:[\]/]+):(\d{1,5})$/.exec(value);
+  return match !== null && Number(match[1]) >= 1 && Number(match[1]) <= 65_535;
+}
+
+const user = object<UserDescriptor>(
+  { name, public_key: key },
+  { email: matching(320, isEmail, 'an e-mail address'), fullname: text(256), description, private_key: key },
+);
+
+const silo = object<SiloDescriptor>(
+  { name, type: name },
+  {
+    description,
+    capacity: integer(1),
+    path: matching(pathCharsMax, (path) => path.startsWith('/'), 'an absolute path'),
+  },
+);
+
+const founding = object<Founding>({ register: base64(32), node: base64(32), store: base64(8) }, {});
+
+const network = object<NetworkDescriptor>(
+  {
+    name: qualifiedName,
+    owner: key,
+    version,
+    serial,
+    consensus: object<NetworkDescriptor['consensus']>(
+      {
+        type: oneOf('paxos', 'none'),
+        'replication-factor': integer(1, limits.membersMax),
+        'eviction-delay': integer(0, year),
+      },
+      {},
+    ),
+    overlay: object<NetworkDescriptor['overlay']>({ type: oneOf('chord', 'kalimero') }, {}),
+    encrypt_options: object<NetworkDescriptor['encrypt_options']>(
+      { encrypt_at_rest: oneOf(true), encrypt_rpc: oneOf(true), validate_signatures: oneOf(true) },
+      {},
+    ),
+    members_key: base64(32),
+    members_salt: base64(16),
+    founding: nullable(founding),
+    signature,
+  },
+  {
+    description,
+    peers: list(matching(300, isEndpointText, 'host:port'), limits.descriptorPeersMax),
+    'tcp-heartbeat': integer(1, year),
+  },
+);
+
+const passportFields = {
+  user: key,
+  network: qualifiedName,
+  allow_write: boolean,
+  allow_storage: boolean,
+  allow_sign: boolean,
+  serial,
+  members_key: base64(sealedKeyBytes),
+  signature,
+};
+/** A delegate is certified by the owner himself: chains end after one step. */
+const delegatePassport = object<Omit<PassportDescriptor, 'certifier' | 'certifier_passport'>>(passportFields, {
+  expires: integer(0),
+});
+const passport = object<PassportDescriptor>(passportFields, {
+  expires: integer(0),
+  certifier: key,
+  certifier_passport: delegatePassport,
+});
+
+const linkedNetwork = object<LinkedNetworkDescriptor>(
+  { name: qualifiedName, user: name, node_id: base64(32), silos: list(name, limits.linkSilosMax), passport, network },
+  { zone: name, port },
+);
+
+const keyValueStore = object<KeyValueStoreDescriptor>(
+  { name: qualifiedName, network: qualifiedName, owner: key, tree_id: base64(16), serial, signature },
+  { description },
+);
+
+export const schemas: { [K in DescriptorKind]: Check<Descriptors[K]> } = {
+  user,
+  silo,
+  network,
+  'linked-network': linkedNetwork,
+  passport,
+  'key-value-store': keyValueStore,
+};

@@ -1,0 +1,99 @@
+// Silos of this device: create, list, import, delete. They are never pushed anywhere.
+
+import { isAbsolute, join } from 'node:path';
+import type { Bytes } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import { canonicalJson } from './canonical.ts';
+import type { DescriptorContext, Imported, Removed } from './context.ts';
+import type { SiloDescriptor } from './descriptor.ts';
+import { checkName } from './names.ts';
+import { removeLinks } from './removal.ts';
+import { checkInput, parseDescriptor } from './stream.ts';
+
+export interface CreateFilesystemSiloOptions {
+  name: string;
+  description?: string | undefined;
+  /** Bytes. */
+  capacity?: number | undefined;
+  /** Absolute; default `blocks/NAME` of the data folder. */
+  path?: string | undefined;
+}
+
+/** `notEmpty`: the folder holds something already; the command warns. */
+export async function createFilesystemSilo(
+  context: DescriptorContext,
+  options: CreateFilesystemSiloOptions,
+): Promise<{ silo: SiloDescriptor; notEmpty: boolean }> {
+  const name = checkName('silo', options.name);
+  const path = options.path ?? join(context.home.data, 'blocks', name);
+  if (!isAbsolute(path)) throw new InfinitError('usage', `silo path is not absolute: ${path}`);
+  const silo = await createSilo(context, {
+    name,
+    ...(options.description !== undefined && { description: options.description }),
+    type: 'filesystem',
+    ...(options.capacity !== undefined && { capacity: options.capacity }),
+    path,
+  });
+  const there = await context.runtime.files.stat(path);
+  if (there !== undefined && there.kind !== 'directory')
+    throw new InfinitError('usage', `silo path is not a folder: ${path}`);
+  return { silo, notEmpty: (await context.runtime.files.list(path)).length > 0 };
+}
+
+/** Any kind of silo. */
+export async function createSilo(context: DescriptorContext, silo: SiloDescriptor): Promise<SiloDescriptor> {
+  const checked = checkInput('silo', () => silo);
+  await context.repository.put('silo', checked.name, checked);
+  return checked;
+}
+
+export function getSilo(context: DescriptorContext, name: string): Promise<SiloDescriptor> {
+  return context.repository.get('silo', checkName('silo', name));
+}
+
+export async function listSilos(context: DescriptorContext): Promise<SiloDescriptor[]> {
+  return (await context.repository.list('silo')).map(({ descriptor }) => descriptor);
+}
+
+export async function importSilo(
+  context: DescriptorContext,
+  source: Bytes | string,
+): Promise<Imported<SiloDescriptor>> {
+  const descriptor = parseDescriptor('silo', source);
+  const { name } = descriptor;
+  if (await context.repository.has('silo', name)) {
+    const known = await context.repository.get('silo', name);
+    if (canonicalJson(known).equals(canonicalJson(descriptor))) return { name, result: 'unchanged', descriptor };
+  }
+  await context.repository.put('silo', name, descriptor);
+  return { name, result: 'saved', descriptor };
+}
+
+export interface DeleteSiloOptions {
+  /** Erases the content (the kind's `clear`); refused while a linked network uses the silo, unless `purge`. */
+  clearContent?: ((silo: SiloDescriptor) => Promise<void>) | undefined;
+  /** Unlinks every network that uses it. */
+  purge?: boolean | undefined;
+}
+
+/** `stillUsedBy`: links left that name the silo, as `owner/network`. */
+export async function deleteSilo(
+  context: DescriptorContext,
+  name: string,
+  options: DeleteSiloOptions = {},
+): Promise<{ removed: Removed[]; stillUsedBy: string[] }> {
+  const silo = await getSilo(context, name);
+  const removed = options.purge ? await removeLinks(context, (link) => link.silos.includes(name)) : [];
+  const links = await context.repository.list('linked-network');
+  const stillUsedBy = links.filter((link) => link.descriptor.silos.includes(name)).map((link) => link.descriptor.name);
+  if (options.clearContent) {
+    if (stillUsedBy.length > 0)
+      throw new InfinitError('conflict', `silo "${name}" is used by network "${stillUsedBy[0]}"`, {
+        hint: 'unlink the network first, or add --purge',
+      });
+    await options.clearContent(silo);
+  }
+  await context.repository.delete('silo', name);
+  removed.push({ kind: 'silo', name });
+  return { removed, stillUsedBy };
+}
