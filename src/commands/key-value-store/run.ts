@@ -1,0 +1,37 @@
+// infinit key-value-store run
+
+import { Flags } from '@oclif/core';
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { runFlags, withoutUndefined } from '../../core/cli/presence.ts';
+import { RunCommand } from '../../core/cli/run-command.ts';
+
+export default class KeyValueStoreRun extends RunCommand {
+  static override summary = 'Keep a key-value store open: quick access for other commands and programs';
+  static override examples = [
+    { description: 'Until stopped', command: 'infinit key-value-store run settings' },
+    {
+      description: 'In the background, with a door for programs',
+      command: 'infinit key-value-store run settings --daemon --listen unix:/run/settings.sock',
+    },
+  ];
+  static override args = nameArg('key-value store');
+  static override flags = {
+    ...nameFlag('key-value store'),
+    ...runFlags,
+    listen: Flags.string({ description: 'where programs reach it', helpValue: 'unix:PATH|HOST:PORT' }),
+  };
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(KeyValueStoreRun);
+    const { flags } = parsed;
+    const name = this.nameOf(parsed);
+    const { listen: door, ...presence } = flags;
+    const options = await this.runOptions(name, presence);
+    const { runKeyValueStore } = await this.running();
+    await runKeyValueStore({
+      ...options,
+      ...withoutUndefined({ door }),
+      ready: (facts) => this.render({ name: options.name, ...facts }, `Running key-value store "${options.name}".`),
+    });
+  }
+}

@@ -1,0 +1,62 @@
+// infinit network create
+
+import { descriptionFlag, nameArg, nameFlag, outputFlag, peerFlag, portFlag, siloFlag } from '../../core/cli/flags.ts';
+import {
+  modelFlags,
+  modelOf,
+  overlayNotices,
+  protocolFlag,
+  protocolNotice,
+  zoneFlag,
+} from '../../core/cli/network-flags.ts';
+import { expandPeers } from '../../core/cli/presence.ts';
+import { RunCommand } from '../../core/cli/run-command.ts';
+import { linkedLine, pretty, saved } from '../../core/cli/texts.ts';
+
+export default class NetworkCreate extends RunCommand {
+  static override summary = 'Create a network and link this device to it';
+  static override examples = [
+    { description: 'A network kept by this device', command: 'infinit network create cluster --silo local' },
+    {
+      description: 'Three copies, five nodes that know one another',
+      command: 'infinit network create cluster --silo local --replication-factor 3',
+    },
+  ];
+  static override args = nameArg('network');
+  static override flags = {
+    ...nameFlag('network'),
+    ...descriptionFlag,
+    ...siloFlag,
+    ...modelFlags,
+    ...peerFlag,
+    ...portFlag,
+    ...zoneFlag,
+    ...protocolFlag,
+    ...outputFlag,
+  };
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(NetworkCreate);
+    const { flags } = parsed;
+    const name = this.nameOf(parsed);
+    this.tell(...overlayNotices(flags), ...protocolNotice(flags.protocol));
+    const peers = await expandPeers(this.invocation, flags.peer);
+    const core = await this.core();
+    const { createNetwork } = await import('../../core/descriptor/networks.ts');
+    const { link, network } = await createNetwork(core, {
+      as: this.user,
+      name,
+      description: flags.description,
+      version: flags['compatibility-version'],
+      peers,
+      silos: flags.silo,
+      zone: flags.zone,
+      port: flags.port,
+      found: await this.founder(flags.silo),
+      ...modelOf(flags),
+    });
+    const lines = [saved('network', network.name), linkedLine(network.name)];
+    if (flags.output !== '-') this.render({ ...network, node_id: link.node_id }, lines);
+    if (flags.output !== undefined) await this.exportTo(flags.output, network, pretty('network', network.name));
+  }
+}

@@ -1,0 +1,41 @@
+// infinit user create
+
+import { Flags } from '@oclif/core';
+import { BaseCommand } from '../../core/cli/base-command.ts';
+import { descriptionFlag, nameArg, nameFlag, outputFlag } from '../../core/cli/flags.ts';
+import { readKeyFile } from '../../core/cli/key-file.ts';
+import { pretty, saved } from '../../core/cli/texts.ts';
+
+export default class UserCreate extends BaseCommand {
+  static override summary = 'Create a user: a key pair kept on this device';
+  static override examples = [
+    { description: 'Create the acting user', command: 'infinit user create' },
+    { description: 'Take an existing Ed25519 key', command: 'infinit user create alice --key ~/.ssh/id_ed25519' },
+  ];
+  static override args = nameArg('user');
+  static override flags = {
+    ...nameFlag('user'),
+    ...descriptionFlag,
+    key: Flags.string({ char: 'k', description: 'existing Ed25519 key (OpenSSH or PEM)', helpValue: 'FILE' }),
+    email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
+    fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
+    ...outputFlag,
+  };
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(UserCreate);
+    const { key, output, description, email, fullname } = parsed.flags;
+    const name = this.nameOf(parsed, this.user);
+    const seed = key === undefined ? undefined : (await readKeyFile(this.invocation, key)).seed;
+    const core = await this.core();
+    const { createUser, exportUser } = await import('../../core/descriptor/users.ts');
+    await createUser(core, { name, description, email, fullname, seed });
+    const generating = seed === undefined ? ['Generating Ed25519 keypair.'] : [];
+    await this.present(
+      await exportUser(core, name),
+      [...generating, saved('user', name)],
+      output,
+      pretty('user', name),
+    );
+  }
+}

@@ -1,0 +1,174 @@
+// What every command shares: common options, the environment, the core (loaded when first asked for), and one way to speak.
+// A command parses, makes one call into the core, and renders; errors go up to `main.ts`.
+
+import { Command, type Config, Flags } from '@oclif/core';
+import type { CommandError } from '@oclif/core/interfaces';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { DescriptorContext } from '../descriptor/context.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import { asUsageError, normaliseWords } from './arguments.ts';
+import { type Environment, environmentOf } from './home.ts';
+import { type Invocation, isInteractive } from './invocation.ts';
+import { type Paint, paintFor, plain } from './paint.ts';
+import type { Acting, Running } from './running.ts';
+import { checkCompatibility } from './version.ts';
+
+/** Options common to every command. */
+const commonFlags = {
+  help: Flags.boolean({ char: 'h', description: 'show this help' }),
+  script: Flags.boolean({ char: 's', description: 'print JSON only, ask nothing' }),
+  as: Flags.string({
+    char: 'a',
+    description: 'user to act as (default: $INFINIT_USER, else the login)',
+    helpValue: 'USER',
+  }),
+  'compatibility-version': Flags.string({ description: 'version to be compatible with', helpValue: 'X.Y.Z' }),
+};
+
+/** The core as commands use it. */
+export type Core = DescriptorContext & { readonly runtime: Runtime };
+
+export abstract class BaseCommand extends Command {
+  static override baseFlags = commonFlags;
+
+  readonly environment: Environment;
+  protected readonly invocation: Invocation;
+  /** Colours of standard output and of standard error. */
+  protected paint: Paint = plain;
+  protected paintError: Paint = plain;
+  /** `--script`. */
+  protected script = false;
+  /** The acting user: `--as`, else the environment's. */
+  protected user: string;
+  private loaded: Promise<Core> | undefined;
+
+  constructor(argv: string[], config: Config, invocation: Invocation) {
+    super(argv, config);
+    this.invocation = invocation;
+    this.environment = environmentOf(invocation);
+    this.user = this.environment.user;
+  }
+
+  /** Runs one command to its end; throws what it throws. */
+  static async invoke(command: BaseCommand): Promise<void> {
+    await command._run();
+  }
+
+  protected override async init(): Promise<void> {
+    this.argv = normaliseWords(this.argv, { ...this.ctor.baseFlags, ...this.ctor.flags });
+    const { flags } = await this.parse({ ...this.ctor, baseFlags: commonFlags });
+    this.script = flags.script;
+    this.user = flags.as ?? this.environment.user;
+    if (flags['compatibility-version'] !== undefined) {
+      checkCompatibility(flags['compatibility-version'], this.invocation.version);
+    }
+    this.paint = await paintFor(this.invocation.stdout, this.invocation);
+    this.paintError = await paintFor(this.invocation.stderr, this.invocation);
+    for (const name of this.environment.unknown) this.warn(`unknown environment variable ${name}`);
+  }
+
+  protected override async catch(error: CommandError): Promise<never> {
+    throw asUsageError(error);
+  }
+
+  /** Descriptors of this home and the door to the outside. */
+  protected core(): Promise<Core> {
+    this.loaded ??= loadCore(this.environment);
+    return this.loaded;
+  }
+
+  /** The one way to answer: the value as JSON with `--script`, else the lines. */
+  protected render(value: unknown, lines: string | readonly string[]): void {
+    if (this.script) this.printJson(value);
+    else this.say(...[lines].flat());
+  }
+
+  protected printJson(value: unknown): void {
+    this.invocation.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Lines for people; nothing with `--script`. */
+  protected say(...lines: string[]): void {
+    if (!this.script && lines.length > 0) this.invocation.stdout.write(`${lines.join('\n')}\n`);
+  }
+
+  /** Lines on standard error, script or not. */
+  protected tell(...lines: string[]): void {
+    if (lines.length > 0) this.invocation.stderr.write(`${lines.join('\n')}\n`);
+  }
+
+  override warn(input: Error | string): Error | string {
+    const text = typeof input === 'string' ? input : input.message;
+    this.tell(...text.split('\n').map((line) => `${this.paintError.yellow('WARNING:')} ${line}`));
+    return input;
+  }
+
+  /** The name given as argument or as `--name`; throws `usage` when both or, unless there is a default, none. */
+  protected nameOf(
+    parsed: { args: { name?: string | undefined }; flags: { name?: string | undefined } },
+    fallback?: string,
+  ): string {
+    const { args, flags } = parsed;
+    if (args.name !== undefined && flags.name !== undefined) {
+      throw new InfinitError('usage', `unexpected argument: ${args.name}`, {
+        hint: 'the name is given by --name already',
+      });
+    }
+    const name = args.name ?? flags.name ?? fallback;
+    if (name === undefined) throw new InfinitError('usage', 'missing argument: name');
+    return name;
+  }
+
+  /** Answers with what a command made or changed, and writes it where `--output` says; `-` means that and nothing else. */
+  protected async present(
+    value: unknown,
+    lines: string | readonly string[],
+    output: string | undefined,
+    what: string,
+  ): Promise<void> {
+    if (output !== '-') this.render(value, lines);
+    if (output !== undefined) await this.exportTo(output, value, what);
+  }
+
+  /** Writes a descriptor to `--output` or standard output; a file is reported. */
+  protected async exportTo(output: string | undefined, value: unknown, what: string, secret = false): Promise<void> {
+    const { writeDocument } = await import('./documents.ts');
+    if (await writeDocument(this.invocation, output, value, { secret })) this.say(`Exported ${what}.`);
+  }
+
+  /** A descriptor from `--input` or standard input. */
+  protected async importFrom(input: string | undefined): Promise<Buffer> {
+    const { readDocument } = await import('./documents.ts');
+    return readDocument(this.invocation, input, limits.descriptorBytesMax);
+  }
+
+  /** What running commands share of their options. */
+  protected async acting(): Promise<Acting> {
+    return {
+      context: await this.core(),
+      as: this.user,
+      signal: this.invocation.stopRequested(),
+      warn: (text) => this.tell(text),
+    };
+  }
+
+  /** The composition root, loaded when a command really runs something. */
+  protected running(): Promise<Running> {
+    return import('../node/commands.ts');
+  }
+
+  /** True when questions may be asked. */
+  protected get interactive(): boolean {
+    return !this.script && isInteractive(this.invocation);
+  }
+}
+
+async function loadCore(environment: Environment): Promise<Core> {
+  const [{ descriptorContext }, { systemRuntime }] = await Promise.all([
+    import('../descriptor/context.ts'),
+    import('../runtime/system/system.ts'),
+  ]);
+  const runtime = systemRuntime();
+  return { ...descriptorContext(runtime, environment.home), runtime };
+}

@@ -1,0 +1,59 @@
+// Options that make the model of a network, and the notices for those that older scripts give.
+
+import { Flags } from '@oclif/core';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { durationFlag, integerFlag } from './flags.ts';
+
+export const modelFlags = {
+  'replication-factor': integerFlag('replication factor', 'copies of each block (default: 3)', 1, limits.membersMax, {
+    char: 'r',
+  }),
+  'eviction-delay': durationFlag('how long a lost node may stay away (default: 10min)', { char: 'e' }),
+  'tcp-heartbeat': durationFlag('how often idle connections are tried'),
+  paxos: Flags.boolean({ description: 'agree on every change among the copies (default)' }),
+  'no-consensus': Flags.boolean({ description: 'one copy only, no agreement', exclusive: ['paxos'] }),
+  chord: Flags.boolean({ description: 'overlay for any number of nodes (default)' }),
+  kalimero: Flags.boolean({ description: 'overlay of one node', exclusive: ['chord', 'kelips'] }),
+  kelips: Flags.boolean({ description: 'accepted for older scripts: means chord' }),
+  k: Flags.string({ description: 'accepted for older scripts: no effect', helpValue: 'NUMBER' }),
+};
+export const zoneFlag = {
+  zone: Flags.string({ description: 'place of this node; copies are spread over zones', helpValue: 'ZONE' }),
+};
+export const protocolFlag = {
+  protocol: Flags.string({ description: 'accepted for older scripts: tcp', helpValue: 'PROTOCOL' }),
+};
+
+interface ModelFlagValues {
+  'replication-factor'?: number | undefined;
+  'eviction-delay'?: number | undefined;
+  'tcp-heartbeat'?: number | undefined;
+  'no-consensus': boolean;
+  kalimero: boolean;
+  kelips: boolean;
+  k?: string | undefined;
+}
+
+/** The options as `createNetwork` takes them. */
+export function modelOf(flags: ModelFlagValues) {
+  return {
+    replicationFactor: flags['replication-factor'],
+    evictionDelayMs: flags['eviction-delay'],
+    tcpHeartbeatMs: flags['tcp-heartbeat'],
+    consensus: flags['no-consensus'] ? ('none' as const) : ('paxos' as const),
+    overlay: flags.kalimero ? ('kalimero' as const) : ('chord' as const),
+  };
+}
+
+export function overlayNotices(flags: ModelFlagValues): string[] {
+  return flags.kelips || flags.k !== undefined ? ['the Kelips overlay is no more: the network uses Chord'] : [];
+}
+
+export function protocolNotice(protocol: string | undefined): string[] {
+  if (protocol === undefined) return [];
+  if (protocol !== 'tcp' && protocol !== 'all') {
+    throw new InfinitError('unsupported', `protocol ${protocol} is not supported`, { hint: 'nodes talk TLS over TCP' });
+  }
+  return ['--protocol has no effect: nodes always talk TLS over TCP'];
+}

@@ -1,0 +1,74 @@
+// The sentences of success, `[Where ]Action TYPE "NAME".`, and notices that several commands print.
+
+import type { Imported, Removed } from '../descriptor/context.ts';
+import type { DescriptorKind } from '../descriptor/descriptor.ts';
+
+/** `identity for user "alice"`, `network descriptor "alice/cluster"`, `passport "alice/cluster: bob"`. */
+export function pretty(kind: DescriptorKind, name: string): string {
+  const parts = name.split('/');
+  switch (kind) {
+    case 'user':
+      return `identity for user "${name}"`;
+    case 'silo':
+      return `silo "${name}"`;
+    case 'network':
+      return `network descriptor "${name}"`;
+    case 'linked-network':
+      return `network "${parts.slice(1).join('/')}"`;
+    case 'passport':
+      return `passport "${parts.slice(0, 2).join('/')}: ${parts[2] ?? ''}"`;
+    case 'key-value-store':
+      return `key-value store descriptor "${name}"`;
+  }
+}
+
+export function saved(kind: DescriptorKind, name: string): string {
+  return `Locally saved ${pretty(kind, name)}.`;
+}
+
+export function updated(kind: DescriptorKind, name: string): string {
+  return `Locally updated ${pretty(kind, name)}.`;
+}
+
+export function imported(kind: DescriptorKind, name: string, result: Imported<unknown>['result']): string {
+  if (result === 'unchanged') return `Locally already updated ${pretty(kind, name)}.`;
+  return result === 'updated' ? updated(kind, name) : `Imported ${pretty(kind, name)}.`;
+}
+
+export function linkedLine(network: string): string {
+  return `Linked device to network "${network}".`;
+}
+
+/** A line for each thing taken away; links are unlinked, the rest deleted. */
+export function removedLines(removed: readonly Removed[]): string[] {
+  return removed.map(
+    ({ kind, name }) => `Locally ${kind === 'linked-network' ? 'unlinked' : 'deleted'} ${pretty(kind, name)}.`,
+  );
+}
+
+/** What a deletion prints with `--script`. */
+export function removedJson(removed: readonly Removed[]): { type: string; name: string }[] {
+  return removed.map(({ kind, name }) => ({ type: kind, name }));
+}
+
+/** `name "description"`, as lists show things. */
+export function titled(name: string, description: string | undefined): string {
+  return description === undefined ? name : `${name} "${description}"`;
+}
+
+/** When a passport is not signed by the owner of its network. */
+export function delegatedNotice(network: string, user: string): string {
+  return `NOTICE: "${user}" does not own network "${network}": the passport holds while its own allows creating passports.`;
+}
+
+export const fullExportWarning = [
+  'this export holds your private key',
+  'anyone holding it can impersonate you and read all that you may read',
+  'drop --full to share your identity with others',
+].join('\n');
+
+export const userDeletionWarning = [
+  'you are about to delete the user and its private key from this device',
+  'nothing can be signed or decrypted in its name without a copy of that key',
+  'networks and data that only this user may open are lost for good',
+].join('\n');
