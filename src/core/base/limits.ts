@@ -50,6 +50,12 @@ export const limits = {
   siloBatchEntriesMax: 4096,
   siloValueBytesMax: 4 * MiB + 64 * KiB,
   siloSegmentBytes: 256 * MiB,
+  siloSegmentsMax: 65_535,
+  siloOpenSegmentsMax: 256,
+  siloQueueBytesMax: 256 * MiB,
+  siloQueueChangesMax: 65_536,
+  siloCheckpointEveryBytes: 64 * MiB,
+  siloCheckpointEveryMs: minute,
   blockHaveMax: 256,
 
   // Journals and trees (protocols 4, tree-schema).
@@ -90,6 +96,8 @@ export const limits = {
   descriptorBytesMax: 256 * KiB,
   descriptorPeersMax: 64,
   linkSilosMax: 64,
+  keyFileBytesMax: 64 * KiB,
+  bcryptRoundsMax: 1024,
 
   // Credentials (admission).
   presentedBytesMax: 16 * KiB,

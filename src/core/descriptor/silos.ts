@@ -40,8 +40,20 @@ export async function createFilesystemSilo(
   return { silo, notEmpty: (await context.runtime.files.list(path)).length > 0 };
 }
 
-/** Any kind of silo. */
-export async function createSilo(context: DescriptorContext, silo: SiloDescriptor): Promise<SiloDescriptor> {
+/** A silo that is empty at every start. */
+export function createMemorySilo(
+  context: DescriptorContext,
+  options: Omit<CreateFilesystemSiloOptions, 'path'>,
+): Promise<SiloDescriptor> {
+  return createSilo(context, {
+    name: checkName('silo', options.name),
+    ...(options.description !== undefined && { description: options.description }),
+    type: 'memory',
+    ...(options.capacity !== undefined && { capacity: options.capacity }),
+  });
+}
+
+async function createSilo(context: DescriptorContext, silo: SiloDescriptor): Promise<SiloDescriptor> {
   const checked = checkInput('silo', () => silo);
   await context.repository.put('silo', checked.name, checked);
   return checked;
