@@ -51,5 +51,9 @@ export const registry: CommandRegistry = {
     'key-value-store export': () => import('./key-value-store/export.ts'),
     'key-value-store import': () => import('./key-value-store/import.ts'),
     'key-value-store delete': () => import('./key-value-store/delete.ts'),
+    'block deserialize': () => import('./block/deserialize.ts'),
+    'completion bash': () => import('./completion/bash.ts'),
+    'completion zsh': () => import('./completion/zsh.ts'),
+    'completion fish': () => import('./completion/fish.ts'),
   },
 };

@@ -50,8 +50,8 @@ export default class KeyValueStoreList extends KeyCommand {
   private async listKeys(name: string, flags: ListFlags): Promise<void> {
     const { prefix, 'start-after': startAfter, limit } = flags;
     const bounds = withoutUndefined({
-      prefix: prefix && utf8(prefix),
-      startAfter: startAfter && utf8(startAfter),
+      prefix: prefix === undefined ? undefined : utf8(prefix),
+      startAfter: startAfter === undefined ? undefined : utf8(startAfter),
       limit,
     });
     const { entries, truncated } = await this.withKeys(name, flags.peer, (keys, signal) =>

@@ -26,7 +26,7 @@ export default class NetworkLink extends RunCommand {
     const parsed = await this.parse(NetworkLink);
     const { flags } = parsed;
     const core = await this.core();
-    const { linkNetwork } = await import('../../core/descriptor/networks.ts');
+    const { linkNetwork } = await import('../../core/descriptor/links.ts');
     const { link, network, founded } = await linkNetwork(core, {
       as: this.user,
       name: this.nameOf(parsed),

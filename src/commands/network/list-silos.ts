@@ -12,7 +12,7 @@ export default class NetworkListSilos extends BaseCommand {
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkListSilos);
     const core = await this.core();
-    const { listNetworkSilos } = await import('../../core/descriptor/networks.ts');
+    const { listNetworkSilos } = await import('../../core/descriptor/links.ts');
     const silos = await listNetworkSilos(core, this.user, this.nameOf(parsed));
     this.render(silos, silos);
   }

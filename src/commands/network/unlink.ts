@@ -12,7 +12,7 @@ export default class NetworkUnlink extends BaseCommand {
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkUnlink);
     const core = await this.core();
-    const { unlinkNetwork } = await import('../../core/descriptor/networks.ts');
+    const { unlinkNetwork } = await import('../../core/descriptor/links.ts');
     const unlinked = await unlinkNetwork(core, this.user, this.nameOf(parsed));
     this.render(unlinked, [
       `Locally unlinked network "${unlinked.name}".`,

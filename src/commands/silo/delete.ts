@@ -4,6 +4,7 @@ import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { removedJson, removedLines } from '../../core/cli/texts.ts';
+import type { SiloDescriptor } from '../../core/descriptor/descriptor.ts';
 
 export default class SiloDelete extends BaseCommand {
   static override summary = 'Delete a silo; what it keeps stays on the disk unless --clear-content';
@@ -26,8 +27,15 @@ export default class SiloDelete extends BaseCommand {
     const { purge, 'clear-content': clearContent } = parsed.flags;
     const name = this.nameOf(parsed);
     const core = await this.core();
-    const { deleteSilo } = await import('../../core/descriptor/silos.ts');
-    const { removed, stillUsedBy } = await deleteSilo(core, name, { purge, clearContent });
+    const [{ deleteSilo }, { clearSilo }] = await Promise.all([
+      import('../../core/descriptor/silos.ts'),
+      import('../../core/silo/registry.ts'),
+    ]);
+    const clear = (silo: SiloDescriptor) => clearSilo(silo, core.runtime);
+    const { removed, stillUsedBy } = await deleteSilo(core, name, {
+      purge,
+      ...(clearContent && { clearContent: clear }),
+    });
     for (const network of stillUsedBy) this.warn(`silo "${name}" is still used by network "${network}"`);
     this.render(removedJson(removed), removedLines(removed));
   }

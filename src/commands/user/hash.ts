@@ -15,7 +15,10 @@ export default class UserHash extends BaseCommand {
   async run(): Promise<void> {
     const parsed = await this.parse(UserHash);
     const core = await this.core();
-    const { getUser, userHash } = await import('../../core/descriptor/users.ts');
+    const [{ getUser }, { userHash }] = await Promise.all([
+      import('../../core/descriptor/users.ts'),
+      import('../../core/descriptor/keys.ts'),
+    ]);
     const user = await getUser(core, this.nameOf(parsed, this.user));
     const hash = userHash(user.public_key);
     this.render({ [user.name]: hash }, `${user.name}: ${hash}`);

@@ -41,7 +41,7 @@ async function dispatch(invocation: Invocation, registry: CommandRegistry, path:
   const name = path.join(' ');
   const config = await Config.load({ root: invocation.root, pjson: packageOf(invocation) });
   const CommandClass = await loadCommand(registry, name);
-  CommandClass.id = name;
+  Object.assign(CommandClass, { id: name });
   await BaseCommand.invoke(new CommandClass([...rest], config, invocation));
   return 0;
 }

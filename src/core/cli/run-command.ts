@@ -3,8 +3,8 @@
 import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { limits } from '../base/limits.ts';
+import type { Found } from '../descriptor/links.ts';
 import { qualify } from '../descriptor/names.ts';
-import type { Found } from '../descriptor/networks.ts';
 import { BaseCommand } from './base-command.ts';
 import { readRequests } from './documents.ts';
 import { presenceOf, type RunFlagValues, withoutUndefined } from './presence.ts';
