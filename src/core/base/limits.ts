@@ -14,6 +14,17 @@ export const limits = {
   heartbeatPeriodMs: 2 * second,
   heartbeatTimeoutMs: 8 * second,
   handshakeTimeoutMs: 10 * second,
+  firstFrameBytesMax: 64 * KiB,
+  callsWaitingMax: 65_536,
+  callBytesInFlightMax: 32 * MiB,
+  handlersMax: 1024,
+  methodsMax: 1024,
+  greetingsMax: 64,
+  dialsMax: 64,
+  dialEndpointsMax: 16,
+  dialTimeoutMs: 5 * second,
+  dialRetryMs: 1 * second,
+  dialFailuresMax: 1024,
 
   // Ring (protocols 1.1).
   successorNodes: 8,
