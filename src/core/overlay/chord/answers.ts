@@ -1,0 +1,107 @@
+// What a node answers about the ring from its own positions: their state, and who is responsible for a key or closer to it
+// (protocols 1.2, 1.6). Pure.
+
+import { toHex, utf8 } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
+import { hash } from '../../crypto/hash.ts';
+import { between, type Entry, type NodeName, type Point, within } from '../ring.ts';
+import { headOf, type LivenessOf, type Position, type Ring, type StateAnswer } from './state.ts';
+
+/** `owners`: the positions from the key on, and the one before them; `closer`: before the key, the nearest first. */
+export type FindAnswer =
+  | { type: 'owners'; after: Entry; entries: readonly Entry[] }
+  | { type: 'closer'; entries: readonly Entry[] };
+
+export interface FindOptions {
+  /** Only the position just before the key answers: what Join and Unify need. */
+  strict?: boolean;
+  /** Distinct nodes wanted in `owners`. */
+  want?: number;
+  /** Fingers and contacts: more places to go on from. */
+  hints?: Iterable<Entry>;
+}
+
+export const closerMax = 16;
+
+/** Names a list, so that one already held need not be sent. */
+export function digestOf(list: readonly Entry[]): string {
+  return toHex(hash(utf8(list.map((entry) => entry.point).join('')))).slice(0, 16);
+}
+
+/** Undefined for a position that is not on the ring. */
+export function stateOf(ring: Ring, index: number, held: string): StateAnswer | undefined {
+  const position = ring.positions[index];
+  if (!position?.joined) return undefined;
+  return { list: held !== '' && digestOf(position.list) === held ? undefined : position.list, pred: position.pred };
+}
+
+/** Undefined while no position of the node is on the ring. */
+export function findFrom(
+  ring: Ring,
+  key: Point,
+  liveness: LivenessOf,
+  options: FindOptions = {},
+): FindAnswer | undefined {
+  const here: LivenessOf = (node) => (node === ring.self ? 'alive' : liveness(node));
+  const before = closestBefore(ring, key);
+  if (before === undefined) return undefined;
+  const head = headOf(before, here);
+  const want = options.want ?? Number.POSITIVE_INFINITY;
+  if (head === undefined || within(before.self.point, key, head.point))
+    return { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
+  if (!options.strict) {
+    const owner = ring.positions.find(
+      ({ joined, pred, self }) => joined && pred && here(pred.node) !== 'dead' && within(pred.point, key, self.point),
+    );
+    if (owner?.pred)
+      return { type: 'owners', after: owner.pred, entries: firstNodes([owner.self, ...owner.list], want) };
+  }
+  return { type: 'closer', entries: closer(ring, before.self, key, here, options.hints ?? []) };
+}
+
+/** The joined position of this node that comes last before the key. */
+function closestBefore(ring: Ring, key: Point): Position | undefined {
+  let best: Position | undefined;
+  for (const position of ring.positions) {
+    if (!position.joined || position.self.point === key) continue;
+    if (best === undefined || between(best.self.point, position.self.point, key)) best = position;
+  }
+  return best;
+}
+
+/** The list from its first live entry on; behind a list that was not cut short comes the position itself. */
+function from(position: Position, head: Entry | undefined): Entry[] {
+  if (head === undefined) return [position.self];
+  const at = position.list.indexOf(head);
+  const entries = at < 0 ? [head] : position.list.slice(at);
+  const others = new Set(position.list.map((entry) => entry.node));
+  others.delete(position.self.node);
+  const whole = position.list.length < limits.listPositionsMax && others.size < limits.successorNodes;
+  return whole ? [...entries, position.self] : entries;
+}
+
+function firstNodes(entries: readonly Entry[], want: number): Entry[] {
+  const nodes = new Set<NodeName>();
+  const out: Entry[] = [];
+  for (const entry of entries) {
+    nodes.add(entry.node);
+    if (nodes.size > want) break;
+    out.push(entry);
+  }
+  return out;
+}
+
+function closer(ring: Ring, start: Entry, key: Point, liveness: LivenessOf, hints: Iterable<Entry>): Entry[] {
+  const found = new Map<Point, Entry>();
+  const offer = (entry: Entry | undefined) => {
+    if (entry && between(start.point, entry.point, key) && liveness(entry.node) !== 'dead')
+      found.set(entry.point, entry);
+  };
+  for (const position of ring.positions) {
+    for (const entry of position.list) offer(entry);
+    offer(position.pred);
+  }
+  for (const entry of hints) offer(entry);
+  const nearestFirst = (a: Entry, b: Entry) => (between(a.point, b.point, key) ? 1 : -1);
+  return [...found.values()].sort(nearestFirst).slice(0, closerMax);
+}

@@ -1,0 +1,249 @@
+// A wire and a clock for many ring machines, driven by a seed: loss, delay, stale replies, one-way partitions, crashes. The
+// machines are the production ones; only sockets, records and real time are missing.
+
+import { hash } from '../../src/core/crypto/hash.ts';
+import { type Answers, Machine, type MachineOptions, type Outgoing } from '../../src/core/overlay/chord/machine.ts';
+import type { Position } from '../../src/core/overlay/chord/state.ts';
+import type { NodeName, Point } from '../../src/core/overlay/ring.ts';
+import type { Random } from '../../src/core/runtime/runtime.ts';
+
+export class SeededRandom implements Random {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = seed >>> 0;
+  }
+
+  private next(): number {
+    this.state = (this.state + 0x6d2b79f5) >>> 0;
+    let t = this.state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  }
+  fraction(): number {
+    return this.next() / 2 ** 32;
+  }
+  below(limit: number): number {
+    return Math.floor(this.fraction() * limit);
+  }
+  bytes(count: number): Buffer {
+    return Buffer.from(Array.from({ length: count }, () => this.below(256)));
+  }
+  pick<T>(items: readonly T[]): T {
+    return items[this.below(items.length)] as T;
+  }
+}
+
+export interface Faults {
+  lossProbability: number;
+  delayMsMin: number;
+  delayMsMax: number;
+  /** Chance that a message takes up to ten times the longest delay. */
+  straggleProbability: number;
+}
+
+export const calm: Faults = { lossProbability: 0, delayMsMin: 1, delayMsMax: 5, straggleProbability: 0 };
+
+interface Task {
+  at: number;
+  order: number;
+  run: () => void;
+}
+
+export interface SimulatedNode {
+  readonly name: NodeName;
+  machine: Machine;
+  up: boolean;
+  life: number;
+  wakeAt: number;
+}
+
+export type Hook = (node: SimulatedNode) => void;
+
+export class RingWorld {
+  now = 0;
+  faults: Faults = calm;
+  messages = 0;
+  readonly random: SeededRandom;
+  readonly nodes = new Map<NodeName, SimulatedNode>();
+  /** `from>to` pairs whose messages vanish. */
+  readonly blocked = new Set<string>();
+  /** Called after every input of a node. */
+  afterStep: Hook = () => {};
+  /** Called with each call made. */
+  onCall: (from: NodeName, outgoing: Outgoing) => void = () => {};
+  /** Detectors are told the truth at once: Zave's assumption. */
+  oracle = false;
+  step: MachineOptions['step'];
+  private readonly heap: Task[] = [];
+  private order = 0;
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+  }
+
+  name(number: number): NodeName {
+    return hash(Buffer.from(`node ${number}`)).toString('hex');
+  }
+
+  start(number: number, positions: number, contacts: readonly NodeName[]): SimulatedNode {
+    const name = this.name(number);
+    const life = (this.nodes.get(name)?.life ?? 0) + 1;
+    const random = new SeededRandom(this.random.below(2 ** 32));
+    const options: MachineOptions = { self: name, positions, incarnation: life * 1_000_000, random };
+    if (this.step) options.step = this.step;
+    const machine = new Machine(options);
+    if (this.oracle)
+      Object.defineProperty(machine.detector, 'liveness', {
+        value: (other: NodeName) => (this.nodes.get(other)?.up ? 'alive' : 'dead'),
+      });
+    const node: SimulatedNode = { name, machine, up: true, life, wakeAt: Number.POSITIVE_INFINITY };
+    this.nodes.set(name, node);
+    machine.join(contacts, this.now);
+    this.settle(node);
+    return node;
+  }
+
+  crash(node: SimulatedNode): void {
+    node.up = false;
+  }
+
+  leave(node: SimulatedNode): void {
+    node.machine.leave(this.now);
+    this.settle(node);
+    this.after(3000, () => {
+      node.up = false;
+    });
+  }
+
+  live(): SimulatedNode[] {
+    return [...this.nodes.values()].filter((node) => node.up);
+  }
+
+  /** Joined positions of live nodes by point. */
+  members(): Map<Point, Position> {
+    const out = new Map<Point, Position>();
+    for (const node of this.live())
+      for (const position of node.machine.ring.positions) if (position.joined) out.set(position.self.point, position);
+    return out;
+  }
+
+  block(from: SimulatedNode, to: SimulatedNode): void {
+    this.blocked.add(`${from.name}>${to.name}`);
+  }
+
+  after(delayMs: number, run: () => void): void {
+    push(this.heap, { at: this.now + delayMs, order: this.order++, run });
+  }
+
+  run(durationMs: number): void {
+    const end = this.now + durationMs;
+    for (;;) {
+      const next = this.heap[0];
+      if (next === undefined || next.at > end) break;
+      pop(this.heap);
+      this.now = next.at;
+      next.run();
+    }
+    this.now = end;
+  }
+
+  /** Sends what a node wants sent and sees to its timers. */
+  settle(node: SimulatedNode): void {
+    this.afterStep(node);
+    node.machine.takeChanges();
+    for (const outgoing of node.machine.takeOutbox()) this.carry(node, outgoing);
+    const wake = node.machine.nextWake;
+    if (wake >= node.wakeAt || !Number.isFinite(wake)) return;
+    node.wakeAt = wake;
+    const { life } = node;
+    this.after(Math.max(0, wake - this.now), () => {
+      const current = this.nodes.get(node.name);
+      if (!node.up || current !== node || node.life !== life || node.wakeAt !== wake) return;
+      node.wakeAt = Number.POSITIVE_INFINITY;
+      node.machine.wake(this.now);
+      this.settle(node);
+    });
+  }
+
+  private runs(node: SimulatedNode): boolean {
+    return node.up && this.nodes.get(node.name) === node;
+  }
+
+  /** How long a message takes; undefined when it is lost. */
+  private delay(from: NodeName, to: NodeName): number | undefined {
+    const { lossProbability, delayMsMin, delayMsMax, straggleProbability } = this.faults;
+    if (this.blocked.has(`${from}>${to}`) || this.random.fraction() < lossProbability) return undefined;
+    const delay = delayMsMin + this.random.below(delayMsMax - delayMsMin + 1);
+    return this.random.fraction() < straggleProbability ? delay * (1 + this.random.below(10)) : delay;
+  }
+
+  private carry(from: SimulatedNode, outgoing: Outgoing): void {
+    this.messages++;
+    this.onCall(from.name, outgoing);
+    let open = true;
+    const settle = (input: () => void) => {
+      if (!open || !this.runs(from)) return;
+      open = false;
+      input();
+      this.settle(from);
+    };
+    this.after(outgoing.timeoutMs, () => settle(() => from.machine.failed(outgoing.id, this.now)));
+    const there = this.delay(from.name, outgoing.to);
+    if (there === undefined) return;
+    this.after(there, () => {
+      const to = this.nodes.get(outgoing.to);
+      if (!to?.up) {
+        settle(() => from.machine.failed(outgoing.id, this.now));
+        return;
+      }
+      const answer = to.machine.requested(from.name, outgoing.call.method, outgoing.call.request, this.now);
+      this.settle(to);
+      const probed = outgoing.call.method === 'gossip' && outgoing.call.request.about;
+      const extra = probed ? this.helperProbe(to.name, probed) : 0;
+      if (extra === undefined) (answer as Answers['gossip']).reached = false;
+      const back = this.delay(to.name, from.name);
+      if (back !== undefined)
+        this.after(back + (extra ?? 0), () => settle(() => from.machine.answered(outgoing.id, answer, this.now)));
+    });
+  }
+
+  private helperProbe(via: NodeName, about: NodeName): number | undefined {
+    const there = this.delay(via, about);
+    const back = this.delay(about, via);
+    return there === undefined || back === undefined || !this.nodes.get(about)?.up ? undefined : there + back;
+  }
+}
+
+function before(a: Task, b: Task): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
+
+function push(heap: Task[], task: Task): void {
+  let at = heap.length;
+  heap.push(task);
+  while (at > 0) {
+    const up = (at - 1) >> 1;
+    const parent = heap[up] as Task;
+    if (!before(task, parent)) break;
+    heap[at] = parent;
+    at = up;
+  }
+  heap[at] = task;
+}
+
+function pop(heap: Task[]): void {
+  const last = heap.pop();
+  if (last === undefined || heap.length === 0) return;
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && before(heap[child + 1] as Task, heap[child] as Task)) child++;
+    if (!before(heap[child] as Task, last)) break;
+    heap[at] = heap[child] as Task;
+    at = child;
+  }
+  heap[at] = last;
+}
