@@ -29,9 +29,12 @@ function corrupt(message: string): InfinitError {
 export class Writer {
   private buffer: Buffer;
   private length = 0;
+  private readonly apart: boolean;
   readonly attachments: Bytes[] = [];
 
-  constructor(sizeHint = 256) {
+  /** With `apart`, attachments are collected; else they are written in place. */
+  constructor(sizeHint = 256, apart = false) {
+    this.apart = apart;
     this.buffer = Buffer.allocUnsafe(sizeHint);
   }
 
@@ -73,6 +76,10 @@ export class Writer {
     const at = this.reserve(bytes.length);
     this.buffer.set(bytes, at);
   }
+  attach(bytes: Bytes): void {
+    if (this.apart) this.attachments.push(bytes);
+    else this.raw(bytes);
+  }
   /** What was written so far; the writer must not be used afterwards. */
   finish(): Buffer {
     return this.buffer.subarray(0, this.length);
@@ -83,16 +90,18 @@ export class Writer {
 export class Reader {
   private readonly buffer: Buffer;
   private at: number;
-  /** Where the next attachment starts, or -1 when the source has none. */
+  /** Where the next attachment starts. */
   private attachmentAt: number;
+  private readonly apart: boolean;
   private readonly headerEnd: number;
 
-  /** With `headerEnd`, the bytes behind it are attachments. */
-  constructor(bytes: Bytes, headerEnd: number = bytes.length) {
+  /** With a header length, attachments stand behind the header; else they are in place. */
+  constructor(bytes: Bytes, headerLength?: number) {
     this.buffer = asBuffer(bytes);
     this.at = 0;
-    this.headerEnd = headerEnd;
-    this.attachmentAt = headerEnd;
+    this.apart = headerLength !== undefined;
+    this.headerEnd = headerLength ?? bytes.length;
+    this.attachmentAt = this.headerEnd;
   }
 
   get remaining(): number {
@@ -129,6 +138,7 @@ export class Reader {
     return this.buffer.subarray(at, at + length);
   }
   attached(length: number): Buffer {
+    if (!this.apart) return this.raw(length);
     const at = this.attachmentAt;
     if (at + length > this.buffer.length) throw corrupt('attachment is truncated');
     this.attachmentAt = at + length;
@@ -141,12 +151,11 @@ export class Reader {
   }
 }
 
-/** Encodes a value without attachments. */
+/** Encodes a value into one byte string. */
 export function encode<T>(codec: Codec<T>, value: T): Buffer {
   const writer = new Writer();
   codec.write(writer, value);
-  const header = writer.finish();
-  return writer.attachments.length === 0 ? header : Buffer.concat([header, ...writer.attachments]);
+  return writer.finish();
 }
 
 /** Decodes a value that fills the bytes exactly. Throws `corrupt`. */
@@ -159,7 +168,7 @@ export function decode<T>(codec: Codec<T>, bytes: Bytes): T {
 
 /** Encodes a value, keeping attachments apart so that they need no copy. */
 export function encodeParts<T>(codec: Codec<T>, value: T): Encoded {
-  const writer = new Writer();
+  const writer = new Writer(256, true);
   codec.write(writer, value);
   return { header: writer.finish(), attachments: writer.attachments };
 }
@@ -225,7 +234,7 @@ export function attachment(limit: number): Codec<Bytes> {
     write: (w, v) => {
       if (v.length > limit) throw new InfinitError('full', `attachment of ${v.length} is above the limit of ${limit}`);
       w.u32(v.length);
-      w.attachments.push(v);
+      w.attach(v);
     },
     read: (r) => {
       const length = r.u32();

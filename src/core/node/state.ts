@@ -1,8 +1,8 @@
 // What a link of a device remembers between runs, in one small database of its state folder: contacts, the highest version
 // seen of each register, the port it had.
 
-import { decode, encode } from '../base/codec.ts';
 import { toHex } from '../base/bytes.ts';
+import { decode, encode } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type ContactStore, type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
@@ -45,7 +45,10 @@ export class NodeState implements ContactStore {
     await this.database.transaction(async (database) => {
       await database.run('delete from contact');
       for (const record of records.slice(0, limits.knownContactsMax)) {
-        await database.run('insert or replace into contact values (?, ?)', [toHex(record.id), encode(nodeRecord, record)]);
+        await database.run('insert or replace into contact values (?, ?)', [
+          toHex(record.id),
+          encode(nodeRecord, record),
+        ]);
       }
     });
   }

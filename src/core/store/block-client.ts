@@ -116,6 +116,7 @@ export class BlockClient implements Blocks {
     for (let delayMs = retryDelayMs.first; ; delayMs = Math.min(delayMs * 2, retryDelayMs.max)) {
       checkSignal(options.signal);
       const owners = await overlay.owners(address, replicationFactor + sparesMax, options);
+      let worthRetrying = owners.length < options.quorum;
       const round = deferred();
       const queue = owners.filter((node) => !done.has(toHex(node.id)) && !running.has(toHex(node.id)));
       const startNext = (wantSlow: boolean): boolean => {
@@ -131,6 +132,7 @@ export class BlockClient implements Blocks {
           .then(() => done.add(name))
           .catch((error: unknown) => {
             failure = error;
+            worthRetrying ||= !isError(error, 'full', 'denied', 'corrupt');
           })
           .finally(() => {
             running.delete(name);
@@ -145,11 +147,12 @@ export class BlockClient implements Blocks {
       while (running.size + done.size < options.quorum && startNext(true));
       if (running.size > 0) await round.promise;
       if (done.size >= options.quorum) return;
+      if (!worthRetrying) break;
       if (runtime.clock.monotonic() - started > putDeadlineMs) break;
       await runtime.clock.sleep(delayMs, options);
     }
     const reason = failure === undefined ? '' : `: ${asError(failure).message}`;
-    const kind = isError(failure, 'full', 'denied') ? failure.kind : 'unavailable';
+    const kind = isError(failure, 'full', 'denied', 'corrupt') ? failure.kind : 'unavailable';
     throw new InfinitError(kind, `block is on ${done.size} of the ${options.quorum} nodes it needs${reason}`, {
       hint: 'infinit network inspect --peers shows which nodes are reachable',
     });

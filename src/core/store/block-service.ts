@@ -1,11 +1,11 @@
 // The holder's side of immutable blocks: keeps what hashes to its address, with the garbage generation of its last put or
 // touch. A stored value is {generation u32, block}; a later touch stands in the `generation` space beside it.
 
-import { type Bytes, concatBytes, equalBytes, toHex, u32Bytes } from '../base/bytes.ts';
-import { InfinitError, isError } from '../base/errors.ts';
+import { type Bytes, concatBytes, toHex, u32Bytes } from '../base/bytes.ts';
+import { isError } from '../base/errors.ts';
 import { KeyedMutex } from '../base/lifecycle.ts';
-import { type Address, blockAddress, type NodeId } from '../block/address.ts';
-import { checkBlock } from '../block/immutable.ts';
+import type { Address, NodeId } from '../block/address.ts';
+import { checkImmutable } from '../block/immutable.ts';
 import type { Peers } from '../peer/peer.ts';
 import type { Silo } from '../silo/silo.ts';
 import * as messages from './messages.ts';
@@ -44,9 +44,7 @@ export class BlockService {
   }
 
   private async put(address: Address, block: Bytes, generation: number): Promise<void> {
-    checkBlock(block);
-    if (!equalBytes(blockAddress(block), address))
-      throw new InfinitError('corrupt', 'block does not hash to its address');
+    checkImmutable(address, block);
     await this.locks.run(toHex(address), async () => {
       if (await this.raise(address, generation)) return;
       await this.options.silo.put('block', address, concatBytes([u32Bytes(generation), block]));
