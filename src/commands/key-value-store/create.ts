@@ -1,7 +1,7 @@
 // infinit key-value-store create
 
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { descriptionFlag, nameArg, nameFlag, outputFlag, requiredNetworkFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, requiredNetworkFlag } from '../../core/cli/flags.ts';
 import { pretty, saved } from '../../core/cli/texts.ts';
 
 export default class KeyValueStoreCreate extends BaseCommand {
@@ -14,7 +14,7 @@ export default class KeyValueStoreCreate extends BaseCommand {
     ...nameFlag('key-value store'),
     ...requiredNetworkFlag,
     ...descriptionFlag,
-    ...outputFlag,
+    ...copyFlag,
   };
 
   async run(): Promise<void> {

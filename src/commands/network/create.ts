@@ -1,6 +1,6 @@
 // infinit network create
 
-import { descriptionFlag, nameArg, nameFlag, outputFlag, peerFlag, portFlag, siloFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag, siloFlag } from '../../core/cli/flags.ts';
 import {
   modelFlags,
   modelOf,
@@ -32,7 +32,7 @@ export default class NetworkCreate extends RunCommand {
     ...portFlag,
     ...zoneFlag,
     ...protocolFlag,
-    ...outputFlag,
+    ...copyFlag,
   };
 
   async run(): Promise<void> {

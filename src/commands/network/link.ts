@@ -1,7 +1,7 @@
 // infinit network link
 
 import { Flags } from '@oclif/core';
-import { nameArg, nameFlag, outputFlag, portFlag, siloFlag } from '../../core/cli/flags.ts';
+import { copyFlag, nameArg, nameFlag, portFlag, siloFlag } from '../../core/cli/flags.ts';
 import { zoneFlag } from '../../core/cli/network-flags.ts';
 import { RunCommand } from '../../core/cli/run-command.ts';
 import { linkedLine, pretty, updated } from '../../core/cli/texts.ts';
@@ -18,7 +18,7 @@ export default class NetworkLink extends RunCommand {
     ...siloFlag,
     ...portFlag,
     ...zoneFlag,
-    ...outputFlag,
+    ...copyFlag,
     'node-id': Flags.string({ description: 'identity of an earlier link to take up again', helpValue: 'ID' }),
   };
 

@@ -1,7 +1,7 @@
 // infinit network update
 
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { descriptionFlag, nameArg, nameFlag, outputFlag, peerFlag, portFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag } from '../../core/cli/flags.ts';
 import { protocolFlag, protocolNotice } from '../../core/cli/network-flags.ts';
 import { expandPeers } from '../../core/cli/presence.ts';
 import { pretty, updated } from '../../core/cli/texts.ts';
@@ -22,7 +22,7 @@ export default class NetworkUpdate extends BaseCommand {
     ...portFlag,
     ...peerFlag,
     ...protocolFlag,
-    ...outputFlag,
+    ...copyFlag,
   };
 
   async run(): Promise<void> {

@@ -3,7 +3,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { writeDocument } from '../../core/cli/documents.ts';
-import { durationFlag, outputFlag, requiredNetworkFlag, requiredUserFlag } from '../../core/cli/flags.ts';
+import { copyFlag, durationFlag, requiredNetworkFlag, requiredUserFlag } from '../../core/cli/flags.ts';
 import { delegatedNotice, saved } from '../../core/cli/texts.ts';
 
 export default class PassportCreate extends BaseCommand {
@@ -18,7 +18,7 @@ export default class PassportCreate extends BaseCommand {
   static override flags = {
     ...requiredNetworkFlag,
     ...requiredUserFlag,
-    ...outputFlag,
+    ...copyFlag,
     'deny-write': Flags.boolean({ description: 'reading only' }),
     'deny-storage': Flags.boolean({ description: 'may not contribute silos' }),
     'allow-create-passport': Flags.boolean({ description: 'may create passports for others' }),

@@ -2,7 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { descriptionFlag, nameArg, nameFlag, outputFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { readKeyFile } from '../../core/cli/key-file.ts';
 import { pretty, saved } from '../../core/cli/texts.ts';
 
@@ -19,7 +19,7 @@ export default class UserCreate extends BaseCommand {
     key: Flags.string({ char: 'k', description: 'existing Ed25519 key (OpenSSH or PEM)', helpValue: 'FILE' }),
     email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
     fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
-    ...outputFlag,
+    ...copyFlag,
   };
 
   async run(): Promise<void> {

@@ -18,6 +18,10 @@ export const descriptionFlag = {
 export const outputFlag = {
   output: Flags.string({ char: 'o', description: 'write to this file instead of standard output', helpValue: 'FILE' }),
 };
+/** For commands that make or change something and keep it here. */
+export const copyFlag = {
+  output: Flags.string({ char: 'o', description: 'write its descriptor to this file as well', helpValue: 'FILE' }),
+};
 export const inputFlag = {
   input: Flags.string({ char: 'i', description: 'read from this file instead of standard input', helpValue: 'FILE' }),
 };

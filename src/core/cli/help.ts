@@ -48,7 +48,7 @@ export function describe(name: string, command: CommandClass): CommandFacts {
     name: required ? arg.toUpperCase() : `[${arg.toUpperCase()}]`,
     description,
   }));
-  const options = [...optionFacts(command.flags, false), ...optionFacts(command.baseFlags ?? {}, true)];
+  const options = [...optionFacts(command.flags ?? {}, false), ...optionFacts(command.baseFlags ?? {}, true)];
   return {
     name,
     usage: ['infinit', name, ...args.map((arg) => arg.name), '[OPTIONS]'].join(' '),

@@ -25,7 +25,7 @@ export function rewriteLegacy(invocation: Invocation, registry: CommandRegistry)
   for (let at = path.length; at < end; at++) argv[at] = renameOption(argv[at] ?? '');
   const changed = argv.length !== given.length || argv.some((word, at) => word !== given[at]);
   if (!changed || object === 'kvs') return { argv, notices: [] };
-  return { argv, notices: [`old form of command; now: ${newForm(argv, given, path.length)}`] };
+  return { argv, notices: [`this form is deprecated, use: ${newForm(argv, given, path.length)}`] };
 }
 
 /** Moves `--create` (and then `--filesystem`) from among the options to where modes stand. Returns the words of the path. */

@@ -3,7 +3,7 @@
 import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../../core/cli/base-command.ts';
-import { capacityFlag, descriptionFlag, nameArg, nameFlag, outputFlag } from '../../../core/cli/flags.ts';
+import { capacityFlag, copyFlag, descriptionFlag, nameArg, nameFlag } from '../../../core/cli/flags.ts';
 import { pretty, saved } from '../../../core/cli/texts.ts';
 
 export default class SiloCreateFilesystem extends BaseCommand {
@@ -17,7 +17,7 @@ export default class SiloCreateFilesystem extends BaseCommand {
     ...nameFlag('silo'),
     ...descriptionFlag,
     ...capacityFlag,
-    ...outputFlag,
+    ...copyFlag,
     path: Flags.string({ description: 'folder (default: a folder in the home)', helpValue: 'FOLDER' }),
   };
 

@@ -1,7 +1,7 @@
 // infinit silo create memory
 
 import { BaseCommand } from '../../../core/cli/base-command.ts';
-import { capacityFlag, descriptionFlag, nameArg, nameFlag, outputFlag } from '../../../core/cli/flags.ts';
+import { capacityFlag, copyFlag, descriptionFlag, nameArg, nameFlag } from '../../../core/cli/flags.ts';
 import { pretty, saved } from '../../../core/cli/texts.ts';
 
 export default class SiloCreateMemory extends BaseCommand {
@@ -10,7 +10,7 @@ export default class SiloCreateMemory extends BaseCommand {
     { description: 'A silo for a test', command: 'infinit silo create memory scratch --capacity 1GB' },
   ];
   static override args = nameArg('silo');
-  static override flags = { ...nameFlag('silo'), ...descriptionFlag, ...capacityFlag, ...outputFlag };
+  static override flags = { ...nameFlag('silo'), ...descriptionFlag, ...capacityFlag, ...copyFlag };
 
   async run(): Promise<void> {
     const parsed = await this.parse(SiloCreateMemory);
