@@ -1,9 +1,9 @@
-// The program: turns the process into an invocation, runs the command, and leaves with its exit code.
+// The program: turns the process into an invocation, names the real parts, runs the command, leaves with its exit code.
 
 import { tmpdir, userInfo } from 'node:os';
 import { basename } from 'node:path';
 import { registry } from './commands/registry.ts';
-import type { Invocation } from './core/cli/invocation.ts';
+import type { Invocation, Parts } from './core/cli/invocation.ts';
 import { main } from './core/cli/main.ts';
 
 /** Runs the command line of this process. */
@@ -13,9 +13,15 @@ export async function run(root: string, version: string): Promise<void> {
   process.exitCode = code;
 }
 
+const parts: Parts = {
+  runtime: async () => (await import('./core/runtime/system/system.ts')).systemRuntime(),
+  running: () => import('./core/node/commands.ts'),
+};
+
 function processInvocation(root: string, version: string): Invocation {
   const { username, homedir } = userInfo();
   return {
+    parts,
     program: basename(process.argv[1] ?? 'infinit'),
     argv: process.argv.slice(2),
     env: process.env,

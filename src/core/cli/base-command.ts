@@ -74,8 +74,16 @@ export abstract class BaseCommand extends Command {
 
   /** Descriptors of this home and the door to the outside. */
   protected core(): Promise<Core> {
-    this.loaded ??= loadCore(this.environment);
+    this.loaded ??= this.loadCore();
     return this.loaded;
+  }
+
+  private async loadCore(): Promise<Core> {
+    const [{ descriptorContext }, runtime] = await Promise.all([
+      import('../descriptor/context.ts'),
+      this.invocation.parts.runtime(),
+    ]);
+    return { ...descriptorContext(runtime, this.environment.home), runtime };
   }
 
   /** The one way to answer: the value as JSON with `--script`, else the lines. */
@@ -155,20 +163,11 @@ export abstract class BaseCommand extends Command {
 
   /** The composition root, loaded when a command really runs something. */
   protected running(): Promise<Running> {
-    return import('../node/commands.ts');
+    return this.invocation.parts.running();
   }
 
   /** True when questions may be asked. */
   protected get interactive(): boolean {
     return !this.script && isInteractive(this.invocation);
   }
-}
-
-async function loadCore(environment: Environment): Promise<Core> {
-  const [{ descriptorContext }, { systemRuntime }] = await Promise.all([
-    import('../descriptor/context.ts'),
-    import('../runtime/system/system.ts'),
-  ]);
-  const runtime = systemRuntime();
-  return { ...descriptorContext(runtime, environment.home), runtime };
 }

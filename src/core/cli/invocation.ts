@@ -2,6 +2,8 @@
 // below reads `process`.
 
 import type { Readable } from 'node:stream';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Running } from './running.ts';
 
 /** Where text goes. */
 export interface Output {
@@ -12,7 +14,14 @@ export interface Output {
 
 export type Variables = Readonly<Record<string, string | undefined>>;
 
+/** What commands work with, loaded when first asked for: light commands stay light. */
+export interface Parts {
+  runtime(): Promise<Runtime>;
+  running(): Promise<Running>;
+}
+
 export interface Invocation {
+  readonly parts: Parts;
   /** Name the program was called by, without folders; `infinit`, or `infinit-user` through an old link. */
   readonly program: string;
   readonly argv: readonly string[];

@@ -29,7 +29,7 @@ function programPage(registry: CommandRegistry): string {
     'Each object has its own page, such as',
     '.BR infinit-network (1).',
     '.SH OBJECTS',
-    ...objects.flatMap(([name, summary]) => ['.TP', `.BR infinit-${escape(name)} (1)`, escape(`${summary}.`)]),
+    ...objects.flatMap(([name, summary]) => ['.TP', `.BR infinit-${roff(name)} (1)`, roff(`${summary}.`)]),
     '.SH ENVIRONMENT',
     ...definitions([
       ['INFINIT_USER', 'the acting user, instead of the login'],
@@ -49,7 +49,7 @@ function programPage(registry: CommandRegistry): string {
       ['2', 'not understood'],
     ]),
     '.SH SEE ALSO',
-    objects.map(([name]) => `.BR infinit-${escape(name)} (1)`).join(' ,\n'),
+    objects.map(([name]) => `.BR infinit-${roff(name)} (1)`).join(' ,\n'),
   ]);
 }
 
@@ -57,29 +57,29 @@ function objectPage(object: string, summary: string, commands: readonly CommandF
   const common = commands[0]?.options.filter((option) => option.common) ?? [];
   return page(`infinit-${object}`, lowerFirst(summary), [
     '.SH SYNOPSIS',
-    ...commands.flatMap((facts) => [`.B ${escape(facts.usage)}`, '.br']),
+    ...commands.flatMap((facts) => [`.B ${roff(facts.usage)}`, '.br']),
     '.SH MODES',
     ...commands.flatMap(modeSection),
     '.SH COMMON OPTIONS',
     ...optionList(common),
     '.SH SEE ALSO',
     ['infinit', ...objects.filter((name) => name !== object).map((name) => `infinit-${name}`)]
-      .map((name) => `.BR ${escape(name)} (1)`)
+      .map((name) => `.BR ${roff(name)} (1)`)
       .join(' ,\n'),
   ]);
 }
 
 function modeSection(facts: CommandFacts): string[] {
   return [
-    `.SS ${escape(facts.usage)}`,
-    escape(`${facts.summary}.${facts.description ? ` ${facts.description}` : ''}`),
+    `.SS ${roff(facts.usage)}`,
+    roff(`${facts.summary}.${facts.description ? ` ${facts.description}` : ''}`),
     ...optionList(facts.options.filter((option) => !option.common)),
     '.PP',
     ...facts.examples.flatMap(({ description, command }) => [
-      escape(`${description}:`),
+      roff(`${description}:`),
       '.PP',
       '.nf',
-      `.RS 4\n${escape(command)}\n.RE`,
+      `.RS 4\n${roff(command)}\n.RE`,
       '.fi',
       '.PP',
     ]),
@@ -91,16 +91,16 @@ function optionList(options: readonly OptionFacts[]): string[] {
 }
 
 function definitions(rows: readonly (readonly [string, string])[]): string[] {
-  return rows.flatMap(([term, text]) => ['.TP', `.B ${escape(term)}`, escape(text)]);
+  return rows.flatMap(([term, text]) => ['.TP', `.B ${roff(term)}`, roff(text)]);
 }
 
 function page(name: string, summary: string, lines: readonly string[]): string {
   const head = [`.TH ${name.toUpperCase()} 1 "${date}" "infinit" "Infinit manual"`, '.SH NAME'];
-  return `${[...head, `${escape(name)} \\- ${escape(summary)}`, ...lines].join('\n')}\n`;
+  return `${[...head, `${roff(name)} \\- ${roff(summary)}`, ...lines].join('\n')}\n`;
 }
 
 /** Roff: backslashes and hyphens are escaped, and no line begins with a control character. */
-function escape(text: string): string {
+function roff(text: string): string {
   return text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replace(/^[.']/, '\\&$&');
 }
 
