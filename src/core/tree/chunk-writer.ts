@@ -1,0 +1,85 @@
+// Writes cells of data: packs them in the given order into chunks of up to 1 MiB plain, compresses and seals each cell, and puts
+// the chunks, a few at once. What is written becomes part of the tree when an operation names it.
+
+import type { Bytes } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import { type Abortable, checkSignal, Semaphore } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import { keyBytes } from '../crypto/cipher.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Blocks, PutOptions } from '../store/store.ts';
+import { chunkCellsMax, encodeChunk, type SealedCell, sealCell } from './chunk.ts';
+import type { WrittenChunk } from './tree.ts';
+
+const chunksInFlightMax = 4;
+/** Smaller cells are stored as they are. */
+const compressFrom = 512;
+/** Cells sealed between two yields: about 2 ms. */
+const stepCells = 256;
+
+export interface ChunkWriterOptions {
+  runtime: Pick<Runtime, 'random' | 'offload' | 'clock'>;
+  blocks: Blocks;
+  treeTag: Bytes;
+  /** Generation and quorum of a put at this moment. */
+  putOptions: () => PutOptions;
+  /** Plain bytes of a chunk (`--block-size`). */
+  packBytesMax?: number;
+}
+
+export class ChunkWriter {
+  private readonly options: ChunkWriterOptions;
+  private readonly packBytesMax: number;
+  private readonly slots = new Semaphore(chunksInFlightMax);
+
+  constructor(options: ChunkWriterOptions) {
+    this.options = options;
+    this.packBytesMax = options.packBytesMax ?? limits.packBytesMax;
+  }
+
+  /** Every chunk is acknowledged when it resolves; the chunks' cells in order are the given ones in order. */
+  async write(cells: readonly Bytes[], options: Abortable = {}): Promise<WrittenChunk[]> {
+    const writes = this.packs(cells).map((pack) => this.slots.run(() => this.writeChunk(pack, options)));
+    await Promise.allSettled(writes);
+    return Promise.all(writes);
+  }
+
+  private packs(cells: readonly Bytes[]): Bytes[][] {
+    const packs: Bytes[][] = [];
+    let pack: Bytes[] = [];
+    let bytes = 0;
+    for (const cell of cells) {
+      if (cell.length === 0 || cell.length > limits.cellBytesMax)
+        throw new InfinitError('usage', `a cell has 1 to ${limits.cellBytesMax} bytes, not ${cell.length}`);
+      if (pack.length === 0 || bytes + cell.length > this.packBytesMax || pack.length === chunkCellsMax) {
+        packs.push((pack = []));
+        bytes = 0;
+      }
+      pack.push(cell);
+      bytes += cell.length;
+    }
+    return packs;
+  }
+
+  private async writeChunk(cells: readonly Bytes[], { signal }: Abortable): Promise<WrittenChunk> {
+    checkSignal(signal);
+    const { runtime, treeTag, blocks } = this.options;
+    const codec = runtime.offload.preferredCodec;
+    const packed = await Promise.all(
+      cells.map((cell) => (cell.length < compressFrom ? undefined : runtime.offload.compress(cell, codec))),
+    );
+    checkSignal(signal);
+    const key = runtime.random.bytes(keyBytes);
+    const sealed: SealedCell[] = [];
+    for (const [i, cell] of cells.entries()) {
+      const smaller = packed[i];
+      sealed.push(sealCell(treeTag, key, i, smaller === undefined ? 'none' : codec, smaller ?? cell));
+      if (i % stepCells === stepCells - 1) await runtime.clock.sleep(0);
+    }
+    const block = encodeChunk(treeTag, sealed);
+    const put = this.options.putOptions();
+    const address = await blocks.put(block, { ...put, signal });
+    const { generation } = put;
+    return { address, key, stored: block.length, cells: cells.map((cell) => cell.length), generation };
+  }
+}

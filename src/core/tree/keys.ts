@@ -1,0 +1,193 @@
+// Keys of a tree (docs/tree-schema.md 3): the first byte names the space, integers are big-endian so that byte order is number
+// order. And the records of the spaces every tree uses: super `m`, chunk table `c`, sessions `s`, key values `k`.
+
+import { asBuffer, type Bytes, concatBytes, u16Bytes, u48Bytes, u64Bytes, utf8 } from '../base/bytes.ts';
+import {
+  bytes,
+  type Codec,
+  type CodecType,
+  fixed,
+  list,
+  struct,
+  text,
+  u8,
+  u16,
+  u32,
+  u48,
+  u64,
+  union,
+} from '../base/codec.ts';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { address } from '../block/address.ts';
+import { keyBytes } from '../crypto/cipher.ts';
+
+/** First bytes of keys. */
+export const spaces = {
+  super: 'm',
+  inode: 'i',
+  entry: 'e',
+  attribute: 'x',
+  extent: 'd',
+  chunk: 'c',
+  orphan: 'u',
+  session: 's',
+  snapshot: 'n',
+  pin: 'p',
+  garbage: 'g',
+  domain: 't',
+  bucket: 'b',
+  object: 'o',
+  value: 'k',
+  dedup: 'h',
+} as const;
+export type Space = keyof typeof spaces;
+
+export interface KeyRange {
+  from: Buffer;
+  /** First key behind the range. */
+  to: Buffer;
+}
+
+/** A key of a space: its byte, then the parts. */
+export function spaceKey(space: Space, ...parts: readonly Bytes[]): Buffer {
+  return concatBytes([utf8(spaces[space]), ...parts]);
+}
+
+/** All keys of a space, or those of it that start with the parts. */
+export function spaceRange(space: Space, ...parts: readonly Bytes[]): KeyRange {
+  return prefixRange(spaceKey(space, ...parts));
+}
+
+/** All keys that start with a prefix, which is not only 0xff bytes. */
+export function prefixRange(prefix: Bytes): KeyRange {
+  let length = prefix.length;
+  while (length > 0 && prefix[length - 1] === 0xff) length--;
+  const to = Buffer.from(prefix.subarray(0, length));
+  if (length === 0) throw new RangeError('no key is above all keys with this prefix');
+  to[length - 1] = (to[length - 1] as number) + 1;
+  return { from: asBuffer(prefix), to };
+}
+
+export const superKey = spaceKey('super', Buffer.from([0]));
+
+export function chunkKey(chunk: number): Buffer {
+  return spaceKey('chunk', u48Bytes(chunk));
+}
+
+/** The chunk a key of the chunk table names. Throws `corrupt`. */
+export function chunkOfKey(key: Bytes): number {
+  if (key.length !== 7) throw new InfinitError('corrupt', 'not a key of the chunk table');
+  return asBuffer(key).readUIntBE(1, 6);
+}
+
+export const clientIdBytes = 16;
+
+export function sessionKey(client: Bytes): Buffer {
+  checkClient(client);
+  return spaceKey('session', client);
+}
+
+export function sessionReplyKey(client: Bytes, operation: number): Buffer {
+  checkClient(client);
+  return spaceKey('session', client, u64Bytes(operation));
+}
+
+/** All of one client's session, or of the operations first..last of it. */
+export function sessionRange(client: Bytes, operations?: { first: number; last: number }): KeyRange {
+  if (operations === undefined) return prefixRange(sessionKey(client));
+  return { from: sessionReplyKey(client, operations.first), to: sessionReplyKey(client, operations.last + 1) };
+}
+
+/** What a key of the session space names: a client, or an operation of it. Throws `corrupt`. */
+export function sessionOfKey(key: Bytes): { client: Buffer; operation: number | undefined } {
+  const buffer = asBuffer(key);
+  const client = buffer.subarray(1, 1 + clientIdBytes);
+  if (key.length === 1 + clientIdBytes) return { client, operation: undefined };
+  if (key.length !== 1 + clientIdBytes + 8) throw new InfinitError('corrupt', 'not a key of a session');
+  const at = 1 + clientIdBytes;
+  const high = buffer.readUInt32BE(at);
+  if (high > 0x1f_ffff) throw new InfinitError('corrupt', 'not a key of a session');
+  return { client, operation: high * 0x1_0000_0000 + buffer.readUInt32BE(at + 4) };
+}
+
+/** A user's key of the keys view. Throws `usage` unless it has 1 to `limits.keyBytesMax` bytes. */
+export function valueKey(key: Bytes): Buffer {
+  if (key.length === 0 || key.length > limits.keyBytesMax)
+    throw new InfinitError('usage', `a key has 1 to ${limits.keyBytesMax} bytes, not ${key.length}`);
+  return spaceKey('value', key);
+}
+
+export function userKeyOf(key: Bytes): Buffer {
+  return asBuffer(key).subarray(1);
+}
+
+export function orphanKey(inode: number): Buffer {
+  return spaceKey('orphan', u48Bytes(inode));
+}
+
+export function snapshotKey(name: string): Buffer {
+  return spaceKey('snapshot', utf8(name));
+}
+
+export function domainKey(domain: number): Buffer {
+  return spaceKey('domain', u16Bytes(domain));
+}
+
+/** The one record about the whole tree. */
+export const superRecord = struct({
+  format: u8,
+  view: text(32),
+  nextInode: u48,
+  nextChunk: u48,
+  bytesUsed: u64,
+  inodesUsed: u64,
+  /** Bytes; 0 for none. */
+  quota: u64,
+  /** Mode bits of the root when it was made. */
+  defaultMode: u16,
+  createdMs: u64,
+});
+export type SuperRecord = CodecType<typeof superRecord>;
+
+/** How a chunk is kept: copies, or fragments (later), or in another tree of the same owner (later). */
+export const chunkCodings = { replicated: 0, coded: 1, lent: 2 } as const;
+
+/** Where a chunk is and what opens it. */
+export const chunkRecord = struct({
+  address,
+  key: fixed(keyBytes),
+  stored: u32,
+  /** Plain bytes still named by extents. */
+  live: u32,
+  coding: u8,
+  generation: u32,
+});
+export type ChunkRecord = CodecType<typeof chunkRecord>;
+
+/** Of a client: replies below `lowest` are dropped. */
+export const sessionRecord = struct({ lowest: u64, seenMs: u64 });
+export type SessionRecord = CodecType<typeof sessionRecord>;
+
+/** Cells of a value, in order. */
+export const cellRef = struct({ chunk: u48, cell: u16, length: u32 });
+
+const extentsMax = Math.ceil(limits.valueBytesMax / limits.cellBytesMax) + 1;
+
+/** A value of the keys view: here, or in cells of chunks. */
+export const valueRecord: Codec<ValueRecord> = struct({
+  version: u64,
+  body: union({
+    inline: struct({ bytes: bytes(limits.inlineBytesMax) }),
+    cells: struct({ cells: list(cellRef, extentsMax) }),
+  }),
+});
+export interface ValueRecord {
+  /** Sequence of the operation that put it. */
+  version: number;
+  body: { type: 'inline'; bytes: Bytes } | { type: 'cells'; cells: { chunk: number; cell: number; length: number }[] };
+}
+
+function checkClient(client: Bytes): void {
+  if (client.length !== clientIdBytes) throw new InfinitError('corrupt', `a client id has ${clientIdBytes} bytes`);
+}
