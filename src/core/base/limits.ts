@@ -34,6 +34,7 @@ export const limits = {
   positionsPerNodeMax: 64,
   lookupHopsMax: 64,
   locationCacheEntriesMax: 65_536,
+  nodeRecordsMax: 4096,
 
   // Registers (protocols 2).
   membersMax: 9,

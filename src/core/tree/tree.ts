@@ -67,6 +67,15 @@ export interface TreeView {
   readonly kind: string;
   execute(operation: Bytes, transaction: Transaction): Promise<Bytes>;
   query(query: Bytes, reader: MapReader): Promise<Bytes>;
+  readonly pending?: PendingData;
+}
+
+/** Small data that rides in a record, durable by the journal alone, until a commit moves it into a chunk. */
+export interface PendingData {
+  /** The data of a record that holds some: at most a cell. */
+  of(key: Bytes, value: Bytes): Bytes | undefined;
+  /** The same record with its data in that cell. */
+  moved(value: Bytes, cell: CellRef): Bytes;
 }
 
 export interface DoOptions extends Abortable {
@@ -101,8 +110,11 @@ export interface Tree extends Startable {
   writeChunks(cells: readonly Bytes[], options?: Abortable): Promise<WrittenChunk[]>;
   /** Plain bytes of one cell. Throws `corrupt`, `lost`. */
   readCell(chunk: { address: Address; key: Bytes }, cell: number, options?: Abortable): Promise<Bytes>;
-  /** Called with the keys an acknowledged operation changed, in order, while this client follows or leads. */
-  onChange(listener: (change: { sequence: number; effects: readonly Effect[] }) => void): () => void;
+  /**
+   * Called with the keys an acknowledged operation changed, in order, while this client follows or leads; at least once
+   * each. `missed`: changes up to this one are not known any more (a long absence): what was derived must be read again.
+   */
+  onChange(listener: (change: { sequence: number; effects: readonly Effect[]; missed?: boolean }) => void): () => void;
   /** Writes what is only in the journal into the root. */
   commit(): Promise<void>;
   status(): TreeStatus;

@@ -1,0 +1,231 @@
+// Commits beside the leader's operations (docs/protocols.md 4.4): freezes the memtable, moves waiting data into packs, merges
+// into the base, writes the root once by compare-and-set. Also holds the layers that operations read, and the newest root.
+
+import { asError, InfinitError, isError } from '../base/errors.ts';
+import { Mutex } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import type { Member } from '../block/address.ts';
+import type { JournalSegment, RootHeader } from '../consensus/consensus.ts';
+import { BaseTree, type TreeRoot } from './base/base-tree.ts';
+import { LayeredReader } from './base/layered-reader.ts';
+import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
+import type { JournalBatcher } from './journal-batcher.ts';
+import { Memtable } from './memtable.ts';
+import type { Change } from './messages.ts';
+import { dropCells, type Packed, packPending } from './packing.ts';
+import { putQuorum, type RootBody } from './root.ts';
+import type { Transaction } from './tree.ts';
+
+const commitBytes = 64 * 1024 * 1024;
+const commitAgeMs = 5 * 60 * 1000;
+const commitIdleMs = 30_000;
+const retryMs = 5000;
+/** One memtable fills while another is committed. */
+const memtableBytesMax = limits.memtableBytesMax / 2;
+/** An operation's effects fit when this is left. */
+const roomBytes = 2 * limits.journalBatchBytesMax;
+
+interface Frozen {
+  memtable: Memtable;
+  /** Everything up to this sequence. */
+  through: number;
+  bytes: number;
+  /** Kept when the root could not be written, so that nothing is stored twice. */
+  packed?: Packed;
+  merged?: TreeRoot;
+}
+
+export interface CommitterOptions {
+  context: TreeContext;
+  start: { root: Root; base: BaseTree };
+  batcher: JournalBatcher;
+  alive: () => boolean;
+  onCommitted(root: Root): void;
+  onDeposed(error: InfinitError): void;
+  /** Executes and journals a change of the leader's own. */
+  internal(task: (transaction: Transaction) => Promise<void>): Promise<void>;
+}
+
+export class Committer {
+  base: BaseTree;
+  private readonly options: CommitterOptions;
+  private readonly epoch: number;
+  private readonly rootLock = new Mutex();
+  private newest: Root;
+  private active = new Memtable({ bytesMax: memtableBytesMax });
+  private activeBytes = 0;
+  private frozen: Frozen | undefined;
+  private publishing: Promise<void> | undefined;
+  private dirtySince: number | undefined;
+  private changedAt = 0;
+  private retryAt = 0;
+
+  constructor(options: CommitterOptions) {
+    this.options = options;
+    this.base = options.start.base;
+    this.newest = options.start.root;
+    this.epoch = options.start.root.header.epoch;
+  }
+
+  /** The newest chosen root of this epoch. */
+  get root(): Root {
+    return this.newest;
+  }
+  get putQuorum(): number {
+    return putQuorum(this.newest.snapshot);
+  }
+  get memtableBytes(): number {
+    return this.active.bytes + (this.frozen?.memtable.bytes ?? 0);
+  }
+  /** About what the journal holds above the root. */
+  get journalBytes(): number {
+    return this.activeBytes + (this.frozen?.bytes ?? 0);
+  }
+
+  /** All layers as they are now; later changes show through. */
+  reader(): LayeredReader {
+    return new LayeredReader(this.frozen ? [this.active, this.frozen.memtable] : [this.active], this.base);
+  }
+
+  apply(change: Change, bytes: number): void {
+    this.active.apply(change.effects);
+    this.activeBytes += bytes;
+    this.changedAt = this.options.context.runtime.clock.monotonic();
+    this.dirtySince ??= this.changedAt;
+  }
+
+  /** Back-pressure: returns when another operation fits. Called between operations. */
+  async room(): Promise<void> {
+    const { batcher, context, alive } = this.options;
+    while (batcher.unappendedBytes > limits.unappendedBytesMax) await batcher.wait(batcher.issued);
+    while (this.active.bytes + roomBytes > memtableBytesMax || this.journalBytes > limits.journalBytesMax) {
+      if (this.frozen === undefined) this.freeze();
+      await persistently(context.runtime, alive, () => this.publish());
+    }
+  }
+
+  /** 64 MiB of journal, five minutes, or thirty seconds of rest with something dirty. */
+  due(now: number): boolean {
+    if (now < this.retryAt) return false;
+    if (this.frozen !== undefined && this.publishing === undefined) return true;
+    if (this.active.bytes > memtableBytesMax / 2 || this.journalBytes > commitBytes) return true;
+    return (
+      this.dirtySince !== undefined && (now - this.dirtySince > commitAgeMs || now - this.changedAt > commitIdleMs)
+    );
+  }
+
+  /** Resolves when everything executed before is in the chosen root. */
+  async commit(executor: Mutex): Promise<void> {
+    const wanted = this.options.batcher.issued;
+    while (this.newest.header.applied < wanted) {
+      if (!this.options.alive()) throw new InfinitError('unavailable', 'the leader has stopped');
+      if (this.frozen === undefined) await executor.run(() => this.freeze());
+      await this.publish();
+    }
+  }
+
+  /** The last commit of a leadership, between operations: nothing stays outside the root. */
+  async finish(): Promise<void> {
+    if (this.frozen !== undefined) await this.publish();
+    this.freeze();
+    this.publishing = this.merge(true);
+    await this.publishing;
+  }
+
+  /** Lists a new segment in the root, whatever it takes: until its fate is known nothing may be appended. */
+  async addSegment(start: number, members: readonly Member[]): Promise<JournalSegment> {
+    const root = await persistently(this.options.context.runtime, this.options.alive, () =>
+      this.update(({ header, body }) => {
+        if (header.segments.at(-1)?.start === start && header.segments.length > 1) return { header, body };
+        const segment = { id: body.nextSegment, epoch: this.epoch, start, members: [...members] };
+        const segments = [...needed(header.segments, header.applied), segment];
+        return {
+          header: { ...header, segments: needed(segments, header.applied) },
+          body: { ...body, nextSegment: body.nextSegment + 1 },
+        };
+      }),
+    );
+    const segment = root.header.segments.at(-1);
+    if (segment === undefined) throw new InfinitError('internal', 'a root without segments was chosen');
+    return segment;
+  }
+
+  private freeze(): void {
+    if (this.frozen !== undefined || this.active.isEmpty) return;
+    this.frozen = { memtable: this.active.freeze(), through: this.options.batcher.issued, bytes: this.activeBytes };
+    this.active = new Memtable({ bytesMax: memtableBytesMax });
+    this.activeBytes = 0;
+    this.dirtySince = undefined;
+  }
+
+  private publish(): Promise<void> {
+    this.publishing ??= this.merge(false).finally(() => {
+      this.publishing = undefined;
+    });
+    return this.publishing;
+  }
+
+  private async merge(last: boolean): Promise<void> {
+    const { frozen } = this;
+    const { context, batcher } = this.options;
+    if (frozen === undefined && !last) return;
+    try {
+      if (frozen !== undefined) {
+        frozen.packed ??= await packPending(context, frozen.memtable, this.newest.body.nextPack);
+        frozen.merged ??= await this.base.merge(frozen.packed.effects);
+      }
+      const grown = {
+        root: frozen?.merged?.root,
+        height: frozen?.merged?.height ?? 0,
+        nextPack: this.newest.body.nextPack + (frozen?.packed?.packs ?? 0),
+      };
+      const through = frozen?.through ?? this.newest.header.applied;
+      const root = await this.update(({ header, body }) => ({
+        header: last
+          ? { ...header, applied: through, state: 'idle', leader: undefined, segments: [] }
+          : { ...header, applied: through, segments: needed(header.segments, through) },
+        body: frozen === undefined ? body : { ...body, ...grown },
+      }));
+      if (frozen?.merged) this.base = new BaseTree(context.nodes, frozen.merged);
+      this.frozen = undefined;
+      batcher.committed(through);
+      this.options.onCommitted(root);
+      if (frozen?.packed && !last) this.correct(frozen.packed);
+    } catch (error) {
+      this.retryAt = context.runtime.clock.monotonic() + retryMs;
+      throw error;
+    }
+  }
+
+  /** Cells whose record was replaced while the commit ran are dead already. */
+  private correct(packed: Packed): void {
+    const dead = packed.moved.filter(({ key }) => this.active.get(key) !== undefined).map(({ cell }) => cell);
+    if (dead.length === 0 || !this.options.alive()) return;
+    // Live bytes are a hint for the garbage worker: a correction may be lost.
+    this.options.internal((transaction) => dropCells(dead, transaction)).catch(() => {});
+  }
+
+  private update(change: (root: Root) => { header: RootHeader; body: RootBody }): Promise<Root> {
+    const { context } = this.options;
+    return this.rootLock.run(async () => {
+      try {
+        this.newest = await context.root.write((root) => {
+          checkOwn(root, this.epoch, context.session);
+          return change(root);
+        });
+        return this.newest;
+      } catch (error) {
+        if (isError(error, 'conflict')) this.options.onDeposed(asError(error));
+        throw error;
+      }
+    });
+  }
+}
+
+/** The segments that may hold records above `applied`; the last one always. */
+export function needed(segments: readonly JournalSegment[], applied: number): JournalSegment[] {
+  return segments.filter((_, i) => {
+    const next = segments[i + 1];
+    return next === undefined || applied < next.start - 1;
+  });
+}

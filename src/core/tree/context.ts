@@ -1,0 +1,125 @@
+// What the parts of one open tree share: the way outside, who we are, the keys, and the root register.
+
+import { type Bytes, equalBytes } from '../base/bytes.ts';
+import { encode } from '../base/codec.ts';
+import { asError, InfinitError } from '../base/errors.ts';
+import type { Abortable } from '../base/lifecycle.ts';
+import type { Address, Member, NodeId } from '../block/address.ts';
+import { type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus/consensus.ts';
+import type { KeyPair } from '../crypto/keys.ts';
+import type { Endpoint, Runtime } from '../runtime/runtime.ts';
+import type { Store } from '../store/store.ts';
+import type { NodeStore } from './base/node-store.ts';
+import type { ChunkWriter } from './chunk-writer.ts';
+import type { JournalContext } from './effects.ts';
+import { openRootBody, type RootBody, readHeader, sealRootBody, type TreeKeys } from './root.ts';
+import type { TreeView } from './tree.ts';
+
+export interface TreeContext {
+  readonly runtime: Runtime;
+  readonly store: Store;
+  readonly treeId: Bytes;
+  readonly rootAddress: Address;
+  readonly user: KeyPair;
+  /** This process, as others reach it. */
+  readonly node: NodeId;
+  /** This opening of the tree: tells its leaderships from those of an earlier run. 16 bytes. */
+  readonly session: Bytes;
+  readonly endpoints: () => readonly Endpoint[];
+  readonly view: TreeView;
+  readonly keys: TreeKeys;
+  readonly nodes: NodeStore;
+  readonly chunks: ChunkWriter;
+  readonly journal: JournalContext;
+  readonly root: RootRegister;
+}
+
+/** A chosen root, read. */
+export interface Root {
+  snapshot: RegisterSnapshot;
+  header: RootHeader;
+  body: RootBody;
+}
+
+export interface RootRegisterOptions {
+  runtime: Runtime;
+  store: Store;
+  treeId: Bytes;
+  address: Address;
+  user: KeyPair;
+  keys: TreeKeys;
+  members?: readonly Member[] | undefined;
+}
+
+/** The root register of one tree. */
+export class RootRegister {
+  private readonly options: RootRegisterOptions;
+  private newest: Root | undefined;
+
+  constructor(options: RootRegisterOptions) {
+    this.options = options;
+  }
+
+  /** The newest root this process has seen. */
+  get latest(): Root | undefined {
+    return this.newest;
+  }
+
+  async read(options: Abortable = {}): Promise<Root> {
+    const { store, address } = this.options;
+    return this.seen(await store.registers.read(address, { ...options, members: this.members }));
+  }
+
+  /**
+   * Agrees on what `change` makes of the current root; it throws `conflict` when the root is not what the caller built on.
+   * Called again with a newer root when somebody else was first.
+   */
+  async write(change: (root: Root) => { header: RootHeader; body: RootBody }, options: Abortable = {}): Promise<Root> {
+    const { store, address, user, keys, treeId, runtime } = this.options;
+    const snapshot = await store.registers.write(
+      address,
+      user,
+      (current) => {
+        const next = change(this.seen(current));
+        return encode(rootHeader, { ...next.header, sealed: sealRootBody(keys, treeId, next.body, runtime.random) });
+      },
+      { ...options, members: this.members },
+    );
+    return this.seen(snapshot);
+  }
+
+  private get members(): readonly Member[] | undefined {
+    return this.newest?.snapshot.members ?? this.options.members;
+  }
+
+  private seen(snapshot: RegisterSnapshot): Root {
+    const header = readHeader(snapshot, this.options.treeId);
+    const root = { snapshot, header, body: openRootBody(this.options.keys, header) };
+    const { newest } = this;
+    const older = newest !== undefined && newest.snapshot.version > snapshot.version;
+    const sameButOlder =
+      newest?.snapshot.version === snapshot.version && newest.snapshot.generation > snapshot.generation;
+    if (!older && !sameButOlder) this.newest = root;
+    return root;
+  }
+}
+
+/** Throws `conflict` unless the root is still of this epoch and led by this session. */
+export function checkOwn(root: Root, epoch: number, session: Bytes): void {
+  const { leader } = root.header;
+  if (root.header.epoch !== epoch || leader === undefined || !equalBytes(leader.session, session))
+    throw new InfinitError('conflict', `epoch ${epoch} of the tree is over`, { data: { epoch: root.header.epoch } });
+}
+
+/** Tries again after growing pauses while it is `unavailable` and `wanted` says so; anything else is passed on. */
+export async function persistently<T>(runtime: Runtime, wanted: () => boolean, task: () => Promise<T>): Promise<T> {
+  for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 2, 5000)) {
+    try {
+      return await task();
+    } catch (error) {
+      if (asError(error).kind !== 'unavailable' || !wanted()) throw error;
+    }
+    await runtime.clock.sleep(pauseMs);
+    if (!wanted()) throw new InfinitError('unavailable', 'the tree stops');
+  }
+}

@@ -1,0 +1,57 @@
+// The trees open in this process, as others reach them: serves the methods of `messages.ts` once on a `Peers` and hands each
+// request to the tree it names.
+
+import { type Bytes, toHex } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import type { PeerIdentity, Peers } from '../peer/peer.ts';
+import {
+  type AttachReply,
+  type Changes,
+  type OperationRequest,
+  type Outcome,
+  treeAttach,
+  treeDo,
+  treeQuery,
+  treeWatch,
+} from './messages.ts';
+
+/** A tree's answers to others; each checks the caller against the tree's access list. */
+export interface ServedTree {
+  serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome>;
+  serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome>;
+  serveAttach(from: PeerIdentity): AttachReply;
+  serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes>;
+}
+
+export class TreeDirectory {
+  readonly peers: Peers;
+  private readonly trees = new Map<string, ServedTree>();
+
+  constructor(peers: Peers) {
+    this.peers = peers;
+    peers.serve(treeDo, async (request, { from }) => {
+      const tree = this.trees.get(toHex(request.treeId));
+      return tree ? tree.serveDo(request, from) : { type: 'moved', epoch: 0, role: 'none' };
+    });
+    peers.serve(treeQuery, async (request, { from }) => {
+      const tree = this.trees.get(toHex(request.treeId));
+      return tree ? tree.serveQuery(request.query, from) : { type: 'moved', epoch: 0, role: 'none' };
+    });
+    peers.serve(treeAttach, (request, { from }) => {
+      const tree = this.trees.get(toHex(request.treeId));
+      return tree ? tree.serveAttach(from) : { role: 'none', epoch: 0, sequence: 0 };
+    });
+    peers.serve(treeWatch, async (request, { from }) => {
+      const tree = this.trees.get(toHex(request.treeId));
+      return tree ? tree.serveWatch(request.after, request.waitMs, from) : { type: 'moved', epoch: 0, role: 'none' };
+    });
+  }
+
+  /** Returns what takes it off again. One opening of a tree a process. */
+  add(treeId: Bytes, tree: ServedTree): () => void {
+    const name = toHex(treeId);
+    if (this.trees.has(name)) throw new InfinitError('exists', 'the tree is open in this process');
+    this.trees.set(name, tree);
+    return () => this.trees.delete(name);
+  }
+}

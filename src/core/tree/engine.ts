@@ -1,0 +1,360 @@
+// An open tree: one object that leads or follows as needed. A long-lived door leads whenever nobody does; a short-lived client
+// only to get its own operations done, and resigns when it stops.
+
+import type { Bytes } from '../base/bytes.ts';
+import { asError, InfinitError, isError } from '../base/errors.ts';
+import { type Abortable, checkSignal, Semaphore } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import type { Address, Member } from '../block/address.ts';
+import { treeTagOf } from '../block/immutable.ts';
+import type { KeyPair } from '../crypto/keys.ts';
+import type { PeerIdentity } from '../peer/peer.ts';
+import type { Endpoint, Runtime } from '../runtime/runtime.ts';
+import type { PutOptions, Store } from '../store/store.ts';
+import { BaseTree } from './base/base-tree.ts';
+import { NodeStore } from './base/node-store.ts';
+import { ChunkReader } from './chunk-reader.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+import { ClientSession } from './client-session.ts';
+import { type Root, RootRegister, type TreeContext } from './context.ts';
+import type { ServedTree, TreeDirectory } from './directory.ts';
+import { Follower, replyOf, type Target } from './follower.ts';
+import { Leader } from './leader.ts';
+import {
+  type AttachReply,
+  type Change,
+  type Changes,
+  clientIdBytes,
+  failedOutcome,
+  type OperationRequest,
+  type Outcome,
+  type Role,
+  treeDo,
+  treeQuery,
+} from './messages.ts';
+import { deriveTreeKeys, mayRead, mayWrite, putQuorum } from './root.ts';
+import { type TakeoverStep, takeOver } from './takeover.ts';
+import type { DoOptions, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
+import { ChangeFeed } from './watching.ts';
+
+const tickMs = 1000;
+const stopMs = 10_000;
+
+export interface OpenTreeOptions {
+  runtime: Runtime;
+  store: Store;
+  directory: TreeDirectory;
+  user: KeyPair;
+  treeId: Bytes;
+  rootAddress: Address;
+  /** The tree's secret, from `openSecret`. */
+  secret: Bytes;
+  view: TreeView;
+  /** Where others reach this process; asked at each takeover. */
+  endpoints: () => readonly Endpoint[];
+  /** Where the root's members are thought to be. */
+  members?: readonly Member[] | undefined;
+  /** Leads whenever nobody does, without being asked anything. */
+  door?: boolean;
+  readOnly?: boolean;
+  /** For tests: told of each step of a takeover. */
+  onTakeoverStep?: ((step: TakeoverStep) => void) | undefined;
+}
+
+export function openTree(options: OpenTreeOptions): Tree {
+  return new TreeEngine(options);
+}
+
+class TreeEngine implements Tree, ServedTree {
+  readonly treeId: Bytes;
+  private readonly options: OpenTreeOptions;
+  private readonly context: TreeContext;
+  private readonly reader: ChunkReader;
+  private readonly follower: Follower;
+  private readonly feed: ChangeFeed;
+  private readonly window = new Semaphore(limits.sessionWindowMax);
+  private readonly stopping = new AbortController();
+  private session: ClientSession;
+  private leader: Leader | undefined;
+  private taking: Promise<Leader> | undefined;
+  private takingEpoch = 0;
+  private removeFromDirectory: (() => void) | undefined;
+  private inFlight = 0;
+  private cancelTick: (() => void) | undefined;
+
+  constructor(options: OpenTreeOptions) {
+    this.options = options;
+    this.treeId = options.treeId;
+    this.context = contextOf(options);
+    const { runtime, store, directory } = options;
+    this.session = new ClientSession(runtime.random.bytes(clientIdBytes));
+    this.reader = new ChunkReader({ runtime, blocks: store.blocks, treeTag: treeTagOf(options.rootAddress) });
+    this.follower = new Follower({
+      context: this.context,
+      peers: directory.peers,
+      mayLead: !options.readOnly,
+      leader: () => this.leader,
+      lead: (after) => this.lead(after),
+      stopped: this.stopping.signal,
+    });
+    this.feed = new ChangeFeed({
+      context: this.context,
+      follower: this.follower,
+      leader: () => this.leader,
+      stopped: this.stopping.signal,
+    });
+  }
+
+  async start(): Promise<void> {
+    this.removeFromDirectory = this.options.directory.add(this.treeId, this);
+    try {
+      await this.context.root.read();
+    } catch (error) {
+      this.removeFromDirectory();
+      throw error;
+    }
+    this.scheduleTick(this.options.door ? 0 : tickMs);
+  }
+
+  async do(operation: Bytes, options: DoOptions = {}): Promise<Bytes> {
+    checkSignal(options.signal);
+    if (this.options.readOnly) throw new InfinitError('denied', 'the tree is open for reading only');
+    if (operation.length > limits.operationBytesMax)
+      throw new InfinitError('full', `an operation has at most ${limits.operationBytesMax} bytes`);
+    return this.window.run(() => this.numbered(operation, options));
+  }
+
+  async query(query: Bytes, options: Abortable = {}): Promise<Bytes> {
+    const attempt = (target: Target, timeoutMs: number): Promise<Outcome> => {
+      if (target.type === 'self') return target.leader.query(query, { local: true });
+      if (target.type === 'committed') return this.queryCommitted(query, target.root);
+      return target.peer.call(treeQuery, { treeId: this.treeId, query }, { timeoutMs, signal: options.signal });
+    };
+    return this.counted(async () => replyOf(await this.follower.ask(attempt, { ...options, committed: true })));
+  }
+
+  writeChunks(cells: readonly Bytes[], options: Abortable = {}): Promise<WrittenChunk[]> {
+    return this.context.chunks.write(cells, options);
+  }
+
+  readCell(chunk: { address: Address; key: Bytes }, cell: number, options: Abortable = {}): Promise<Bytes> {
+    return this.reader.readCell(chunk, cell, options);
+  }
+
+  onChange(listener: (change: Change) => void): () => void {
+    return this.feed.listen(listener);
+  }
+
+  /** A follower's operations are durable by the journal; the leader commits by itself. */
+  async commit(): Promise<void> {
+    await this.leader?.commit();
+  }
+
+  status(): TreeStatus {
+    const root = this.leader?.root ?? this.context.root.latest;
+    const { leader } = this;
+    const named = root?.header.leader;
+    return {
+      role: leader ? 'leader' : named ? 'follower' : 'none',
+      epoch: root?.header.epoch ?? 0,
+      leader: named && Buffer.from(named.node).toString('hex'),
+      sequence: leader?.sequence ?? root?.header.applied ?? 0,
+      applied: root?.header.applied ?? 0,
+      memtableBytes: leader?.memtableBytes ?? 0,
+      journalBytes: leader?.journalBytes ?? 0,
+      height: root?.body.height ?? 0,
+    };
+  }
+
+  async stop(): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    const { clock } = this.context.runtime;
+    const deadline = clock.monotonic() + stopMs;
+    while (this.inFlight > 0 && clock.monotonic() < deadline) await clock.sleep(10);
+    this.stopping.abort(new InfinitError('unavailable', 'the tree is closed'));
+    this.cancelTick?.();
+    await this.taking?.catch(() => {});
+    const { leader } = this;
+    if (leader !== undefined) {
+      const resigned = leader.resign().catch((error: unknown) => this.note('could not resign', error));
+      await Promise.race([resigned, clock.sleep(stopMs)]);
+      leader.end(new InfinitError('unavailable', 'the tree is closed'));
+    }
+    this.removeFromDirectory?.();
+  }
+
+  // What others ask.
+
+  async serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome> {
+    const { leader } = this;
+    if (leader === undefined) return this.movedOutcome();
+    const { access } = leader.root.snapshot;
+    if (!mayWrite(access, from)) return failedOutcome(new InfinitError('denied', 'you may not write this tree'));
+    return leader.execute(request, { durable: true });
+  }
+
+  async serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome> {
+    const { leader } = this;
+    if (leader === undefined) return this.movedOutcome();
+    this.checkReader(leader, from);
+    return leader.query(query, { local: false });
+  }
+
+  serveAttach(_from: PeerIdentity): AttachReply {
+    const { leader } = this;
+    return { role: this.role, epoch: this.epoch, sequence: leader?.sequence ?? 0 };
+  }
+
+  async serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes> {
+    const { leader } = this;
+    if (leader === undefined) return { type: 'moved', epoch: this.epoch, role: this.role };
+    this.checkReader(leader, from);
+    return leader.changes(after, waitMs);
+  }
+
+  private checkReader(leader: Leader, from: PeerIdentity): void {
+    if (!mayRead(leader.root.snapshot.access, from)) throw new InfinitError('denied', 'you may not read this tree');
+  }
+
+  private get role(): Role {
+    if (this.leader) return 'leading';
+    return this.taking ? 'recovering' : 'none';
+  }
+  private get epoch(): number {
+    return this.leader?.epoch ?? (this.taking ? this.takingEpoch : (this.context.root.latest?.header.epoch ?? 0));
+  }
+  private movedOutcome(): Outcome {
+    return { type: 'moved', epoch: this.epoch, role: this.role };
+  }
+
+  /** One numbered operation, asked until answered. */
+  private async numbered(operation: Bytes, options: DoOptions): Promise<Bytes> {
+    let session = this.session;
+    let opSeq = session.take();
+    let asked = false;
+    const chunks = (options.chunks ?? []).map(({ address, generation }) => ({ address, generation }));
+    const attempt = async (target: Target, timeoutMs: number): Promise<Outcome> => {
+      const { client, ackedThrough } = session;
+      const request: OperationRequest = { treeId: this.treeId, client, opSeq, ackedThrough, operation, chunks };
+      const first = !asked;
+      asked = true;
+      const outcome = await this.send(target, request, timeoutMs, options);
+      if (outcome.type !== 'expired' || !first) return outcome;
+      // Never asked before, so nothing was executed: once more under a new name.
+      session.end(opSeq);
+      session = this.renewed(session);
+      opSeq = session.take();
+      asked = false;
+      return this.movedOutcome();
+    };
+    try {
+      return await this.counted(async () => replyOf(await this.follower.ask(attempt, options)));
+    } finally {
+      session.end(opSeq);
+    }
+  }
+
+  private send(target: Target, request: OperationRequest, timeoutMs: number, options: DoOptions): Promise<Outcome> {
+    if (target.type === 'self') return target.leader.execute(request, { durable: options.durable !== false });
+    if (target.type === 'committed') throw new InfinitError('denied', 'the tree is open for reading only');
+    return target.peer.call(treeDo, request, { timeoutMs, signal: options.signal });
+  }
+
+  private renewed(old: ClientSession): ClientSession {
+    if (this.session === old) this.session = new ClientSession(this.context.runtime.random.bytes(clientIdBytes));
+    return this.session;
+  }
+
+  private async counted<T>(task: () => Promise<T>): Promise<T> {
+    if (this.stopping.signal.aborted) throw new InfinitError('unavailable', 'the tree is closed');
+    this.inFlight++;
+    try {
+      return await task();
+    } finally {
+      this.inFlight--;
+    }
+  }
+
+  private async queryCommitted(query: Bytes, root: Root): Promise<Outcome> {
+    try {
+      const reply = await this.context.view.query(query, new BaseTree(this.context.nodes, root.body));
+      return { type: 'done', reply, sequence: root.header.applied };
+    } catch (error) {
+      return failedOutcome(error);
+    }
+  }
+
+  private lead(after: Root): Promise<Leader> {
+    this.taking ??= this.takeOver(after).finally(() => {
+      this.taking = undefined;
+    });
+    return this.taking;
+  }
+
+  private async takeOver(after: Root): Promise<Leader> {
+    if (this.stopping.signal.aborted) throw new InfinitError('unavailable', 'the tree is closed');
+    this.takingEpoch = after.header.epoch + 1;
+    const leadership = await takeOver(this.context, { after, onStep: this.options.onTakeoverStep });
+    const leader: Leader = new Leader(this.context, leadership, {
+      onChange: (change) => this.feed.tell(change),
+      onEnded: (error) => {
+        if (this.leader === leader) this.leader = undefined;
+        this.follower.forget();
+        this.note(`epoch ${leader.epoch} is over`, error);
+      },
+    });
+    this.leader = leader;
+    this.follower.forget();
+    this.context.runtime.log.write('info', 'tree', `leads epoch ${leader.epoch}`);
+    return leader;
+  }
+
+  private scheduleTick(afterMs: number): void {
+    this.cancelTick = this.context.runtime.clock.after(afterMs, () => {
+      void this.tick()
+        .catch((error: unknown) => this.note('housekeeping', error))
+        .then(() => {
+          if (!this.stopping.signal.aborted) this.scheduleTick(tickMs);
+        });
+    });
+  }
+
+  private async tick(): Promise<void> {
+    if (this.leader) await this.leader.tick();
+    else if (this.options.door && !this.options.readOnly) await this.follower.settle();
+  }
+
+  private note(what: string, error: unknown): void {
+    const { kind, message } = asError(error);
+    const level = isError(error, 'unavailable', 'conflict', 'cancelled') ? 'debug' : 'warn';
+    this.context.runtime.log.write(level, 'tree', `${what}: ${message}`, { kind });
+  }
+}
+
+function contextOf(options: OpenTreeOptions): TreeContext {
+  const { runtime, store, treeId, rootAddress, user, secret, members, endpoints, view } = options;
+  const keys = deriveTreeKeys(secret);
+  const root = new RootRegister({ runtime, store, treeId, address: rootAddress, user, keys, members });
+  const treeTag = treeTagOf(rootAddress);
+  const putOptions = (): PutOptions => {
+    if (root.latest === undefined) throw new InfinitError('unavailable', 'the root of the tree has not been read');
+    return { generation: root.latest.header.gcGeneration, quorum: putQuorum(root.latest.snapshot) };
+  };
+  const { blocks } = store;
+  return {
+    runtime,
+    store,
+    treeId,
+    rootAddress,
+    user,
+    endpoints,
+    view,
+    keys,
+    root,
+    node: options.directory.peers.self.id,
+    session: runtime.random.bytes(clientIdBytes),
+    nodes: new NodeStore({ runtime, blocks, treeTag, putOptions }),
+    chunks: new ChunkWriter({ runtime, blocks, treeTag, putOptions }),
+    journal: { runtime, secret: keys.journal, treeId },
+  };
+}

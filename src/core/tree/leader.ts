@@ -1,0 +1,360 @@
+// The leader of a tree for one epoch (docs/protocols.md 4.4): executes operations one at a time on memtables over the base,
+// journals their effects, and answers when a majority holds them; answers queries under the grants of the journal's members;
+// commits beside. Once deposed or closed it answers `moved` to everybody and touches nothing any more.
+
+import type { Bytes } from '../base/bytes.ts';
+import { asError, InfinitError, isError } from '../base/errors.ts';
+import { Mutex } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import type { Member } from '../block/address.ts';
+import { sameMember } from '../block/address.ts';
+import type { JournalWriter } from '../consensus/consensus.ts';
+import type { BaseTree } from './base/base-tree.ts';
+import type { LayeredReader } from './base/layered-reader.ts';
+import { OverlayTransaction } from './base/overlay-transaction.ts';
+import { ChangeLog, costOf } from './change-log.ts';
+import { Committer } from './committer.ts';
+import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
+import { Counters } from './counters.ts';
+import { sealBatch } from './effects.ts';
+import { JournalBatcher } from './journal-batcher.ts';
+import { type Change, type Changes, failedOutcome, type OperationRequest, type Outcome } from './messages.ts';
+import { Sessions } from './sessions.ts';
+import type { Effect, Transaction } from './tree.ts';
+import { TrackingReader, Unacknowledged } from './unacknowledged.ts';
+
+/** A reply is kept in a leaf of the tree until its client confirms it. */
+const replyBytesMax = limits.cellBytesMax;
+const rootCheckMs = 10_000;
+const troubledCheckMs = 2_000;
+const sessionSweepMs = 10 * 60 * 1000;
+
+async function sealChanges(context: TreeContext, epoch: number, changes: readonly Change[]): Promise<Bytes> {
+  const records = changes.map((change) => change.effects);
+  return (await sealBatch(context.journal, epoch, changes[0]?.sequence ?? 0, records)).data;
+}
+
+/** What a takeover hands over: an active root of this epoch, and its open segment. */
+export interface Leadership {
+  root: Root;
+  base: BaseTree;
+  writer: JournalWriter;
+  /** What was recovered from the journal: followers may have missed it. */
+  recovered: readonly Change[];
+}
+
+export interface LeaderOptions {
+  /** Once, when the leadership ends; `conflict` when somebody else leads. */
+  onEnded(error: InfinitError): void;
+  onChange(change: Change): void;
+}
+
+interface Ran {
+  outcome: Outcome;
+  /** The answer holds once this is acknowledged... */
+  after: number;
+  /** ...and, for one that only read, while the grants last. */
+  read: boolean;
+}
+
+export class Leader {
+  readonly epoch: number;
+  private readonly context: TreeContext;
+  private readonly options: LeaderOptions;
+  private readonly executor = new Mutex(65_536);
+  private readonly sessions = new Sessions();
+  private readonly counters = new Counters();
+  private readonly marks = new Unacknowledged();
+  private readonly log: ChangeLog;
+  private readonly batcher: JournalBatcher;
+  private readonly committer: Committer;
+  private writer: JournalWriter;
+  private view: { sequence: number; base: BaseTree; reader: LayeredReader } | undefined;
+  private holding: Promise<void> | undefined;
+  private ended: InfinitError | undefined;
+  private checkedAt: number;
+  private sweptAt: number;
+
+  constructor(context: TreeContext, start: Leadership, options: LeaderOptions) {
+    const { runtime } = context;
+    const { applied, epoch } = start.root.header;
+    this.context = context;
+    this.options = options;
+    this.epoch = epoch;
+    this.writer = start.writer;
+    this.checkedAt = runtime.clock.monotonic();
+    this.sweptAt = this.checkedAt;
+    this.log = new ChangeLog(runtime.clock, start.recovered[0] ? start.recovered[0].sequence - 1 : applied, (change) =>
+      options.onChange(change),
+    );
+    this.log.add(start.recovered);
+    this.batcher = new JournalBatcher({
+      clock: runtime.clock,
+      writer: start.writer,
+      sequence: applied,
+      seal: (changes) => sealChanges(context, epoch, changes),
+      onAcknowledged: (changes) => {
+        for (const change of changes) this.marks.acknowledged(change);
+        this.log.add(changes);
+      },
+      onEnded: (error) => this.end(error),
+    });
+    this.committer = new Committer({
+      context,
+      start,
+      batcher: this.batcher,
+      alive: () => this.ended === undefined,
+      onCommitted: (root) => void this.writer.trim(root.snapshot).catch(() => {}),
+      internal: (task) => this.internal(task),
+      onDeposed: (error) => this.end(error),
+    });
+  }
+
+  get sequence(): number {
+    return this.batcher.issued;
+  }
+  get root(): Root {
+    return this.committer.root;
+  }
+  get memtableBytes(): number {
+    return this.committer.memtableBytes;
+  }
+  get journalBytes(): number {
+    return this.committer.journalBytes;
+  }
+
+  /** Executes an operation at most once per (client, opSeq). `durable: false` answers before the journal has it. */
+  async execute(request: OperationRequest, options: { durable: boolean } = { durable: true }): Promise<Outcome> {
+    try {
+      const ran = await this.executor.run(() => this.run(request, options.durable));
+      if (options.durable) await this.batcher.wait(ran.after);
+      if (ran.read || !options.durable) await this.hold();
+      return ran.outcome;
+    } catch (error) {
+      return this.failure(error);
+    }
+  }
+
+  /** Answers on a linearizable view. Our own processes also see what they asked to be volatile, at once. */
+  async query(query: Bytes, options: { local: boolean }): Promise<Outcome> {
+    try {
+      const { sequence } = this;
+      const reader = new TrackingReader(this.snapshot(), this.marks, !options.local);
+      const outcome = await this.context.view
+        .query(query, reader)
+        .then((reply): Outcome => ({ type: 'done', reply, sequence }), failedOutcome);
+      await this.batcher.wait(reader.dependsOn);
+      await this.hold();
+      return outcome;
+    } catch (error) {
+      return this.failure(error);
+    }
+  }
+
+  /** Acknowledged changes after a sequence; waits for one. */
+  async changes(after: number, waitMs: number): Promise<Changes> {
+    await this.log.waitFor(after, waitMs);
+    if (this.ended) return { type: 'moved', epoch: this.epoch, role: 'none' };
+    const found = this.log.after(after);
+    return found ? { type: 'changed', ...found } : { type: 'gap', through: this.log.newest };
+  }
+
+  /** Everything executed before is in the chosen root when it resolves. */
+  async commit(): Promise<void> {
+    await this.guarded(() => this.committer.commit(this.executor));
+  }
+
+  /** Housekeeping, about once a second. */
+  async tick(): Promise<void> {
+    const now = this.context.runtime.clock.monotonic();
+    if (this.ended) return;
+    if (this.committer.due(now)) await this.commit();
+    const troubled = this.writer.troubled().length > 0;
+    if (now - this.checkedAt >= (troubled ? troubledCheckMs : rootCheckMs)) {
+      this.checkedAt = now;
+      await this.guarded(() => this.followRegister());
+    }
+    if (now - this.sweptAt >= sessionSweepMs) {
+      this.sweptAt = now;
+      await this.internal(async (transaction) => {
+        const expired = await this.sessions.expired(transaction, this.context.runtime.clock.now());
+        for (const effect of expired)
+          if (effect.type === 'deleteRange') transaction.deleteRange(effect.from, effect.to);
+      });
+    }
+  }
+
+  /** Clean hand-over: commits, says so in the root, ends the grants. Whoever comes next waits for nothing. */
+  async resign(): Promise<void> {
+    await this.guarded(async () => {
+      await this.executor.run(async () => {
+        this.batcher.flush();
+        await this.batcher.wait(this.batcher.issued);
+        await this.committer.finish();
+      });
+      const { writer } = this;
+      this.end(new InfinitError('unavailable', 'the leader has resigned'));
+      await writer.release().catch(() => {});
+    });
+  }
+
+  /** Stops at once; what is acknowledged is in the journal. */
+  end(error: InfinitError): void {
+    if (this.ended) return;
+    this.ended = error;
+    this.batcher.end(error);
+    this.writer.close();
+    this.options.onEnded(error);
+  }
+
+  private async run(request: OperationRequest, durable: boolean): Promise<Ran> {
+    if (this.ended) throw this.ended;
+    await this.committer.room();
+    await this.wanted(request);
+    const { client, opSeq, ackedThrough } = request;
+    const below = this.committer.reader();
+    if (durable) {
+      const admitted = await this.sessions.admit(below, client, opSeq, ackedThrough);
+      if (admitted.type === 'expired') return { outcome: { type: 'expired' }, after: 0, read: true };
+      if (admitted.type === 'answered') {
+        const { reply, sequence } = admitted.answer;
+        return { outcome: { type: 'done', reply, sequence }, after: sequence, read: false };
+      }
+    }
+    const sequence = this.batcher.issued + 1;
+    const transaction = this.transaction(below, sequence);
+    const numbers = this.counters.mark();
+    let reply: Bytes;
+    try {
+      reply = await this.context.view.execute(request.operation, transaction);
+      if (reply.length > replyBytesMax) throw new InfinitError('full', `an answer has at most ${replyBytesMax} bytes`);
+    } catch (error) {
+      this.counters.restore(numbers);
+      return { outcome: failedOutcome(error), after: this.batcher.issued, read: true };
+    }
+    const effects = transaction.effects();
+    const answer = { sequence, reply };
+    const records = durable
+      ? this.sessions.effects(client, opSeq, ackedThrough, answer, effects.length > 0, this.context.runtime.clock.now())
+      : [];
+    const outcome: Outcome = { type: 'done', reply, sequence };
+    if (effects.length + records.length === 0) return { outcome, after: sequence - 1, read: true };
+    this.record([...effects, ...records], durable);
+    if (durable) this.sessions.applied(client, opSeq, answer, records);
+    return { outcome, after: sequence, read: false };
+  }
+
+  /** Throws `lost` for a chunk that garbage collection may have taken since it was put (docs/protocols.md 5). */
+  private async wanted(request: OperationRequest): Promise<void> {
+    const generation = this.root.header.gcGeneration;
+    const old = request.chunks.filter((chunk) => chunk.generation < generation).map((chunk) => chunk.address);
+    if (old.length === 0) return;
+    const { putQuorum } = this.committer;
+    const kept = await this.context.store.blocks.touch(old, { generation, quorum: putQuorum });
+    if (kept.includes(false)) throw new InfinitError('lost', 'a chunk is gone: write it again');
+  }
+
+  private transaction(below: LayeredReader, sequence: number): OverlayTransaction {
+    const transaction: OverlayTransaction = new OverlayTransaction(below, {
+      sequence,
+      allocate: (counter) => this.counters.allocate(counter, transaction),
+    });
+    return transaction;
+  }
+
+  private record(effects: Effect[], durable: boolean): void {
+    const change = { sequence: this.batcher.issued + 1, effects };
+    const bytes = costOf(change);
+    this.committer.apply(change, bytes);
+    this.marks.add(change, durable);
+    this.batcher.add(change, bytes, durable);
+  }
+
+  /** A change of the leader's own; resolves when it is acknowledged. */
+  private async internal(task: (transaction: Transaction) => Promise<void>): Promise<void> {
+    const sequence = await this.executor.run(async () => {
+      if (this.ended) throw this.ended;
+      await this.committer.room();
+      const transaction = this.transaction(this.committer.reader(), this.batcher.issued + 1);
+      const numbers = this.counters.mark();
+      await task(transaction).catch((error: unknown) => {
+        this.counters.restore(numbers);
+        throw error;
+      });
+      const effects = transaction.effects();
+      if (effects.length > 0) this.record(effects, true);
+      return this.batcher.issued;
+    });
+    await this.batcher.wait(sequence);
+  }
+
+  /** Renews the grants when they are not counted any more (docs/protocols.md 4.2). Checked after reading, never before. */
+  private async hold(): Promise<void> {
+    const { clock } = this.context.runtime;
+    if (this.ended) throw this.ended;
+    if (this.writer.grantedUntil() > clock.monotonic()) return;
+    this.holding ??= this.writer.hold().finally(() => {
+      this.holding = undefined;
+    });
+    try {
+      await this.holding;
+    } catch (error) {
+      if (isError(error, 'conflict')) this.end(error);
+      throw error;
+    }
+    if (this.ended) throw this.ended;
+    if (this.writer.grantedUntil() <= clock.monotonic())
+      throw new InfinitError('unavailable', 'the journal members grant no time to read');
+  }
+
+  private snapshot(): LayeredReader {
+    const { sequence } = this;
+    const { base } = this.committer;
+    if (this.view?.sequence !== sequence || this.view.base !== base)
+      this.view = { sequence, base, reader: this.committer.reader().snapshot() };
+    return this.view.reader;
+  }
+
+  /** The journal's ensemble follows the root register's members; a root of another epoch ends this one. */
+  private async followRegister(): Promise<void> {
+    const root = await this.context.root.read();
+    checkOwn(root, this.epoch, this.context.session);
+    const { members, joint } = root.snapshot;
+    const mine = this.writer.segment.members;
+    const same = members.length === mine.length && members.every((one) => mine.some((other) => sameMember(one, other)));
+    if (!joint && !same) await this.changeEnsemble(members);
+  }
+
+  /** Stops issuing, has all issued acknowledged, lists the next segment in the root, opens it (model runs B3, B5, Y7). */
+  private async changeEnsemble(members: readonly Member[]): Promise<void> {
+    if (this.root.header.segments.length >= limits.segmentsMax) await this.committer.commit(this.executor);
+    await this.executor.run(async () => {
+      this.batcher.flush();
+      await this.batcher.wait(this.batcher.issued);
+      const start = this.batcher.issued + 1;
+      const segment = await this.committer.addSegment(start, members);
+      const alive = () => this.ended === undefined;
+      const writer = await persistently(this.context.runtime, alive, () =>
+        this.context.store.journals.open(this.root.snapshot, segment, this.context.user),
+      );
+      this.batcher.replaceWriter(writer);
+      this.writer.close();
+      this.writer = writer;
+    });
+  }
+
+  /** A `conflict` from the root or the journal means: deposed. */
+  private async guarded<T>(task: () => Promise<T>): Promise<T> {
+    try {
+      return await task();
+    } catch (error) {
+      if (isError(error, 'conflict')) this.end(error);
+      throw error;
+    }
+  }
+
+  private failure(error: unknown): Outcome {
+    if (this.ended) return { type: 'moved', epoch: this.epoch, role: 'none' };
+    return failedOutcome(asError(error));
+  }
+}

@@ -1,0 +1,145 @@
+// What trees say to each other: followers to the leader named in the root (docs/protocols.md 4.6). One set of methods a
+// process; the tree id in every request says which tree is meant.
+
+import type { Bytes } from '../base/bytes.ts';
+import {
+  attachment,
+  bytes,
+  type Codec,
+  type CodecType,
+  fixed,
+  list,
+  oneOf,
+  optional,
+  struct,
+  text,
+  u32,
+  u64,
+  union,
+} from '../base/codec.ts';
+import { asError, type ErrorKind, errorKinds, InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { address } from '../block/address.ts';
+import type { Method } from '../peer/peer.ts';
+import { treeIdBytes } from './root.ts';
+import type { Effect } from './tree.ts';
+
+export const clientIdBytes = 16;
+
+const treeId = fixed(treeIdBytes);
+const client = fixed(clientIdBytes);
+const key = bytes(limits.treeKeyBytesMax);
+
+/** `none`: the asked process does not lead this tree: whoever hears it may take over at once. */
+export type Role = 'leading' | 'recovering' | 'none';
+const role = oneOf(['leading', 'recovering', 'none']);
+
+const errorKind = oneOf(errorKinds);
+const failed = struct({ kind: errorKind, message: text(1024), hint: optional(text(1024)) });
+const moved = struct({ epoch: u64, role });
+
+/** An operation as it is asked for, here or from another machine. */
+export interface OperationRequest {
+  treeId: Bytes;
+  client: Bytes;
+  /** Names the operation within its client: 1, 2, 3... */
+  opSeq: number;
+  /** The client will never ask again for this one or any before it. */
+  ackedThrough: number;
+  operation: Bytes;
+  /** Chunks the operation newly names, with the garbage generation they were put in. */
+  chunks: { address: Bytes; generation: number }[];
+}
+const operationRequest: Codec<OperationRequest> = struct({
+  treeId,
+  client,
+  opSeq: u64,
+  ackedThrough: u64,
+  operation: attachment(limits.operationBytesMax),
+  chunks: list(struct({ address, generation: u32 }), limits.operationChunksMax),
+});
+
+/** How an operation or a query ended. `expired`: the leader has forgotten this client; nothing was executed now. */
+const outcome = union({
+  done: struct({ reply: attachment(limits.answerBytesMax), sequence: u64 }),
+  failed,
+  moved,
+  expired: struct({}),
+});
+export type Outcome = CodecType<typeof outcome>;
+
+const effect: Codec<Effect> = union({
+  put: struct({ key, value: bytes(limits.operationBytesMax) }),
+  delete: struct({ key }),
+  deleteRange: struct({ from: key, to: key }),
+});
+
+/** What one acknowledged operation changed. */
+export interface Change {
+  sequence: number;
+  effects: Effect[];
+  /** Changes up to this one were missed: what is cached must be read again. */
+  missed?: boolean;
+}
+
+const changes = union({
+  /** In order, without a hole after the number asked for; `through` is the last one considered. */
+  changed: struct({ through: u64, changes: list(struct({ sequence: u64, effects: list(effect, 65_536) }), 4096) }),
+  /** Some changes after the number asked for are no longer known; `through` is the newest acknowledged. */
+  gap: struct({ through: u64 }),
+  moved,
+});
+export type Changes = CodecType<typeof changes>;
+
+export const treeDo: Method<OperationRequest, Outcome> = {
+  name: 'tree.do',
+  request: operationRequest,
+  response: outcome,
+  right: 'write',
+};
+
+export interface QueryRequest {
+  treeId: Bytes;
+  query: Bytes;
+}
+export const treeQuery: Method<QueryRequest, Outcome> = {
+  name: 'tree.query',
+  request: struct({ treeId, query: attachment(limits.operationBytesMax) }),
+  response: outcome,
+  right: 'member',
+};
+
+/** Whether the asked process leads, and in which epoch. */
+export interface AttachReply {
+  role: Role;
+  epoch: number;
+  sequence: number;
+}
+export const treeAttach: Method<{ treeId: Bytes; client: Bytes }, AttachReply> = {
+  name: 'tree.attach',
+  request: struct({ treeId, client }),
+  response: struct({ role, epoch: u64, sequence: u64 }),
+  right: 'member',
+};
+
+/** Changes after a sequence; waits for the first one up to `waitMs`. */
+export interface WatchRequest {
+  treeId: Bytes;
+  after: number;
+  waitMs: number;
+}
+export const treeWatch: Method<WatchRequest, Changes> = {
+  name: 'tree.watch',
+  request: struct({ treeId, after: u64, waitMs: u32 }),
+  response: changes,
+  right: 'member',
+};
+
+/** An error as an outcome, and back. */
+export function failedOutcome(error: unknown): Outcome & { type: 'failed' } {
+  const { kind, message, hint } = asError(error);
+  return { type: 'failed', kind, message: message.slice(0, 512), hint: hint?.slice(0, 512) };
+}
+export function errorOf(outcome: { kind: ErrorKind; message: string; hint: string | undefined }): InfinitError {
+  return new InfinitError(outcome.kind, outcome.message, outcome.hint === undefined ? {} : { hint: outcome.hint });
+}
