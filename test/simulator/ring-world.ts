@@ -5,35 +5,8 @@ import { hash } from '../../src/core/crypto/hash.ts';
 import { type Answers, Machine, type MachineOptions, type Outgoing } from '../../src/core/overlay/chord/machine.ts';
 import type { Position } from '../../src/core/overlay/chord/state.ts';
 import type { NodeName, Point } from '../../src/core/overlay/ring.ts';
-import type { Random } from '../../src/core/runtime/runtime.ts';
-
-export class SeededRandom implements Random {
-  private state: number;
-
-  constructor(seed: number) {
-    this.state = seed >>> 0;
-  }
-
-  private next(): number {
-    this.state = (this.state + 0x6d2b79f5) >>> 0;
-    let t = this.state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return (t ^ (t >>> 14)) >>> 0;
-  }
-  fraction(): number {
-    return this.next() / 2 ** 32;
-  }
-  below(limit: number): number {
-    return Math.floor(this.fraction() * limit);
-  }
-  bytes(count: number): Buffer {
-    return Buffer.from(Array.from({ length: count }, () => this.below(256)));
-  }
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)] as T;
-  }
-}
+import { EventQueue } from './runtime/event-queue.ts';
+import { SeededRandom } from './runtime/random.ts';
 
 export interface Faults {
   lossProbability: number;
@@ -44,12 +17,6 @@ export interface Faults {
 }
 
 export const calm: Faults = { lossProbability: 0, delayMsMin: 1, delayMsMax: 5, straggleProbability: 0 };
-
-interface Task {
-  at: number;
-  order: number;
-  run: () => void;
-}
 
 export interface SimulatedNode {
   readonly name: NodeName;
@@ -76,11 +43,11 @@ export class RingWorld {
   /** Detectors are told the truth at once: Zave's assumption. */
   oracle = false;
   step: MachineOptions['step'];
-  private readonly heap: Task[] = [];
+  private readonly queue = new EventQueue();
   private order = 0;
 
   constructor(seed: number) {
-    this.random = new SeededRandom(seed);
+    this.random = new SeededRandom(`ring ${seed}`);
   }
 
   name(number: number): NodeName {
@@ -90,7 +57,7 @@ export class RingWorld {
   start(number: number, positions: number, contacts: readonly NodeName[]): SimulatedNode {
     const name = this.name(number);
     const life = (this.nodes.get(name)?.life ?? 0) + 1;
-    const random = new SeededRandom(this.random.below(2 ** 32));
+    const random = this.random.fork(`${number}/${life}`);
     const options: MachineOptions = { self: name, positions, incarnation: life * 1_000_000, random };
     if (this.step) options.step = this.step;
     const machine = new Machine(options);
@@ -117,6 +84,10 @@ export class RingWorld {
     });
   }
 
+  pick<T>(items: readonly T[]): T {
+    return items[this.random.below(items.length)] as T;
+  }
+
   live(): SimulatedNode[] {
     return [...this.nodes.values()].filter((node) => node.up);
   }
@@ -134,17 +105,17 @@ export class RingWorld {
   }
 
   after(delayMs: number, run: () => void): void {
-    push(this.heap, { at: this.now + delayMs, order: this.order++, run });
+    this.queue.push({ at: this.now + delayMs, tie: 0, sequence: this.order++, label: '', task: run });
   }
 
   run(durationMs: number): void {
     const end = this.now + durationMs;
     for (;;) {
-      const next = this.heap[0];
+      const next = this.queue.peek();
       if (next === undefined || next.at > end) break;
-      pop(this.heap);
+      this.queue.pop();
       this.now = next.at;
-      next.run();
+      next.task?.();
     }
     this.now = end;
   }
@@ -214,36 +185,4 @@ export class RingWorld {
     const back = this.delay(about, via);
     return there === undefined || back === undefined || !this.nodes.get(about)?.up ? undefined : there + back;
   }
-}
-
-function before(a: Task, b: Task): boolean {
-  return a.at < b.at || (a.at === b.at && a.order < b.order);
-}
-
-function push(heap: Task[], task: Task): void {
-  let at = heap.length;
-  heap.push(task);
-  while (at > 0) {
-    const up = (at - 1) >> 1;
-    const parent = heap[up] as Task;
-    if (!before(task, parent)) break;
-    heap[at] = parent;
-    at = up;
-  }
-  heap[at] = task;
-}
-
-function pop(heap: Task[]): void {
-  const last = heap.pop();
-  if (last === undefined || heap.length === 0) return;
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= heap.length) break;
-    if (child + 1 < heap.length && before(heap[child + 1] as Task, heap[child] as Task)) child++;
-    if (!before(heap[child] as Task, last)) break;
-    heap[at] = heap[child] as Task;
-    at = child;
-  }
-  heap[at] = last;
 }

@@ -1,0 +1,100 @@
+// Messages of the ring (protocols 1.2; docs/formats-ring.md). Ids travel as 32 bytes and become hexadecimal names here; the
+// point of an entry is computed, never believed.
+
+import {
+  bool,
+  type Codec,
+  empty,
+  fixed,
+  list,
+  mapped,
+  oneOf,
+  optional,
+  struct,
+  u8,
+  u64,
+  union,
+} from '../../base/codec.ts';
+import { InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { Method } from '../../peer/peer.ts';
+import { held, name } from '../messages.ts';
+import { type Entry, entryOf, type NodeName } from '../ring.ts';
+import { closerMax } from './answers.ts';
+import { newsStates } from './detector.ts';
+import type { Answers, Requests } from './machine.ts';
+
+const index: Codec<number> = mapped(
+  u8,
+  (value) => {
+    if (value >= limits.positionsPerNodeMax) throw new InfinitError('corrupt', 'position index is above the limit');
+    return value;
+  },
+  (value) => value,
+);
+
+const entry: Codec<Entry> = mapped(
+  struct({ index, node: name }),
+  (value) => entryOf(value.node, value.index),
+  (value) => value,
+);
+/** One longer than a list: an answer may end with the answering position itself. */
+const entries = list(entry, limits.listPositionsMax + 1);
+const perPosition = limits.positionsPerNodeMax * 2;
+
+const news = list(struct({ node: name, state: oneOf(newsStates), incarnation: u64 }), 16);
+const findAnswer = union({
+  owners: struct({ after: entry, entries }),
+  closer: struct({ entries: list(entry, closerMax) }),
+});
+
+/** What positions hold; asked before anything of it is adopted. */
+export const ringState: Method<Requests['state'], Answers['state']> = {
+  name: 'ring.state',
+  right: 'storage',
+  request: struct({ items: list(struct({ target: index, held }), perPosition) }),
+  response: struct({
+    items: list(optional(struct({ list: optional(entries), pred: optional(entry) })), perPosition),
+    known: list(name, 2),
+    leaving: bool,
+  }) as Codec<Answers['state']>,
+};
+
+/** `from` believes to precede `target`; or, `changed`, to be its first successor with a new list. */
+export const ringNotify: Method<Requests['notify'], Answers['notify']> = {
+  name: 'ring.notify',
+  right: 'storage',
+  request: struct({
+    items: list(struct({ from: index, target: index, changed: bool }), limits.positionsPerNodeMax ** 2),
+  }),
+  response: empty,
+};
+
+export const ringFind: Method<Requests['find'], Answers['find']> = {
+  name: 'ring.find',
+  right: 'member',
+  request: struct({ keys: list(name, limits.positionsPerNodeMax), strict: bool, want: u8 }),
+  response: struct({ answers: list(optional(findAnswer), limits.positionsPerNodeMax) }) as Codec<Answers['find']>,
+};
+
+export const ringLeave: Method<Requests['leave'], Answers['leave']> = {
+  name: 'ring.leave',
+  right: 'storage',
+  request: struct({
+    positions: list(struct({ self: entry, list: entries, pred: optional(entry) }), limits.positionsPerNodeMax),
+  }) as Codec<Requests['leave']>,
+  response: empty,
+};
+
+/** A probe, of the receiver itself or through it of a third one, with news on the back. */
+export const ringGossip: Method<Requests['gossip'], Answers['gossip']> = {
+  name: 'ring.gossip',
+  right: 'storage',
+  request: struct({ about: optional(name), incarnation: u64, serial: u64, news }) as Codec<Requests['gossip']>,
+  response: struct({ reached: bool, incarnation: u64, serial: u64, news }) as Codec<Answers['gossip']>,
+};
+
+/** Positions named in an answer or request, for learning who they are. */
+export function nodesOf(values: readonly (readonly (Entry | undefined)[])[]): NodeName[] {
+  return [...new Set(values.flat().flatMap((each) => (each ? [each.node] : [])))];
+}

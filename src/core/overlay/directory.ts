@@ -1,0 +1,242 @@
+// The node records known here, and the way from a node's id to a connection. Shared by overlays: it verifies what is heard,
+// answers `ring.records`, meets a network through seeds and remembered contacts, and keeps contacts over restarts.
+
+import { fromHex, toHex } from '../base/bytes.ts';
+import { asError, InfinitError, isError } from '../base/errors.ts';
+import { type Abortable, checkSignal } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import { hash } from '../crypto/hash.ts';
+import type { Peer } from '../peer/peer.ts';
+import type { Cancel, Endpoint } from '../runtime/runtime.ts';
+import { type RecordsAnswer, type RecordsRequest, ringRecords, type Standing } from './messages.ts';
+import { mergeRecord } from './node-record.ts';
+import type { Liveness, NodeRecord, OverlayContext } from './overlay.ts';
+import type { NodeName } from './ring.ts';
+
+export interface View {
+  liveness: (node: NodeName) => Liveness;
+  /** Whom to tell of when asked for all; and whether that is the whole membership. */
+  standing: () => { nodes: readonly NodeName[]; whole: boolean };
+}
+
+const dialTimeoutMs = 3000;
+const batch = 8;
+const contactDialsMax = 64;
+const saveDelayMs = 5000;
+const fetchTimeoutMs = 3000;
+
+export class Directory {
+  /** Grows with every change of a record. */
+  version = 0;
+  /** Called when a record is new or has changed. */
+  onChange: (record: NodeRecord) => void = () => {};
+  private readonly context: OverlayContext;
+  private readonly view: View;
+  private readonly records = new Map<NodeName, NodeRecord>();
+  private readonly fetches = new Map<NodeName, Promise<void>>();
+  private saving: Cancel | undefined;
+  private saved = '';
+
+  constructor(context: OverlayContext, view: View) {
+    this.context = context;
+    this.view = view;
+  }
+
+  get self(): NodeName {
+    return toHex(this.context.peers.self.id);
+  }
+
+  get(node: NodeName): NodeRecord | undefined {
+    const own = node === this.self ? this.context.self() : undefined;
+    return own ?? this.records.get(node);
+  }
+
+  all(): NodeName[] {
+    return [...this.records.keys()];
+  }
+
+  /** Answers `ring.records` from now on. */
+  serve(): void {
+    this.context.peers.serve(ringRecords, (request) => this.answer(request));
+  }
+
+  /** Takes what is valid; the rest is dropped. */
+  learn(records: readonly NodeRecord[]): void {
+    for (const record of records) {
+      const node = toHex(record.id);
+      if (node === this.self) continue;
+      const held = this.records.get(node);
+      try {
+        if (mergeRecord(held, record) === held) continue;
+      } catch (error) {
+        this.log('warn', 'a node record was refused', { node, reason: asError(error).message });
+        continue;
+      }
+      if (!held && this.records.size >= limits.nodeRecordsMax)
+        this.records.delete(this.records.keys().next().value as NodeName);
+      this.records.set(node, record);
+      this.version++;
+      this.onChange(record);
+    }
+  }
+
+  /** Asks the peer for records of nodes; concurrent questions for one node are one. */
+  async fetch(nodes: readonly NodeName[], from: Peer): Promise<void> {
+    const waiting: Promise<void>[] = [];
+    const wanted: NodeName[] = [];
+    for (const node of nodes) {
+      const open = this.fetches.get(node);
+      if (open) waiting.push(open);
+      else wanted.push(node);
+    }
+    if (wanted.length > 0) {
+      const request = this.ask(wanted.slice(0, limits.knownContactsMax), from).finally(() => {
+        for (const node of wanted) this.fetches.delete(node);
+      });
+      for (const node of wanted) this.fetches.set(node, request);
+      waiting.push(request);
+    }
+    await Promise.allSettled(waiting);
+  }
+
+  /** Records of those not known yet. */
+  async fetchMissing(nodes: readonly NodeName[], from: Peer): Promise<void> {
+    const missing = nodes.filter((node) => this.get(node) === undefined);
+    if (missing.length > 0) await this.fetch(missing, from);
+  }
+
+  /** An open connection, or a new one by the record. Throws `unavailable`. */
+  async peer(node: NodeName, options: Abortable = {}): Promise<Peer> {
+    const id = fromHex(node);
+    const open = this.context.peers.get(id);
+    if (open?.open) return open;
+    const record = this.get(node);
+    if (!record) throw new InfinitError('unavailable', `node ${node.slice(0, 16)} is not known`);
+    return await this.context.peers.connect({ id, endpoints: record.endpoints }, options);
+  }
+
+  /** Runs a task with a signal that fires after the time, or with the given one. */
+  async within<T>(
+    timeMs: number,
+    signal: AbortSignal | undefined,
+    task: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const limit = new AbortController();
+    const late = new InfinitError('unavailable', `no answer within ${timeMs} ms`);
+    const cancel = this.context.runtime.clock.after(timeMs, () => limit.abort(late));
+    const forward = () => limit.abort(signal?.reason);
+    signal?.addEventListener('abort', forward);
+    try {
+      checkSignal(signal);
+      return await task(limit.signal);
+    } finally {
+      cancel();
+      signal?.removeEventListener('abort', forward);
+    }
+  }
+
+  /** Dials an endpoint's every address. Undefined when it is this node itself or no storage node. */
+  async meetSeed(seed: Endpoint, signal?: AbortSignal): Promise<Peer | undefined> {
+    const { transport } = this.context.runtime;
+    return await this.within(dialTimeoutMs, signal, async (inner) => {
+      const hosts = await transport.resolve(seed.host);
+      const endpoints = (hosts.length > 0 ? hosts : [seed.host])
+        .slice(0, batch)
+        .map((host) => ({ host, port: seed.port }));
+      const peer = await this.context.peers.connect({ endpoints }, { signal: inner });
+      return toHex(peer.id) === this.self || peer.identity.kind !== 'storage' ? undefined : peer;
+    });
+  }
+
+  /**
+   * Whoever of the seeds and remembered nodes answers first; undefined when nobody does. Throws `denied` or `conflict` when
+   * that is what the seeds said.
+   */
+  async meet(seeds: readonly Endpoint[], nodes: readonly NodeName[], signal?: AbortSignal): Promise<Peer | undefined> {
+    const errors: unknown[] = [];
+    const first = async (tasks: Promise<Peer | undefined>[]): Promise<Peer | undefined> => {
+      const met = tasks.map((task) =>
+        task.then((peer) => peer ?? Promise.reject(new InfinitError('unavailable', 'self'))),
+      );
+      return await Promise.any(met).catch((error: AggregateError) => {
+        errors.push(...error.errors);
+        return undefined;
+      });
+    };
+    const bySeed = await first(seeds.map((seed) => this.meetSeed(seed, signal)));
+    if (bySeed) return bySeed;
+    const refusal = errors.find((error) => isError(error, 'denied', 'conflict'));
+    const candidates = nodes.slice(0, contactDialsMax);
+    for (let at = 0; at < candidates.length; at += batch) {
+      const dials = candidates
+        .slice(at, at + batch)
+        .map((node) => this.within(dialTimeoutMs, signal, (inner) => this.peer(node, { signal: inner })));
+      const peer = await first(dials);
+      if (peer) return peer;
+    }
+    checkSignal(signal);
+    if (refusal) throw refusal;
+    return undefined;
+  }
+
+  /** Remembered nodes of earlier lives, as far as their records still verify. */
+  async loadContacts(): Promise<NodeName[]> {
+    try {
+      const records = (await this.context.contacts.load()).slice(0, limits.knownContactsMax);
+      this.learn(records);
+      return records.map((record) => toHex(record.id)).filter((node) => this.records.has(node));
+    } catch (error) {
+      this.log('warn', 'remembered contacts cannot be read', { reason: asError(error).message });
+      return [];
+    }
+  }
+
+  /** Saves the records of these nodes before long, if they have changed. */
+  saveSoon(nodes: () => readonly NodeName[]): void {
+    this.saving ??= this.context.runtime.clock.after(saveDelayMs, () => {
+      this.saving = undefined;
+      void this.save(nodes());
+    });
+  }
+
+  async save(nodes: readonly NodeName[]): Promise<void> {
+    this.saving?.();
+    this.saving = undefined;
+    const records = nodes.flatMap((node) => this.records.get(node) ?? []).slice(0, limits.knownContactsMax);
+    const mark = records.map((record) => `${toHex(record.id)} ${record.serial}`).join();
+    if (mark === this.saved) return;
+    try {
+      await this.context.contacts.save(records);
+      this.saved = mark;
+    } catch (error) {
+      this.log('warn', 'contacts cannot be saved', { reason: asError(error).message });
+    }
+  }
+
+  log(level: 'warn' | 'info' | 'debug', message: string, facts?: Record<string, unknown>): void {
+    this.context.runtime.log.write(level, 'overlay', message, facts);
+  }
+
+  private async ask(nodes: readonly NodeName[], from: Peer): Promise<void> {
+    const request = { ids: [...nodes], held: '' };
+    const { known } = await from.call(ringRecords, request, { timeoutMs: fetchTimeoutMs });
+    this.learn((known ?? []).map((each) => each.record));
+  }
+
+  private answer(request: RecordsRequest): RecordsAnswer {
+    const { nodes, whole } = this.view.standing();
+    const asked = request.ids.length > 0 ? request.ids : nodes;
+    const known: Standing[] = [];
+    for (const node of asked.slice(0, limits.knownContactsMax + 1)) {
+      const record = this.get(node);
+      if (record) known.push({ record, liveness: this.view.liveness(node) });
+    }
+    const digest = digestOf(known, whole);
+    return { known: digest === request.held ? undefined : known, whole, digest };
+  }
+}
+
+function digestOf(known: readonly Standing[], whole: boolean): string {
+  const facts = known.map(({ record, liveness }) => `${toHex(record.id)} ${record.serial} ${liveness}`).sort();
+  return toHex(hash(Buffer.from(`${whole} ${facts.join()}`))).slice(0, 16);
+}

@@ -1,0 +1,50 @@
+// What every overlay's nodes tell each other and clients: node records. Ids travel as 32 bytes and are hexadecimal names here.
+
+import { fromHex, toHex } from '../base/bytes.ts';
+import { bool, type Codec, fixed, list, mapped, oneOf, optional, struct } from '../base/codec.ts';
+import { limits } from '../base/limits.ts';
+import { address } from '../block/address.ts';
+import type { Method } from '../peer/peer.ts';
+import { type Liveness, type NodeRecord, nodeRecord } from './overlay.ts';
+import type { NodeName } from './ring.ts';
+
+export const name: Codec<NodeName> = mapped(address, toHex, fromHex);
+export const digest: Codec<string> = mapped(fixed(8), toHex, fromHex);
+const none = '00'.repeat(8);
+/** A digest, or nothing at all as zeros. */
+export const held: Codec<string> = mapped(
+  digest,
+  (value) => (value === none ? '' : value),
+  (value) => (value === '' ? none : value),
+);
+
+const standings = ['alive', 'suspect', 'dead', 'unknown'] as const;
+
+export type Standing = { record: NodeRecord; liveness: Liveness };
+
+export interface RecordsRequest {
+  /** Empty: all that is known. */
+  ids: NodeName[];
+  /** Of the last answer to the same question; spares an unchanged one. */
+  held: string;
+}
+
+export interface RecordsAnswer {
+  /** Undefined when it is what the asker holds. */
+  known: Standing[] | undefined;
+  /** The records are all members of the network. */
+  whole: boolean;
+  digest: string;
+}
+
+/** Node records, for those who have to reach nodes: clients too. */
+export const ringRecords: Method<RecordsRequest, RecordsAnswer> = {
+  name: 'ring.records',
+  right: 'member',
+  request: struct({ ids: list(name, limits.listPositionsMax * 4), held }),
+  response: struct({
+    known: optional(list(struct({ record: nodeRecord, liveness: oneOf(standings) }), limits.knownContactsMax + 1)),
+    whole: bool,
+    digest,
+  }) as Codec<RecordsAnswer>,
+};
