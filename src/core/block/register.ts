@@ -1,9 +1,13 @@
-// What stands in a register: the access list signed by the owner, the value signed by its author, the configuration, and how
-// an acceptor checks them (docs/protocols.md 2.1, 2.8).
+// What stands in a register: the access list signed by the owner, the value signed by its author, and the configuration of
+// members that agree on it (docs/protocols.md 2.1). How it is signed and checked: `register-validity.ts`.
 
 import type { Bytes } from '../base/bytes.ts';
-import { bool, bytes, type Codec, fixed, list, optional, struct, u32 } from '../base/codec.ts';
+import { bool, bytes, type Codec, fixed, list, optional, struct, u8, u32, u64 } from '../base/codec.ts';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { hashBytes } from '../crypto/hash.ts';
 import { publicKeyBytes, signatureBytes } from '../crypto/keys.ts';
+import { type Member, member } from './address.ts';
 
 /** A key of the register's data sealed to one reader. */
 export interface Reader {
@@ -36,3 +40,103 @@ export const accessList: Codec<AccessList> = struct({
   worldWrite: bool,
   signature: fixed(signatureBytes),
 });
+
+/** One signature for up to `limits.registerBatchMax` things: the root of a Merkle tree is signed, each leaf keeps its path. */
+export interface BatchSignature {
+  signature: Bytes;
+  /** Place of the leaf, from 0. */
+  index: number;
+  /** Siblings from the leaf to the root; empty for a batch of one. */
+  path: Bytes[];
+}
+
+export const batchSignature: Codec<BatchSignature> = struct({
+  signature: fixed(signatureBytes),
+  index: u8,
+  path: list(fixed(hashBytes), Math.log2(limits.registerBatchMax)),
+});
+
+/** One version of what a register says. */
+export interface RegisterValue {
+  /** 1 for the first. */
+  version: number;
+  /** Hashes of the versions before, newest first, as many as there were up to `limits.lineageMax`. */
+  lineage: Bytes[];
+  /** The access list its author wrote under. */
+  aclVersion: number;
+  payload: Bytes;
+  /** Once true it stays so. */
+  deleted: boolean;
+  author: Bytes;
+  /** Names the passport by which the author may write in this network. */
+  passportHash: Bytes;
+  /** Of the author over network, address and all of the above. */
+  signature: BatchSignature;
+}
+
+export const registerValue: Codec<RegisterValue> = struct({
+  version: u64,
+  lineage: list(fixed(hashBytes), limits.lineageMax),
+  aclVersion: u32,
+  payload: bytes(limits.registerPayloadBytesMax),
+  deleted: bool,
+  author: fixed(publicKeyBytes),
+  passportHash: fixed(hashBytes),
+  signature: batchSignature,
+});
+
+/** Who votes. While `previous` is there the configuration is joint: majorities of both sets are needed. */
+export interface RegisterConfig {
+  /** Counts configurations from 0. */
+  generation: number;
+  current: Member[];
+  previous: Member[] | undefined;
+}
+
+export const registerConfig: Codec<RegisterConfig> = struct({
+  generation: u32,
+  current: list(member, limits.membersMax),
+  previous: optional(list(member, limits.membersMax)),
+});
+
+/** What makes an address a register: only its owner can sign it, and the salt gives the address. */
+export interface Genesis {
+  salt: Bytes;
+  members: Member[];
+  /** Of the owner over network, address and members. */
+  signature: Bytes;
+}
+
+export const genesis: Codec<Genesis> = struct({
+  salt: bytes(32),
+  members: list(member, limits.membersMax),
+  signature: fixed(signatureBytes),
+});
+
+/** The agreed state S of docs/protocols.md 2.1. */
+export interface RegisterState {
+  config: RegisterConfig;
+  access: AccessList;
+  genesis: Genesis;
+  value: RegisterValue;
+}
+
+export const registerState: Codec<RegisterState> = formatted(
+  1,
+  struct({ config: registerConfig, access: accessList, genesis, value: registerValue }),
+);
+
+/** A codec behind a format byte; bytes of another format are `unsupported`, never misread. */
+export function formatted<T>(format: number, inner: Codec<T>): Codec<T> {
+  return {
+    write: (w, v) => {
+      w.u8(format);
+      inner.write(w, v);
+    },
+    read: (r) => {
+      const found = r.u8();
+      if (found !== format) throw new InfinitError('unsupported', `format ${found} is not known here`);
+      return inner.read(r);
+    },
+  };
+}

@@ -1,0 +1,154 @@
+// What makes a register's state valid (docs/protocols.md 2.8): the owner's signatures over access list and genesis, the
+// author's over the value, the author's place in the list. A `StateImage` is a state with its bytes and hashes, so that each
+// is computed once; verdicts are remembered by hash, so that each state costs at most one signature check a batch.
+
+import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
+import { bool, decode, encode, fixed, list, struct, u32, u64 } from '../base/codec.ts';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { hash, hashBytes, labelledHash } from '../crypto/hash.ts';
+import { type KeyPair, publicKeyBytes, sign, verify } from '../crypto/keys.ts';
+import { type Address, type Member, member, memberName, type NodeId, registerAddress } from './address.ts';
+import {
+  type AccessList,
+  accessList,
+  type Genesis,
+  type RegisterState,
+  type RegisterValue,
+  registerState,
+} from './register.ts';
+import { BatchVerifier } from './register-batch.ts';
+import { RecentSet } from './register-recent-set.ts';
+
+/** What a node knows of passports. Supplied by `node/`. */
+export interface AuthorCheck {
+  /** Whether that user's passport, named by its hash, allows writing now: known, unexpired, unrevoked. */
+  mayWrite(userKey: Bytes, passportHash: Bytes): boolean;
+  /** Whether that node is a certified storage node of the network: new members must be. */
+  mayStore(node: NodeId): boolean;
+}
+
+/** A state with its address, encoding and hashes. Immutable. */
+export interface StateImage {
+  readonly address: Address;
+  readonly state: RegisterState;
+  readonly bytes: Bytes;
+  readonly hash: Bytes;
+  readonly valueHash: Bytes;
+}
+
+const valueHead = struct({
+  version: u64,
+  lineage: list(fixed(hashBytes), limits.lineageMax),
+  aclVersion: u32,
+  payloadHash: fixed(hashBytes),
+  deleted: bool,
+  author: fixed(publicKeyBytes),
+  passportHash: fixed(hashBytes),
+});
+const memberList = list(member, limits.membersMax);
+
+/** The hash of a value: what its author signs, and what later values name in their lineage. */
+export function registerValueHash(networkId: Bytes, address: Address, value: Omit<RegisterValue, 'signature'>): Buffer {
+  const head = encode(valueHead, { ...value, payloadHash: hash(value.payload) });
+  return labelledHash('register-value', networkId, address, head);
+}
+
+function accessBytes(access: Omit<AccessList, 'signature'>): Buffer {
+  const unsigned = encode(accessList, { ...access, signature: Buffer.alloc(64) });
+  return unsigned.subarray(0, unsigned.length - 64);
+}
+
+/** The access list with the owner's signature for one address. */
+export function signAccessList(
+  owner: KeyPair,
+  networkId: Bytes,
+  address: Address,
+  access: Omit<AccessList, 'signature'>,
+): AccessList {
+  return { ...access, signature: sign(owner, 'register-access', networkId, address, accessBytes(access)) };
+}
+
+export function signGenesis(owner: KeyPair, networkId: Bytes, salt: Bytes, members: readonly Member[]): Genesis {
+  const address = registerAddress(owner.publicKey, salt);
+  const listed = [...members];
+  const signature = sign(owner, 'register-genesis', networkId, address, encode(memberList, listed));
+  return { salt, members: listed, signature };
+}
+
+/** The image of a state this side made. */
+export function imageOf(networkId: Bytes, address: Address, state: RegisterState): StateImage {
+  return complete(networkId, address, state, encode(registerState, state));
+}
+
+/** The image of bytes from somewhere else; not verified. Throws `corrupt`, `unsupported`. */
+export function readImage(networkId: Bytes, bytes: Bytes): StateImage {
+  const state = decode(registerState, bytes);
+  return complete(networkId, registerAddress(state.access.owner, state.genesis.salt), state, bytes);
+}
+
+function complete(networkId: Bytes, address: Address, state: RegisterState, bytes: Bytes): StateImage {
+  const valueHash = registerValueHash(networkId, address, state.value);
+  return { address, state, bytes, hash: labelledHash('register-state', bytes), valueHash };
+}
+
+/** Whether the access list lets that user write; his passport is another matter. */
+export function listedWriter(access: AccessList, user: Bytes): boolean {
+  return access.worldWrite || equalBytes(access.owner, user) || access.writers.some((key) => equalBytes(key, user));
+}
+
+/** Verifies states of one network. */
+export class StateVerifier {
+  readonly networkId: Bytes;
+  private readonly batches = new BatchVerifier();
+  private readonly states = new RecentSet(limits.verifiedCacheEntriesMax);
+  private readonly owned = new RecentSet(limits.verifiedCacheEntriesMax);
+
+  constructor(networkId: Bytes) {
+    this.networkId = networkId;
+  }
+
+  /** Decodes and verifies. Throws `corrupt` or `denied` naming what failed. */
+  read(bytes: Bytes): StateImage {
+    const image = readImage(this.networkId, bytes);
+    this.verify(image);
+    return image;
+  }
+
+  /** Throws `corrupt` for what cannot be, `denied` when the author is not in the access list. */
+  verify(image: StateImage): void {
+    const name = toHex(image.hash);
+    if (this.states.has(name)) return;
+    const { access, value, config, genesis } = image.state;
+    checkMembers('current', config.current);
+    if (config.previous) checkMembers('previous', config.previous);
+    this.verifyOwned(image.address, access, genesis);
+    if (value.version < 1) throw new InfinitError('corrupt', 'register versions start at 1');
+    if (value.lineage.length !== Math.min(value.version - 1, limits.lineageMax))
+      throw new InfinitError('corrupt', 'register value has a wrong number of ancestors');
+    if (value.aclVersion > access.version)
+      throw new InfinitError('corrupt', 'register value names a later access list');
+    if (!listedWriter(access, value.author)) throw new InfinitError('denied', 'author is not in the access list');
+    if (!this.batches.verify(value.author, image.valueHash, value.signature))
+      throw new InfinitError('corrupt', 'register value is not signed by its author');
+    this.states.add(name);
+  }
+
+  private verifyOwned(address: Address, access: AccessList, genesis: Genesis): void {
+    const listed = accessBytes(access);
+    const name = toHex(hash(address, listed, access.signature, encode(memberList, genesis.members), genesis.signature));
+    if (this.owned.has(name)) return;
+    if (!verify(access.owner, access.signature, 'register-access', this.networkId, address, listed))
+      throw new InfinitError('corrupt', 'access list is not signed by the owner');
+    const founders = encode(memberList, genesis.members);
+    if (!verify(access.owner, genesis.signature, 'register-genesis', this.networkId, address, founders))
+      throw new InfinitError('corrupt', 'register genesis is not signed by the owner');
+    this.owned.add(name);
+  }
+}
+
+function checkMembers(what: string, members: readonly Member[]): void {
+  if (members.length === 0) throw new InfinitError('corrupt', `register configuration has no ${what} members`);
+  if (new Set(members.map(memberName)).size !== members.length)
+    throw new InfinitError('corrupt', `a ${what} member of the register configuration is named twice`);
+}

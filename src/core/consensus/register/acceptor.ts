@@ -1,0 +1,149 @@
+// The acceptor of one register at one store: a pure step (docs/protocols.md 2.3). The caller makes the returned record durable
+// before it sends the reply whenever `persist` says so (G6).
+
+import { equalBytes } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
+import type { Member } from '../../block/address.ts';
+import type { StateImage } from '../../block/register-validity.ts';
+import { type Ballot, compareBallots, higherBallot, zeroBallot } from './ballot.ts';
+import type { CommitHint, Entry, Message, Reply } from './messages.ts';
+import { hasMember, isJoining, mayFollow, votersOf } from './quorum.ts';
+
+/** What a store keeps of one register. No record: the store is *blank*, and a blank store never votes unasked (G7). */
+export interface AcceptorRecord {
+  readonly promised: Ballot;
+  /** Absent after a promise given on evidence: still blank in every other respect. */
+  readonly accepted: Entry | undefined;
+  /** The last entry known to be chosen. It may be forgotten in a crash: it only helps reads and refuses old values. */
+  readonly committed: Committed | undefined;
+}
+
+export interface Committed {
+  readonly ballot: Ballot;
+  readonly version: number;
+  readonly aclVersion: number;
+  readonly deleted: boolean;
+}
+
+export interface AcceptorContext {
+  /** Node and store this acceptor speaks for, and for no other (G5). */
+  readonly self: Member;
+  /** Wall clock: bounds how far ballots may run ahead, nothing else. */
+  readonly now: number;
+  /** Promised for all registers this store has forgotten. */
+  readonly floor: Ballot;
+  /** Why a state may not be accepted (signatures, rights, new members), given what is held; undefined: it may. */
+  refuse(image: StateImage, held: StateImage | undefined): string | undefined;
+}
+
+export interface AcceptorStep {
+  readonly record: AcceptorRecord | undefined;
+  readonly persist: boolean;
+  readonly reply: Reply;
+}
+
+export function acceptorStep(
+  record: AcceptorRecord | undefined,
+  message: Message,
+  context: AcceptorContext,
+): AcceptorStep {
+  const unchanged = (reply: Reply): AcceptorStep => ({ record, persist: false, reply });
+  switch (message.type) {
+    case 'read':
+      if (!record?.accepted) return unchanged({ type: 'unknown' });
+      return unchanged({ type: 'entry', entry: record.accepted, committed: isCommitted(record) });
+    case 'prepare':
+      return prepare(record, message, context);
+    case 'accept':
+      return accept(record, message, context);
+    case 'commit':
+      return { record: record && withCommit(record, message), persist: false, reply: { type: 'noted' } };
+  }
+}
+
+function prepare(
+  record: AcceptorRecord | undefined,
+  message: Message & { type: 'prepare' },
+  context: AcceptorContext,
+): AcceptorStep {
+  const unchanged = (reply: Reply): AcceptorStep => ({ record, persist: false, reply });
+  const { ballot, evidence } = message;
+  const accepted = record?.accepted;
+  if (!accepted) {
+    // Rule 1: without evidence that it is new in a joint state, a blank store must not count towards a quorum.
+    if (!evidence || !isJoining(evidence.state.config, context.self)) return unchanged({ type: 'unknown' });
+    if (compareBallots(ballot, context.floor) <= 0) return unchanged({ type: 'refused', promised: context.floor });
+    const reason = context.refuse(evidence, undefined);
+    if (reason !== undefined) return unchanged({ type: 'denied', reason });
+  }
+  if (beyondHorizon(ballot, context)) return unchanged(tooFarAhead);
+  const promised = record?.promised ?? zeroBallot;
+  if (compareBallots(ballot, promised) <= 0) return unchanged({ type: 'refused', promised });
+  const next: AcceptorRecord = { promised: ballot, accepted, committed: record?.committed };
+  return { record: next, persist: true, reply: { type: 'promise', entry: accepted, committed: isCommitted(next) } };
+}
+
+function accept(
+  record: AcceptorRecord | undefined,
+  message: Message & { type: 'accept' },
+  context: AcceptorContext,
+): AcceptorStep {
+  const unchanged = (reply: Reply): AcceptorStep => ({ record, persist: false, reply });
+  const { ballot, image, from, next } = message;
+  const held = record?.accepted;
+  // Said again after its reply was lost: the ballot is one proposal's alone, so the answer is still true.
+  if (held && compareBallots(held.ballot, ballot) === 0 && equalBytes(held.image.hash, image.hash))
+    return unchanged({ type: 'accepted' });
+  if (!hasMember(votersOf(image.state.config, from), context.self)) return unchanged({ type: 'not-member' });
+  const promised = record?.promised ?? context.floor;
+  if (compareBallots(ballot, promised) < 0) return unchanged({ type: 'refused', promised });
+  if (!held && compareBallots(ballot, context.floor) <= 0)
+    return unchanged({ type: 'refused', promised: context.floor });
+  if (beyondHorizon(next ?? ballot, context)) return unchanged(tooFarAhead);
+  // Below what was *accepted* is fine: that may never have been chosen. Below what was chosen is not (G8).
+  const reason = outdated(record?.committed, image) ?? unsound(message) ?? context.refuse(image, held?.image);
+  if (reason !== undefined) return unchanged({ type: 'denied', reason });
+  return {
+    record: {
+      promised: higherBallot(ballot, next ?? ballot),
+      accepted: { ballot, image, from },
+      committed: record?.committed,
+    },
+    persist: true,
+    reply: { type: 'accepted' },
+  };
+}
+
+function outdated(committed: Committed | undefined, image: StateImage): string | undefined {
+  if (!committed) return undefined;
+  const { value, access } = image.state;
+  if (value.version < committed.version) return 'a later version is known to be chosen';
+  if (access.version < committed.aclVersion) return 'a later access list is known to be chosen';
+  if (committed.deleted && !value.deleted) return 'the register is deleted';
+  return undefined;
+}
+
+function unsound({ ballot, image, from, next }: Message & { type: 'accept' }): string | undefined {
+  if (!mayFollow(from, image.state.config)) return 'the configuration does not follow the one it starts from';
+  if (next && compareBallots(next, ballot) <= 0) return 'the next ballot is not above this one';
+  return undefined;
+}
+
+function withCommit(record: AcceptorRecord, { ballot, hash }: CommitHint): AcceptorRecord {
+  const entry = record.accepted;
+  if (!entry || compareBallots(entry.ballot, ballot) !== 0 || !equalBytes(entry.image.hash, hash)) return record;
+  const { value, access } = entry.image.state;
+  const committed = { ballot, version: value.version, aclVersion: access.version, deleted: value.deleted };
+  return { ...record, committed };
+}
+
+/** Whether the accepted entry is known to be chosen. */
+export function isCommitted({ accepted, committed }: AcceptorRecord): boolean {
+  return accepted !== undefined && committed !== undefined && compareBallots(accepted.ballot, committed.ballot) === 0;
+}
+
+const tooFarAhead: Reply = { type: 'denied', reason: 'the ballot is too far ahead of this clock' };
+
+function beyondHorizon(ballot: Ballot, { now }: AcceptorContext): boolean {
+  return ballot.round > now + limits.ballotHorizonMs;
+}

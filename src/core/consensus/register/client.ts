@@ -1,0 +1,334 @@
+// The client side of registers: `Registers` over an overlay and peers. Reads take one round trip, so do repeated writes;
+// concurrent writes of the process share messages, flushes and signatures. Every outcome that can be settled is settled.
+
+import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
+import { InfinitError } from '../../base/errors.ts';
+import { KeyedMutex } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
+import { type Address, type Member, registerAddress } from '../../block/address.ts';
+import type { RegisterState, RegisterValue } from '../../block/register.ts';
+import {
+  imageOf,
+  listedWriter,
+  registerValueHash,
+  type StateImage,
+  StateVerifier,
+  signGenesis,
+} from '../../block/register-validity.ts';
+import type { KeyPair } from '../../crypto/keys.ts';
+import type { Overlay } from '../../overlay/overlay.ts';
+import type { Peers } from '../../peer/peer.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
+import { Agreement, Patience, type Reached } from './agreement.ts';
+import { compareBallots } from './ballot.ts';
+import { BatchSigner } from './batch-signer.ts';
+import { Conversation } from './conversation.ts';
+import { Courier } from './courier.ts';
+import { type Place, Places } from './places.ts';
+import { beginAccept } from './proposer.ts';
+import { enterJoint, leaveJoint, sameMembers } from './quorum.ts';
+import { checkSeen, type SeenVersion, type SeenVersions } from './seen-versions.ts';
+
+export interface RegisterClientOptions {
+  runtime: Runtime;
+  peers: Peers;
+  overlay: Overlay;
+  networkId: Bytes;
+  seen: SeenVersions;
+  /** Members a register is meant to have: how far to look for one. */
+  replicas: number;
+}
+
+/** Registers that hold messages back for a moment: close them before the peers. */
+export type RegisterClient = Registers & { close(): Promise<void> };
+
+export function createRegisters(options: RegisterClientOptions): RegisterClient {
+  return new Client(options);
+}
+
+export function snapshotOf(image: StateImage): RegisterSnapshot {
+  const { config, access, value } = image.state;
+  return {
+    address: image.address,
+    generation: config.generation,
+    members: config.current,
+    joint: config.previous !== undefined,
+    access,
+    version: value.version,
+    valueHash: image.valueHash,
+    payload: value.payload,
+    author: value.author,
+    deleted: value.deleted,
+    proof: image.bytes,
+  };
+}
+
+interface Operation {
+  place: Place;
+  patience: Patience;
+  /** As it was when the operation began: nothing older may be shown to it. */
+  seen: SeenVersion | undefined;
+}
+
+type Change = (current: RegisterSnapshot) => { payload: Bytes; deleted: boolean };
+
+class Client implements RegisterClient {
+  private readonly options: RegisterClientOptions;
+  private readonly locks = new KeyedMutex();
+  private readonly places: Places;
+  private readonly courier: Courier;
+  private readonly signer: BatchSigner;
+  private readonly conversation: Conversation;
+  private readonly agreement: Agreement;
+
+  constructor(options: RegisterClientOptions) {
+    const { runtime, overlay, replicas, networkId } = options;
+    this.options = options;
+    this.places = new Places(runtime, overlay, replicas);
+    this.courier = new Courier(options);
+    this.signer = new BatchSigner(runtime.clock);
+    this.conversation = new Conversation(runtime, this.courier, new StateVerifier(networkId));
+    this.agreement = new Agreement({
+      runtime,
+      places: this.places,
+      conversation: this.conversation,
+      courier: this.courier,
+    });
+  }
+
+  async create(request: NewRegister, options?: RegisterOptions): Promise<RegisterSnapshot> {
+    const { owner, salt, access, payload } = request;
+    const operation = await this.begin(registerAddress(owner.publicKey, salt), options);
+    const { place } = operation;
+    const value = await this.signed(place.address, owner, {
+      version: 1,
+      lineage: [],
+      aclVersion: access.version,
+      payload,
+      deleted: false,
+    });
+    const genesis = signGenesis(owner, this.options.networkId, salt, request.members);
+    const config = { generation: 0, current: genesis.members, previous: undefined };
+    const image = this.image(place.address, { config, access, genesis, value: value.value });
+    value.done();
+    return await this.locks.run(toHex(place.address), () => this.found(operation, image));
+  }
+
+  async read(address: Address, options?: RegisterOptions): Promise<RegisterSnapshot> {
+    const operation = await this.begin(address, options);
+    const { image } = await this.readAgreed(operation);
+    return this.observe(operation, image);
+  }
+
+  async write(
+    address: Address,
+    author: KeyPair,
+    change: (current: RegisterSnapshot) => Bytes,
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot> {
+    const payloadOf: Change = (current) => ({ payload: change(current), deleted: false });
+    return await this.change(address, author, payloadOf, options);
+  }
+
+  async delete(address: Address, author: KeyPair, options?: RegisterOptions): Promise<void> {
+    await this.change(address, author, () => ({ payload: Buffer.alloc(0), deleted: true }), options);
+  }
+
+  async reconfigure(
+    address: Address,
+    members: readonly Member[],
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot> {
+    if (members.length === 0 || members.length > limits.membersMax)
+      throw new InfinitError('usage', `a register has 1 to ${limits.membersMax} members`);
+    const operation = await this.begin(address, options);
+    const agreed = await this.readAgreed(operation);
+    if (isAt(agreed, members)) return this.observe(operation, agreed.image);
+    return await this.locks.run(toHex(address), async () => {
+      // Out of a change somebody else left half done, into ours, out of ours, and once in the new configuration alone: only
+      // then do the old members no longer count.
+      while (true) {
+        const reached = await this.agreement.reach(operation.place, operation.patience, async (found, settled) => {
+          const { config } = found.state;
+          if (!settled || config.previous || sameMembers(config.current, members)) return this.settled(found);
+          return this.image(address, { ...found.state, config: enterJoint(config, members) });
+        });
+        if (isAt(reached, members)) return this.observe(operation, reached.image);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    this.courier.close();
+    await this.options.seen.close();
+  }
+
+  private async begin(address: Address, options?: RegisterOptions): Promise<Operation> {
+    const patience = new Patience(this.options.runtime, options);
+    return { place: this.places.of(address), patience, seen: await this.options.seen.get(address) };
+  }
+
+  /** Throws `corrupt` when the state is older than, or no descendant of, what this device saw before. */
+  private observe({ seen }: Operation, image: StateImage): RegisterSnapshot {
+    checkSeen(seen, image);
+    this.options.seen.put(image.address, { version: image.state.value.version, hash: image.valueHash });
+    return snapshotOf(image);
+  }
+
+  private image(address: Address, state: RegisterState): StateImage {
+    return imageOf(this.options.networkId, address, state);
+  }
+
+  /** The same value in the simple configuration: what a read, or a write with nothing to say, agrees on. */
+  private settled(found: StateImage): StateImage {
+    const { config } = found.state;
+    return config.previous ? this.image(found.address, { ...found.state, config: leaveJoint(config) }) : found;
+  }
+
+  private async readAgreed({ place, patience }: Operation): Promise<Reached> {
+    const { rights } = this.options.peers.self;
+    for (let undecided = 0; ; ) {
+      const nodes = await this.places.nodes(place, patience.hint, patience.tries);
+      const { agreed, reports } = await this.conversation.read(place.address, nodes, place.latest);
+      if (agreed) {
+        place.learn(agreed.image);
+        return agreed;
+      }
+      // Once more before writing: most often somebody's write is about to be chosen.
+      if (reports.length > 0 && ++undecided > 1 && (rights.write || rights.storage))
+        return await this.locks.run(toHex(place.address), () =>
+          this.agreement.reach(place, patience, async (found) => this.settled(found)),
+        );
+      await patience.again('none', reports.length > 0 ? 'a register is not agreed' : 'no member of a register answers');
+    }
+  }
+
+  /** Proposes the first state, always at the one ballot: another would need to look first at what came of it. */
+  private async found(operation: Operation, image: StateImage): Promise<RegisterSnapshot> {
+    const { place, patience } = operation;
+    const ballot = place.nextBallot(this.options.runtime.clock.now());
+    const first = () => beginAccept(ballot, image, image.state.config, place.reserve(ballot));
+    while (true) {
+      const attempt = await this.conversation.attempt(place.address, first(), undefined);
+      if (attempt.phase === 'chosen') {
+        this.agreement.chosen(place, ballot, image);
+        return this.observe(operation, image);
+      }
+      if (compareBallots(attempt.highest, ballot) > 0)
+        return this.observe(operation, (await this.readAgreed(operation)).image);
+      if (attempt.denied !== undefined) throw new InfinitError('denied', attempt.denied);
+      await patience.again('unknown', 'too few members of a new register answer');
+    }
+  }
+
+  private async change(
+    address: Address,
+    author: KeyPair,
+    change: Change,
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot> {
+    return await this.locks.run(toHex(address), async () => {
+      const operation = await this.begin(address, options);
+      const write = new Write(author, change);
+      try {
+        const { image } = await this.agreement.reach(operation.place, operation.patience, async (found) => {
+          write.release();
+          const value = await write.on(found, (draft) => this.signed(address, author, draft));
+          if (!value) return this.settled(found);
+          return this.image(address, { ...found.state, config: leaveJoint(found.state.config), value });
+        });
+        const snapshot = this.observe(operation, image);
+        if (write.failure) throw write.failure.error;
+        return snapshot;
+      } finally {
+        write.release();
+      }
+    });
+  }
+
+  private async signed(address: Address, author: KeyPair, draft: Draft): Promise<SignedValue> {
+    const { networkId, peers } = this.options;
+    const unsigned = { ...draft, author: author.publicKey, passportHash: peers.self.passportHash };
+    const hash = registerValueHash(networkId, address, unsigned);
+    const { proof, done } = await this.signer.sign(author, hash);
+    return { value: { ...unsigned, signature: proof }, hash, done };
+  }
+}
+
+type Draft = Omit<RegisterValue, 'signature' | 'author' | 'passportHash'>;
+
+interface SignedValue {
+  value: RegisterValue;
+  hash: Bytes;
+  done(): void;
+}
+
+/** One write across attempts: at most one of the values it signs ever becomes part of the register's history. */
+class Write {
+  private readonly author: KeyPair;
+  private readonly apply: Change;
+  private readonly tried: SignedValue[] = [];
+  /** Why nothing was written, to be thrown once it is certain. */
+  failure: { error: unknown } | undefined;
+
+  constructor(author: KeyPair, apply: Change) {
+    this.author = author;
+    this.apply = apply;
+  }
+
+  /** The value to propose on the state found; undefined: agree on what was found, then look at `failure`. */
+  async on(found: StateImage, sign: (draft: Draft) => Promise<SignedValue>): Promise<RegisterValue | undefined> {
+    const { value, access } = found.state;
+    this.failure = undefined;
+    for (const earlier of this.tried) {
+      const fate = fateOf(earlier, found);
+      if (fate === 'written') return undefined;
+      if (fate === 'unknown')
+        throw new InfinitError('unavailable', 'the outcome of a register write cannot be told any more', {
+          data: { outcome: 'unknown' },
+        });
+      // Its accepts may still arrive: only the same value again is sure to be written once.
+      if (value.version === earlier.value.version - 1 && equalBytes(lineageOf(earlier), found.valueHash))
+        return earlier.value;
+    }
+    let next: { payload: Bytes; deleted: boolean };
+    try {
+      if (value.deleted) throw new InfinitError('not-found', 'the register is deleted');
+      if (!listedWriter(access, this.author.publicKey))
+        throw new InfinitError('denied', 'the access list of the register does not let this user write');
+      next = this.apply(snapshotOf(found));
+    } catch (error) {
+      this.failure = { error };
+      if (this.tried.length === 0) throw error;
+      return undefined;
+    }
+    const lineage = [found.valueHash, ...value.lineage].slice(0, limits.lineageMax);
+    const signed = await sign({ version: value.version + 1, lineage, aclVersion: access.version, ...next });
+    this.tried.push(signed);
+    return signed.value;
+  }
+
+  release(): void {
+    for (const { done } of this.tried) done();
+  }
+}
+
+function lineageOf({ value }: SignedValue): Bytes {
+  return value.lineage[0] ?? Buffer.alloc(0);
+}
+
+/** Whether a value is in the history of a state; unknown when that history reaches back less far. */
+function fateOf({ value, hash }: SignedValue, found: StateImage): 'written' | 'not' | 'unknown' {
+  const steps = found.state.value.version - value.version;
+  if (steps < 0) return 'not';
+  const there = steps === 0 ? found.valueHash : found.state.value.lineage[steps - 1];
+  if (!there) return 'unknown';
+  return equalBytes(there, hash) ? 'written' : 'not';
+}
+
+/** Whether the register has these members, and the ones before do not count any more. */
+function isAt({ image, from }: Reached, members: readonly Member[]): boolean {
+  const { config } = image.state;
+  return from.generation === config.generation && !config.previous && sameMembers(config.current, members);
+}
