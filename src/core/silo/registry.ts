@@ -2,10 +2,11 @@
 
 import { InfinitError } from '../base/errors.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { filesystemKind } from './filesystem/filesystem.ts';
 import { memoryKind } from './memory.ts';
 import type { Silo, SiloConfig, SiloKind } from './silo.ts';
 
-export const siloKinds: readonly SiloKind[] = [memoryKind];
+export const siloKinds: readonly SiloKind[] = [filesystemKind, memoryKind];
 
 /** Throws `unsupported` for a kind this version does not know. */
 export function siloKind(name: string): SiloKind {

@@ -1,0 +1,300 @@
+// An open filesystem silo: reads through the index, changes through the writer, and housekeeping (checkpoints, compaction)
+// when enough was written or a minute has passed.
+
+import { compareBytes, equalBytes } from '../../base/bytes.ts';
+import { asError, InfinitError, isError } from '../../base/errors.ts';
+import { type Abortable, checkSignal, Mutex } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
+import type { StoreId } from '../../block/address.ts';
+import type { Cancel, FileLock, Runtime } from '../../runtime/runtime.ts';
+import {
+  checkEntries,
+  checkKey,
+  checkRange,
+  closedError,
+  notFound,
+  recordHeaderBytes,
+  spaceIndex,
+} from '../entries.ts';
+import type { Silo, SiloEntry, SiloKey, SiloUsage, Space } from '../silo.ts';
+import { writeCheckpoint } from './checkpoint.ts';
+import { Compactor } from './compactor.ts';
+import { checksum, type RecordHeader, readRecordHeader } from './format.ts';
+import { type IndexEntry, type Place, shardCount } from './index.ts';
+import type { SiloState } from './state.ts';
+import { Writer } from './writer.ts';
+
+export interface LogSiloOptions {
+  state: SiloState;
+  runtime: Runtime;
+  lock: FileLock;
+  folder: string;
+  checkpointNumber: number;
+  capacity: number | undefined;
+  usedBytesMax: number;
+  replacedStoreId: StoreId | undefined;
+}
+
+const headersAtOnce = 32;
+/** A range this near to the start of a value is read together with the header. */
+const nearBytes = 64 * 1024;
+/** A value may move while it is being read; more often than this it is no coincidence. */
+const readAttempts = 4;
+
+export class LogSilo implements Silo {
+  readonly storeId: StoreId;
+  /** The identity the silo had before it was found damaged at this opening. */
+  readonly replacedStoreId: StoreId | undefined;
+  private readonly options: LogSiloOptions;
+  private readonly state: SiloState;
+  private readonly writer: Writer;
+  private readonly compactor: Compactor;
+  private readonly checkpoints = new Mutex();
+  private checkpointNumber: number;
+  private checkpointBytes = 0;
+  private housekeeping: Promise<void> | undefined;
+  private cancelTimer: Cancel | undefined;
+  private closing: Promise<void> | undefined;
+
+  constructor(options: LogSiloOptions) {
+    const { state, runtime, usedBytesMax } = options;
+    this.options = options;
+    this.state = state;
+    this.storeId = state.superblock.storeId;
+    this.replacedStoreId = options.replacedStoreId;
+    this.checkpointNumber = options.checkpointNumber;
+    this.compactor = new Compactor({
+      state,
+      clock: runtime.clock,
+      log: runtime.log,
+      move: (changes) => this.writer.move(changes),
+      checkpoint: () => this.checkpoint(),
+      stopped: () => this.closing !== undefined,
+    });
+    this.writer = new Writer({
+      state,
+      usedBytesMax,
+      reclaim: () => this.compactor.reclaim(),
+      flushed: () => this.flushed(),
+      failed: (error) => runtime.log.write('error', 'silo', error.message, { folder: options.folder }),
+    });
+  }
+
+  /** A first checkpoint stands before the first change, so that one is always found. */
+  async start(damaged: boolean): Promise<void> {
+    const { state } = this;
+    const { segments, active } = state;
+    this.writer.useBuffers(
+      await segments.alignedBuffer(active, Writer.stagingBytes),
+      await segments.alignedBuffer(active, Writer.stagingBytes),
+    );
+    if (damaged || this.checkpointNumber === 0) await this.checkpoint();
+    // A full device is no reason not to open: reading and deleting still work.
+    await segments.zero(active, segments.zeroTarget(state.offset)).catch((error) => {
+      if (!isError(error, 'full')) throw error;
+    });
+  }
+
+  async get(space: Space, key: SiloKey, options?: Abortable): Promise<Buffer> {
+    checkSignal(options?.signal);
+    return this.reading(space, key, async (place) => {
+      const record = await this.readPlace(place, 0, recordHeaderBytes + place.length);
+      const header = record && this.headerOf(record, space, key, place);
+      if (record === undefined || header === undefined) return undefined;
+      const value = record.subarray(recordHeaderBytes);
+      return checksum(value) === header.valueChecksum ? value : undefined;
+    });
+  }
+
+  async getRange(space: Space, key: SiloKey, offset: number, length: number): Promise<Buffer> {
+    checkRange(offset, length);
+    return this.reading(space, key, async (place) => {
+      const from = Math.min(offset, place.length);
+      const wanted = Math.min(length, place.length - from);
+      const near = from <= nearBytes;
+      const [start, far] = await Promise.all([
+        this.readPlace(place, 0, recordHeaderBytes + (near ? from + wanted : 0)),
+        near ? undefined : this.readPlace(place, recordHeaderBytes + from, wanted),
+      ]);
+      if (start === undefined || this.headerOf(start, space, key, place) === undefined) return undefined;
+      return near ? start.subarray(recordHeaderBytes + from) : far;
+    });
+  }
+
+  async size(space: Space, key: SiloKey): Promise<number | undefined> {
+    this.check(space, key);
+    return this.state.index.get(spaceIndex(space), key)?.length;
+  }
+
+  put(space: Space, key: SiloKey, value: Uint8Array): Promise<void> {
+    return this.batch([{ space, key, value }]);
+  }
+
+  delete(space: Space, key: SiloKey): Promise<void> {
+    return this.batch([{ space, key, value: undefined }]);
+  }
+
+  async batch(entries: readonly SiloEntry[]): Promise<void> {
+    checkEntries(entries);
+    await this.writer.append(entries.map(({ space, key, value }) => ({ space: spaceIndex(space), key, value })));
+  }
+
+  async *list(space: Space, after?: SiloKey): AsyncGenerator<SiloKey> {
+    const wanted = spaceIndex(space);
+    if (after !== undefined) checkKey(space, after);
+    for (let shard = after?.[0] ?? 0; shard < shardCount; shard++) {
+      this.checkOpen();
+      const entries = this.state.index.shardEntries(shard).filter((entry) => entry.space === wanted);
+      const keys = await this.keysOf(entries);
+      for (const key of keys.sort(compareBytes)) if (after === undefined || compareBytes(key, after) > 0) yield key;
+    }
+  }
+
+  usage(): SiloUsage {
+    const { state, options } = this;
+    const { usedBytes, entries, blocks, deadBytes, segments } = state;
+    const kept = segments.free.reduce((sum, segment) => sum + segment.bytes, 0);
+    const device = segments.deviceFreeBytes + kept + Math.max(0, state.active.bytes - state.offset);
+    const freeBytes = Math.floor(Math.max(0, Math.min(options.usedBytesMax - usedBytes, device)));
+    return { capacityBytes: options.capacity, usedBytes, deadBytes, freeBytes, entries, blocks };
+  }
+
+  sequence(): number {
+    return this.state.sequence;
+  }
+
+  async verify(space: Space, key: SiloKey): Promise<void> {
+    await this.get(space, key);
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.closeNow();
+    return this.closing;
+  }
+
+  private async closeNow(): Promise<void> {
+    this.cancelTimer?.();
+    try {
+      await this.writer.close();
+      await this.housekeeping;
+      await this.compactor.stop();
+      if (this.state.appendedBytes > 0) await this.checkpoint();
+    } finally {
+      await this.state.segments.close();
+      await this.options.lock.release();
+    }
+  }
+
+  private checkOpen(): void {
+    if (this.closing !== undefined) throw closedError();
+  }
+
+  private check(space: Space, key: SiloKey): void {
+    checkKey(space, key);
+    this.checkOpen();
+  }
+
+  /** Reads a value that may be replaced or moved meanwhile; `read` gives undefined when it did not find it at the place. */
+  private async reading(
+    space: Space,
+    key: SiloKey,
+    read: (place: Place) => Promise<Buffer | undefined>,
+  ): Promise<Buffer> {
+    for (let attempt = 0; ; attempt++) {
+      this.check(space, key);
+      const place = this.state.index.get(spaceIndex(space), key);
+      if (place === undefined) throw notFound(space);
+      const value = await read(place);
+      if (value !== undefined) return value;
+      const stillThere = this.state.samePlace(this.state.index.get(spaceIndex(space), key), place);
+      if (!stillThere && attempt < readAttempts) continue;
+      if (await this.holdsAnother(place, key)) throw notFound(space);
+      throw new InfinitError('corrupt', `a stored ${space} fails its checksum`);
+    }
+  }
+
+  /** Whether a whole record of another key stands there: two keys with one hash in the index. */
+  private async holdsAnother(place: Place, key: SiloKey): Promise<boolean> {
+    const start = await this.readPlace(place, 0, recordHeaderBytes);
+    const header = start && readRecordHeader(start, 0, this.state.superblock.salt);
+    return header !== undefined && !equalBytes(header.key, key);
+  }
+
+  private async readPlace(place: Place, from: number, bytes: number): Promise<Buffer | undefined> {
+    const segment = this.state.segments.all.get(place.segment);
+    if (segment === undefined) return undefined;
+    const into = Buffer.allocUnsafe(bytes);
+    const read = await this.state.segments.read(segment, into, place.offset + from);
+    return read === bytes ? into : undefined;
+  }
+
+  private headerOf(record: Buffer, space: Space, key: SiloKey, place: Place): RecordHeader | undefined {
+    const header = readRecordHeader(record, 0, this.state.superblock.salt);
+    const ours =
+      header !== undefined &&
+      header.serial === this.state.segments.all.get(place.segment)?.serial &&
+      header.space === spaceIndex(space) &&
+      header.length === place.length &&
+      equalBytes(header.key, key);
+    return ours ? header : undefined;
+  }
+
+  private async keysOf(entries: readonly IndexEntry[]): Promise<Buffer[]> {
+    const keys: Buffer[] = [];
+    for (let at = 0; at < entries.length; at += headersAtOnce) {
+      const slice = entries.slice(at, at + headersAtOnce);
+      const starts = await Promise.all(slice.map((entry) => this.readPlace(entry, 0, recordHeaderBytes)));
+      for (const start of starts) {
+        const header = start && readRecordHeader(start, 0, this.state.superblock.salt);
+        if (header !== undefined) keys.push(Buffer.from(header.key));
+      }
+    }
+    return keys;
+  }
+
+  private flushed(): void {
+    if (this.closing !== undefined) return;
+    const due = Math.max(limits.siloCheckpointEveryBytes, 2 * this.checkpointBytes);
+    if (this.state.appendedBytes >= due) this.keepHouse();
+    this.cancelTimer ??= this.options.runtime.clock.after(limits.siloCheckpointEveryMs, () => {
+      this.cancelTimer = undefined;
+      if (this.closing === undefined && this.state.appendedBytes > 0) this.keepHouse();
+    });
+  }
+
+  private keepHouse(): void {
+    this.housekeeping ??= this.tidyUp()
+      .catch((error) => {
+        const { message } = asError(error);
+        this.options.runtime.log.write('warn', 'silo', `housekeeping failed: ${message}`, {
+          folder: this.options.folder,
+        });
+      })
+      .finally(() => {
+        this.housekeeping = undefined;
+      });
+  }
+
+  private async tidyUp(): Promise<void> {
+    await this.checkpoint();
+    let compacted = false;
+    while (this.closing === undefined && (await this.compactor.tidy())) compacted = true;
+    if (compacted && this.closing === undefined) await this.checkpoint();
+  }
+
+  /** Writes a checkpoint, then frees the segments it no longer speaks of. */
+  private checkpoint(): Promise<void> {
+    return this.checkpoints.run(async () => {
+      const { state, options } = this;
+      const empty = [...state.segments.all.values()].filter(
+        (segment) => segment.liveRecords === 0 && state.isSealed(segment),
+      );
+      const appended = state.appendedBytes;
+      const written = await writeCheckpoint(options.runtime.files, options.folder, state, this.checkpointNumber + 1);
+      this.checkpointNumber = written.number;
+      this.checkpointBytes = written.bytes;
+      state.appendedBytes -= appended;
+      for (const segment of empty) await state.segments.release(segment);
+    });
+  }
+}

@@ -1,0 +1,429 @@
+// The one writer of a silo's log: group commit without timers. What waits when the disk is idle is one flush; what arrives
+// meanwhile is the next, built while the disk works when it is a whole one. Nothing shows in the index before it is durable.
+
+import type { Bytes } from '../../base/bytes.ts';
+import { InfinitError, isError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { closedError, recordHeaderBytes } from '../entries.ts';
+import { alignUp, checksum, pageBytes, recordFlags, resealRecord, writeRecordHeader } from './format.ts';
+import type { Place } from './index.ts';
+import type { Segment } from './segments.ts';
+import type { SiloState } from './state.ts';
+
+export interface Change {
+  space: number;
+  key: Bytes;
+  value: Bytes | undefined;
+  /** Compaction: only while the value is still at this place. */
+  movedFrom?: Place;
+}
+
+/** Changes that take effect together or not at all. */
+interface Atom {
+  changes: readonly Change[];
+  bytes: number;
+  /** Needs room beyond what is kept for deletions and compaction. */
+  grows: boolean;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+interface Written extends Change {
+  segment: Segment;
+  offset: number;
+}
+
+interface Flush {
+  buffer: Buffer;
+  length: number;
+  segment: Segment;
+  offset: number;
+  number: number;
+  sequence: number;
+  atoms: Atom[];
+  records: Written[];
+  /** By fingerprint, the bytes of a key once the flush is applied. */
+  overlay: Map<number, number>;
+  usedBytes: number;
+}
+
+export interface WriterOptions {
+  state: SiloState;
+  /** Bytes of live values and headers the capacity allows. */
+  usedBytesMax: number;
+  /** Makes a segment free if it can; false when there is nothing to gain. */
+  reclaim(): Promise<boolean>;
+  /** Called when a flush is durable and applied. */
+  flushed(): void;
+  failed(error: InfinitError): void;
+}
+
+/** Zeroed room of the active segment that only deletions and compaction may take. */
+const reservedBytes = 64 * 1024;
+
+export class Writer {
+  static readonly stagingBytes =
+    alignUp(limits.siloValueBytesMax + limits.siloBatchEntriesMax * recordHeaderBytes) + pageBytes;
+  private readonly options: WriterOptions;
+  private readonly state: SiloState;
+  private readonly changes: Atom[] = [];
+  private readonly moves: Atom[] = [];
+  private queuedBytes = 0;
+  private queuedChanges = 0;
+  private buffers: readonly Buffer[] = [];
+  private running: Promise<void> | undefined;
+  private inFlight: Flush | undefined;
+  private built: Flush | undefined;
+  private reclaiming = false;
+  /** The sequence at which reclaiming last failed: until something is deleted or replaced it would fail again. */
+  private exhaustedAt = -1;
+  private background: Promise<void> | undefined;
+  private failure: InfinitError | undefined;
+  private closed = false;
+
+  constructor(options: WriterOptions) {
+    this.options = options;
+    this.state = options.state;
+  }
+
+  /** Staging memory: two buffers, so that one can be filled while the other is written. */
+  useBuffers(...buffers: [Buffer, Buffer]): void {
+    this.buffers = buffers;
+  }
+
+  append(changes: readonly Change[]): Promise<void> {
+    return this.enqueue(this.changes, changes);
+  }
+
+  move(changes: readonly Change[]): Promise<void> {
+    return this.enqueue(this.moves, changes);
+  }
+
+  /** Refuses what comes, resolves when what was taken is done. */
+  async close(): Promise<void> {
+    this.closed = true;
+    while (this.running !== undefined || this.reclaiming) await (this.running ?? this.idle());
+    await this.background;
+  }
+
+  private idle(): Promise<void> {
+    return new Promise((resolve) => this.waiters.push(resolve));
+  }
+  private readonly waiters: (() => void)[] = [];
+
+  private enqueue(queue: Atom[], changes: readonly Change[]): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.closed) return Promise.reject(closedError());
+    if (changes.length === 0) return Promise.resolve();
+    let bytes = 0;
+    let grows = false;
+    for (const { value, movedFrom } of changes) {
+      bytes += recordHeaderBytes + (value?.length ?? 0);
+      grows ||= value !== undefined && movedFrom === undefined;
+    }
+    if (this.queuedBytes + bytes > limits.siloQueueBytesMax || this.queuedChanges >= limits.siloQueueChangesMax) {
+      return Promise.reject(new InfinitError('unavailable', 'too many changes wait for the disk'));
+    }
+    this.queuedBytes += bytes;
+    this.queuedChanges++;
+    return new Promise((resolve, reject) => {
+      queue.push({ changes, bytes, grows, resolve, reject });
+      if (this.running === undefined) this.kick();
+      else if (this.inFlight && !this.built && this.hasWholeFlush()) this.built = this.build();
+    });
+  }
+
+  private hasWholeFlush(): boolean {
+    return this.changes.length >= limits.siloBatchRecordsMax || this.queuedBytes >= limits.siloBatchBytesMax;
+  }
+
+  /** Starts writing in a microtask, so that all changes of this turn share the flush. */
+  private kick(): void {
+    this.running ??= Promise.resolve()
+      .then(() => this.run())
+      .catch((error) => this.fail(error))
+      .finally(() => {
+        this.running = undefined;
+        if (this.failure === undefined && this.canProceed()) this.kick();
+      });
+  }
+
+  private canProceed(): boolean {
+    return this.moves.length > 0 || (this.changes.length > 0 && !this.reclaiming);
+  }
+
+  private async run(): Promise<void> {
+    for (;;) {
+      const flush = this.built ?? this.build();
+      this.built = undefined;
+      if (flush !== undefined) {
+        await this.write(flush);
+        continue;
+      }
+      const head = this.head();
+      if (head === undefined || !(await this.makeRoom(head))) return;
+    }
+  }
+
+  /** What goes next: compaction first, because it frees what changes wait for. */
+  private head(): Atom | undefined {
+    return this.moves[0] ?? (this.reclaiming ? undefined : this.changes[0]);
+  }
+
+  /** Fills a buffer with what waits; undefined when nothing waits or the first needs room. */
+  private build(): Flush | undefined {
+    const { state } = this;
+    const before = this.inFlight;
+    const offset = before === undefined ? state.offset : before.offset + before.length;
+    const flush: Flush = {
+      buffer: this.buffers.find((buffer) => buffer !== before?.buffer) as Buffer,
+      length: 0,
+      segment: state.active,
+      offset,
+      number: (before?.number ?? state.flush) + 1,
+      sequence: before?.sequence ?? state.sequence,
+      atoms: [],
+      records: [],
+      overlay: new Map(),
+      usedBytes: before?.usedBytes ?? state.usedBytes,
+    };
+    let atom: Atom | undefined;
+    while ((atom = this.head()) !== undefined) {
+      const first = flush.records.length === 0;
+      if (!first && flush.records.length + atom.changes.length > limits.siloBatchRecordsMax) break;
+      if (!first && flush.length + atom.bytes > limits.siloBatchBytesMax) break;
+      if (!this.fits(atom, offset + flush.length)) break;
+      (this.moves[0] === atom ? this.moves : this.changes).shift();
+      this.queuedBytes -= atom.bytes;
+      this.queuedChanges--;
+      if (!this.admit(atom, flush)) continue;
+      this.stage(atom, flush);
+      flush.atoms.push(atom);
+    }
+    if (flush.atoms.length === 0) return undefined;
+    const padded = alignUp(flush.length);
+    flush.buffer.fill(0, flush.length, padded);
+    flush.length = padded;
+    return flush;
+  }
+
+  private fits(atom: Atom, position: number): boolean {
+    if (atom.grows && this.state.spare < 1) return false;
+    const end = alignUp(position + atom.bytes);
+    return end + (atom.grows ? this.reserve() : 0) <= this.state.active.bytes;
+  }
+
+  private reserve(): number {
+    return Math.min(reservedBytes, this.state.superblock.segmentBytes / 8);
+  }
+
+  /** Bytes a key takes once all flushes before, and this one so far, are applied. */
+  private bytesOf(change: Change, flush: Flush): number {
+    const fingerprint = this.state.index.fingerprint(change.space, change.key);
+    const pending = flush.overlay.get(fingerprint) ?? this.inFlight?.overlay.get(fingerprint);
+    if (pending !== undefined) return pending;
+    const place = this.state.index.get(change.space, change.key);
+    return place === undefined ? 0 : recordHeaderBytes + place.length;
+  }
+
+  /** Rejects what the capacity does not allow; counting a key twice within a batch errs on the safe side. */
+  private admit(atom: Atom, flush: Flush): boolean {
+    if (!atom.grows) return true;
+    let growth = 0;
+    for (const change of atom.changes) {
+      const after = change.value === undefined ? 0 : recordHeaderBytes + change.value.length;
+      growth += after - this.bytesOf(change, flush);
+    }
+    if (growth <= 0 || flush.usedBytes + growth <= this.options.usedBytesMax) return true;
+    atom.reject(fullError(this.state.usedBytes, this.options.usedBytesMax));
+    return false;
+  }
+
+  private stage(atom: Atom, flush: Flush): void {
+    const { state } = this;
+    let last = -1;
+    for (const change of atom.changes) {
+      const { space, key, value, movedFrom } = change;
+      const fingerprint = state.index.fingerprint(space, key);
+      const before = this.bytesOf(change, flush);
+      if (movedFrom !== undefined) {
+        const changed = flush.overlay.has(fingerprint) || this.inFlight?.overlay.has(fingerprint);
+        if (changed || !state.samePlace(state.index.get(space, key), movedFrom)) continue;
+      } else if (value === undefined && before === 0 && state.index.get(space, key) === undefined) {
+        continue;
+      }
+      const after = value === undefined ? 0 : recordHeaderBytes + value.length;
+      if (movedFrom === undefined) flush.sequence++;
+      flush.usedBytes += after - before;
+      flush.overlay.set(fingerprint, after);
+      flush.records.push({ ...change, segment: flush.segment, offset: flush.offset + flush.length });
+      last = flush.length;
+      this.stageRecord(change, flush);
+    }
+    if (last < 0) return;
+    const flags = flush.buffer.readUInt8(last + 4) | recordFlags.end;
+    resealRecord(flush.buffer, last, flags, state.superblock.salt);
+  }
+
+  private stageRecord({ space, key, value, movedFrom }: Change, flush: Flush): void {
+    const header = {
+      flags: (value === undefined ? recordFlags.deletion : 0) | (movedFrom === undefined ? 0 : recordFlags.moved),
+      space,
+      flush: flush.number,
+      opening: this.state.superblock.openings,
+      serial: flush.segment.serial,
+      length: value?.length ?? 0,
+      sequence: flush.sequence,
+      key,
+      valueChecksum: value === undefined ? 0 : checksum(value),
+    };
+    writeRecordHeader(flush.buffer, flush.length, header, this.state.superblock.salt);
+    flush.length += recordHeaderBytes;
+    if (value === undefined) return;
+    flush.buffer.set(value, flush.length);
+    flush.length += value.length;
+  }
+
+  private async write(flush: Flush): Promise<void> {
+    const { state } = this;
+    if (flush.length > 0) {
+      this.inFlight = flush;
+      try {
+        await state.segments.write(flush.segment, flush.buffer.subarray(0, flush.length), flush.offset);
+      } catch (error) {
+        const failure = deviceError(error);
+        for (const atom of flush.atoms) atom.reject(failure);
+        throw failure;
+      }
+      for (const { space, key, value, segment, offset } of flush.records) {
+        if (value === undefined) state.delete(space, key);
+        else state.put(space, key, segment, offset, value.length);
+      }
+      state.offset = flush.offset + flush.length;
+      state.flush = flush.number;
+      state.sequence = flush.sequence;
+      state.appendedBytes += flush.length;
+      this.inFlight = undefined;
+      this.lookAhead();
+    }
+    for (const atom of flush.atoms) atom.resolve();
+    this.options.flushed();
+  }
+
+  /** Zeroes ahead, and begins the next segment before this one is full. */
+  private lookAhead(): void {
+    if (this.background !== undefined || this.closed) return;
+    const { state } = this;
+    const { segments, active } = state;
+    const target = segments.zeroTarget(state.offset);
+    const nearEnd = state.offset > state.superblock.segmentBytes * 0.8 && state.next === undefined && state.spare >= 2;
+    if (active.bytes >= target && !nearEnd) return;
+    const work = async () => {
+      await segments.zero(active, target);
+      if (nearEnd) await this.beginNext();
+    };
+    // A full device is met again, and reported, by the change that needs the room.
+    this.background = work()
+      .catch((error) => (isError(error, 'full') ? undefined : this.fail(error)))
+      .finally(() => {
+        this.background = undefined;
+      });
+  }
+
+  private async beginNext(): Promise<void> {
+    const { state } = this;
+    const segment = await state.segments.begin(state.active.serial + 1);
+    state.next = segment;
+    await state.segments.zero(segment, state.segments.zeroTarget(pageBytes));
+  }
+
+  /** Gets room for the atom, or rejects it. False when it must wait for reclaiming. */
+  private async makeRoom(atom: Atom): Promise<boolean> {
+    await this.background;
+    const { state } = this;
+    if (this.fits(atom, state.offset)) return true;
+    if (pageBytes + alignUp(atom.bytes) + this.reserve() > state.superblock.segmentBytes) {
+      return this.refuse(
+        atom,
+        new InfinitError('full', `${atom.bytes} bytes are too large for a silo of this capacity`),
+      );
+    }
+    const spareNeeded = atom.grows ? 1 : 0;
+    const end = alignUp(state.offset + atom.bytes) + (atom.grows ? this.reserve() : 0);
+    const target = Math.max(end, state.segments.zeroTarget(state.offset));
+    const inPlace = end <= state.superblock.segmentBytes && state.spare >= spareNeeded;
+    if (inPlace && (await unlessFull(state.segments.zero(state.active, target)))) return true;
+    if (state.spare >= spareNeeded + 1 && (await unlessFull(this.roll()))) return true;
+    return this.startReclaiming(atom);
+  }
+
+  private async roll(): Promise<void> {
+    const { state } = this;
+    if (state.next === undefined) await this.beginNext();
+    if (state.next === undefined) return;
+    const full = state.active;
+    state.active = state.next;
+    state.next = undefined;
+    state.offset = pageBytes;
+    await state.segments.seal(full);
+  }
+
+  private startReclaiming(atom: Atom): boolean {
+    const full = fullError(this.state.usedBytes, this.options.usedBytesMax);
+    const hopeless = this.exhaustedAt === this.state.sequence || this.moves[0] === atom || !atom.grows || this.closed;
+    if (hopeless) return this.refuse(atom, full);
+    this.reclaiming = true;
+    this.options
+      .reclaim()
+      .then((gained) => {
+        if (!gained) this.exhaustedAt = this.state.sequence;
+      })
+      .catch((error) => this.fail(error))
+      .finally(() => {
+        this.reclaiming = false;
+        for (const resolve of this.waiters.splice(0)) resolve();
+        this.kick();
+      });
+    return false;
+  }
+
+  private refuse(atom: Atom, error: InfinitError): boolean {
+    (this.moves[0] === atom ? this.moves : this.changes).shift();
+    this.queuedBytes -= atom.bytes;
+    this.queuedChanges--;
+    atom.reject(error);
+    return true;
+  }
+
+  /** The device cannot be trusted with changes any more: none is taken until the silo is opened again. */
+  private fail(error: unknown): void {
+    if (this.failure !== undefined) return;
+    const failure = deviceError(error);
+    this.failure = failure;
+    const waiting = [...(this.built?.atoms ?? []), ...this.moves.splice(0), ...this.changes.splice(0)];
+    this.built = undefined;
+    for (const atom of waiting) atom.reject(failure);
+    this.options.failed(failure);
+  }
+}
+
+function fullError(used: number, max: number): InfinitError {
+  const limit = Number.isFinite(max) ? ` of ${max}` : '';
+  return new InfinitError('full', `the silo is full: ${used}${limit} bytes are used`);
+}
+
+function deviceError(error: unknown): InfinitError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new InfinitError('unavailable', `the silo takes no more changes: ${message}`, { cause: error });
+}
+
+/** False when the task ended for want of space. */
+async function unlessFull(task: Promise<void>): Promise<boolean> {
+  try {
+    await task;
+    return true;
+  } catch (error) {
+    if (isError(error, 'full')) return false;
+    throw error;
+  }
+}
