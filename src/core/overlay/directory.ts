@@ -115,6 +115,10 @@ export class Directory {
     return await this.context.peers.connect({ id, endpoints: record.endpoints }, options);
   }
 
+  roundTripMs(node: NodeName): number | undefined {
+    return this.context.peers.get(fromHex(node))?.roundTripMs;
+  }
+
   /** Runs a task with a signal that fires after the time, or with the given one. */
   async within<T>(
     timeMs: number,

@@ -1,20 +1,7 @@
 // Messages of the ring (protocols 1.2; docs/formats-ring.md). Ids travel as 32 bytes and become hexadecimal names here; the
 // point of an entry is computed, never believed.
 
-import {
-  bool,
-  type Codec,
-  empty,
-  fixed,
-  list,
-  mapped,
-  oneOf,
-  optional,
-  struct,
-  u8,
-  u64,
-  union,
-} from '../../base/codec.ts';
+import { bool, type Codec, empty, list, mapped, oneOf, optional, struct, u8, u64, union } from '../../base/codec.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Method } from '../../peer/peer.ts';

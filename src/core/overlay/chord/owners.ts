@@ -1,0 +1,121 @@
+// Who holds an address: computed from the whole membership when that is known, else from local lists, the location cache, or
+// a lookup; then placed over the records (protocols 1.6, 1.8). Storage nodes and clients share it.
+
+import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
+import type { Address } from '../../block/address.ts';
+import type { Clock } from '../../runtime/runtime.ts';
+import type { Directory } from '../directory.ts';
+import type { Liveness, NodeRecord } from '../overlay.ts';
+import { advance, circleOf, type Entry, type NodeName, type Point, pointOf, replicas, walkFrom } from '../ring.ts';
+import type { FindAnswer } from './answers.ts';
+import { type Location, Locations } from './locations.ts';
+import { lookup } from './lookup.ts';
+import { ringFind } from './messages.ts';
+import { checkedAnswer, namedIn } from './trust.ts';
+
+export interface OwnersParts {
+  clock: Clock;
+  directory: Directory;
+  liveness: (node: NodeName) => Liveness;
+  /** All members when they are known, else undefined. */
+  members: () => ReadonlySet<NodeName> | undefined;
+  /** What is known here without asking. */
+  local: (key: Point) => FindAnswer | undefined;
+  heard: (entries: readonly Entry[]) => void;
+}
+
+const askTimeoutMs = 2000;
+const hedgeDefaultMs = 300;
+/** Arcs asked for one address when the first one names too few nodes. */
+const arcsMax = 4;
+
+export class Owners {
+  private readonly parts: OwnersParts;
+  private readonly locations = new Locations();
+  private circle: { key: string; entries: Entry[] } = { key: '', entries: [] };
+
+  constructor(parts: OwnersParts) {
+    this.parts = parts;
+  }
+
+  /** Entries in the location cache. */
+  get cached(): number {
+    return this.locations.size;
+  }
+
+  async of(address: Address, count: number, options: Abortable & { all?: boolean }): Promise<NodeRecord[]> {
+    checkSignal(options.signal);
+    const point = pointOf(address);
+    const members = this.parts.members();
+    if (members) return this.place(walkFrom(this.circleOf(members), point), count, options.all);
+    const walk: Entry[] = [];
+    let key = point;
+    for (let arc = 0; arc < arcsMax; arc++) {
+      const { entries } = await this.locate(key, options.signal);
+      const known = new Set(walk.map((entry) => entry.point));
+      const fresh = entries.filter((entry) => !known.has(entry.point));
+      walk.push(...fresh);
+      const placed = this.place(walk, count, options.all);
+      const last = walk.at(-1);
+      if (placed.length >= count || fresh.length === 0 || !last) return placed;
+      key = advance(last.point, 1n);
+    }
+    return this.place(walk, count, options.all);
+  }
+
+  /** The arc of a key. Throws `unavailable` when nobody leads there. */
+  async locate(key: Point, signal?: AbortSignal): Promise<Location> {
+    const { clock, directory, liveness, local, heard } = this.parts;
+    const here = local(key);
+    if (here?.type === 'owners') return here;
+    const cached = this.locations.get(key, clock.monotonic(), liveness);
+    if (cached) return cached;
+    const found = await lookup(
+      { clock, ask: (node, wanted, inner) => this.ask(node, wanted, inner), hedgeAfterMs: (node) => this.hedge(node) },
+      key,
+      here?.entries ?? [],
+      { signal },
+    );
+    const missing = found.entries.filter((entry) => !directory.get(entry.node)).map((entry) => entry.node);
+    if (missing.length > 0) await directory.fetch(missing, await directory.peer(found.by, { signal }));
+    heard(found.entries);
+    this.locations.put(found, clock.monotonic());
+    return found;
+  }
+
+  private async ask(node: NodeName, key: Point, signal: AbortSignal): Promise<FindAnswer | undefined> {
+    const { directory, heard } = this.parts;
+    return await directory.within(askTimeoutMs, signal, async (inner) => {
+      const peer = await directory.peer(node, { signal: inner });
+      const request = { keys: [key], strict: false, want: 255 };
+      const answer = await peer.call(ringFind, request, { signal: inner, timeoutMs: askTimeoutMs });
+      await directory.fetchMissing(namedIn('find', answer), peer);
+      const checked = checkedAnswer({ method: 'find', request }, answer, (each) =>
+        directory.get(each),
+      ) as typeof answer;
+      heard(checked.answers[0]?.entries ?? []);
+      return checked.answers[0];
+    });
+  }
+
+  /** About the 95th percentile of round trips: thrice the smoothed one. */
+  private hedge(node: NodeName): number {
+    const measured = this.parts.directory.roundTripMs(node);
+    return measured === undefined ? hedgeDefaultMs : Math.max(20, 3 * measured);
+  }
+
+  private circleOf(members: ReadonlySet<NodeName>): Entry[] {
+    const { directory } = this.parts;
+    const key = `${directory.version} ${[...members].join()}`;
+    if (this.circle.key !== key) {
+      const records = [...members].flatMap((node) => directory.get(node) ?? []);
+      this.circle = { key, entries: circleOf(records) };
+    }
+    return this.circle.entries;
+  }
+
+  private place(walk: readonly Entry[], count: number, all = false): NodeRecord[] {
+    const { directory, liveness } = this.parts;
+    return replicas(walk, count, (node) => (liveness(node) === 'dead' ? undefined : directory.get(node)), all);
+  }
+}

@@ -1,0 +1,329 @@
+// Chord at a storage node: the machine's calls made over peers, its timers over the clock, and owners from local knowledge
+// where that is enough. Protocols 1.3 to 1.6.
+
+import { asBuffer, toHex } from '../../base/bytes.ts';
+import { InfinitError } from '../../base/errors.ts';
+import { Events } from '../../base/events.ts';
+import { type Abortable, checkSignal, deferred } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
+import type { Address, NodeId } from '../../block/address.ts';
+import type { CallContext, Handler, Method, Peer } from '../../peer/peer.ts';
+import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
+import { Directory } from '../directory.ts';
+import { ringRecords } from '../messages.ts';
+import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
+import { type Entry, entryOf, type NodeName } from '../ring.ts';
+import { Fingers } from './fingers.ts';
+import { type Answers, Machine, type MethodName, type Outgoing, type Requests } from './machine.ts';
+import { ringFind, ringGossip, ringLeave, ringNotify, ringState } from './messages.ts';
+import { Owners } from './owners.ts';
+import { checkedAnswer, checkedRequest, namedIn } from './trust.ts';
+
+const methods: { [M in MethodName]: Method<Requests[M], Answers[M]> } = {
+  state: ringState,
+  notify: ringNotify,
+  find: ringFind,
+  leave: ringLeave,
+  gossip: ringGossip,
+};
+
+const fingerPeriodMs = 10_000;
+const fingerFirstPeriodMs = 500;
+const seedRetryMinMs = 1000;
+const seedRetryMaxMs = 15_000;
+const joinWaitMs = 15_000;
+const introduceMax = 2 * limits.successorNodes;
+
+export class ChordStorage implements Overlay {
+  readonly events = new Events<{ joined: NodeRecord; left: NodeId; changed: undefined }>();
+  private readonly context: OverlayContext;
+  private readonly directory: Directory;
+  private readonly machine: Machine;
+  private readonly fingers: Fingers;
+  private readonly owner: Owners;
+  private readonly offs: (() => void)[] = [];
+  private readonly timers = new Map<string, Cancel>();
+  private stopping = new AbortController();
+  private wakeAt = Number.POSITIVE_INFINITY;
+  private whenJoined = deferred();
+  private fingerTurns = 0;
+
+  constructor(context: OverlayContext, self: NodeRecord) {
+    this.context = context;
+    const { clock, random } = context.runtime;
+    const name = toHex(self.id);
+    this.machine = new Machine({ self: name, positions: self.positions, incarnation: Math.floor(clock.now()), random });
+    this.machine.serial = self.serial;
+    this.fingers = new Fingers(entryOf(name, 0).point);
+    this.directory = new Directory(context, {
+      liveness: this.machine.detector.liveness,
+      standing: () => ({ nodes: [...this.alive()], whole: this.whole }),
+    });
+    this.directory.onChange = () => this.events.emit('changed', undefined);
+    this.owner = new Owners({
+      clock,
+      directory: this.directory,
+      liveness: this.machine.detector.liveness,
+      members: () => (this.whole ? this.alive() : undefined),
+      local: (key) => this.machine.find({ keys: [key], strict: false, want: 255 }, this.hints()).answers[0],
+      heard: (entries) => this.hear(entries),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { peers } = this.context;
+    this.stopping = new AbortController();
+    this.directory.serve();
+    peers.serve(ringFind, async (request) => this.machine.find(request, this.hints()));
+    this.serve('state');
+    this.serve('notify');
+    this.serve('leave');
+    peers.serve(ringGossip, (request, context) => this.gossip(request, context));
+    this.offs.push(peers.events.on('connected', (peer) => void this.met(peer)));
+    this.offs.push(
+      peers.events.on('disconnected', (peer) => {
+        if (peer.identity.kind === 'storage') this.input(() => this.machine.doubt(toHex(peer.id), this.now));
+      }),
+    );
+  }
+
+  async stop(): Promise<void> {
+    if (this.stopping.signal.aborted) return;
+    this.stopping.abort(new InfinitError('cancelled', 'the overlay stops'));
+    for (const off of this.offs.splice(0)) off();
+    for (const cancel of this.timers.values()) cancel();
+    this.timers.clear();
+    await this.directory.save(this.machine.contacts.all());
+  }
+
+  async join(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    const remembered = await this.directory.loadContacts();
+    const met = await this.directory.meet(seeds, remembered, options.signal);
+    if (met) await this.introduce(met);
+    else if (seeds.length > 0) this.retrySeeds(seeds, seedRetryMinMs);
+    checkSignal(options.signal);
+    const contacts = met ? [toHex(met.id), ...remembered.filter((node) => node !== toHex(met.id))] : [];
+    this.input(() => this.machine.join(contacts, this.now));
+    if (!met) for (const node of remembered) this.machine.contacts.remember(node, this.now, false);
+    this.timer('finger', fingerFirstPeriodMs, () => this.refreshFinger());
+    await this.directory.within(joinWaitMs, options.signal, (signal) => {
+      const { promise, reject } = deferred();
+      signal.addEventListener('abort', () => reject(signal.reason));
+      return Promise.race([this.whenJoined.promise, promise]);
+    });
+    if (this.directory.all().length <= introduceMax)
+      for (const node of this.directory.all()) this.input(() => this.machine.doubt(node, this.now));
+  }
+
+  async leave(): Promise<void> {
+    const open: Promise<void>[] = [];
+    this.machine.leave(this.now);
+    for (const outgoing of this.machine.takeOutbox()) open.push(this.perform(outgoing));
+    await Promise.all(open);
+  }
+
+  async owners(address: Address, count: number, options: Abortable & { all?: boolean } = {}): Promise<NodeRecord[]> {
+    return await this.owner.of(address, count, options);
+  }
+
+  record(id: NodeId): NodeRecord | undefined {
+    return this.directory.get(toHex(id));
+  }
+
+  liveness(id: NodeId): Liveness {
+    return this.machine.detector.liveness(toHex(id));
+  }
+
+  nodes(): readonly NodeRecord[] {
+    return [...this.alive()].flatMap((node) => this.directory.get(node) ?? []);
+  }
+
+  async peer(id: NodeId, options: Abortable = {}): Promise<Peer> {
+    return await this.directory.peer(toHex(id), options);
+  }
+
+  inspect(): Record<string, unknown> {
+    const short = (entry: Entry | undefined) => entry && `${entry.node.slice(0, 16)}/${entry.index}`;
+    return {
+      overlay: 'chord',
+      whole: this.whole,
+      contacts: this.machine.contacts.size,
+      fingers: this.fingers.size,
+      locations: this.owner.cached,
+      nodes: [...this.alive()].map((node) => ({ id: node, liveness: this.machine.detector.liveness(node) })),
+      positions: this.machine.ring.positions.map(({ self, joined, list, pred }) => ({
+        point: self.point,
+        joined,
+        predecessor: short(pred) ?? null,
+        successors: list.map(short),
+      })),
+    };
+  }
+
+  private get now(): number {
+    return this.context.runtime.clock.monotonic();
+  }
+
+  /** This node, and all others met and not confirmed dead. */
+  private alive(): Set<NodeName> {
+    const { liveness } = this.machine.detector;
+    const others = this.machine.contacts.all().filter((node) => ['alive', 'suspect'].includes(liveness(node)));
+    return new Set([this.machine.self, ...others.filter((node) => this.directory.get(node))]);
+  }
+
+  /** Whether the nodes known alive are the whole network (protocols 1.6: lists are full membership up to R others). */
+  private get whole(): boolean {
+    return this.machine.tiny && this.alive().size <= limits.successorNodes;
+  }
+
+  private hints(): Entry[] {
+    const { liveness } = this.machine.detector;
+    const contacts = this.machine.contacts.all().filter((node) => liveness(node) === 'alive');
+    return [...this.fingers.entries(), ...contacts.map((node) => entryOf(node, 0))];
+  }
+
+  private hear(entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.node !== this.machine.self) this.fingers.heard(entry);
+  }
+
+  /** Gives the machine an input, then does what it wants done. */
+  private input(task: () => void): void {
+    if (this.stopping.signal.aborted) return;
+    this.machine.serial = this.context.self()?.serial ?? this.machine.serial;
+    task();
+    for (const { node, from, to } of this.machine.takeChanges()) this.livenessChanged(node, from, to);
+    for (const outgoing of this.machine.takeOutbox()) void this.perform(outgoing);
+    if (this.machine.ring.positions.every(({ joined }) => joined)) this.whenJoined.resolve();
+    const wake = this.machine.nextWake;
+    if (wake === this.wakeAt || !Number.isFinite(wake)) return;
+    this.wakeAt = wake;
+    this.timer('wake', wake - this.now, () => {
+      this.wakeAt = Number.POSITIVE_INFINITY;
+      this.input(() => this.machine.wake(this.now));
+    });
+  }
+
+  private timer(name: string, delayMs: number, task: () => void): void {
+    this.timers.get(name)?.();
+    if (!this.stopping.signal.aborted)
+      this.timers.set(name, this.context.runtime.clock.after(Math.max(0, delayMs), task));
+  }
+
+  private async perform(outgoing: Outgoing): Promise<void> {
+    const { id, to, call, timeoutMs } = outgoing;
+    try {
+      const answer = await this.directory.within(timeoutMs, this.stopping.signal, async (signal) => {
+        const peer = await this.directory.peer(to, { signal });
+        const method = methods[call.method] as Method<Requests[MethodName], Answers[MethodName]>;
+        const heard = await peer.call(method, call.request, { signal, timeoutMs });
+        await this.directory.fetchMissing(namedIn(call.method, heard), peer);
+        if (call.method === 'gossip') this.compareSerial(peer, (heard as Answers['gossip']).serial);
+        return checkedAnswer(call, heard, (node) => this.directory.get(node));
+      });
+      this.input(() => this.machine.answered(id, answer, this.now));
+    } catch {
+      this.input(() => this.machine.failed(id, this.now));
+    }
+  }
+
+  private serve<M extends 'state' | 'notify' | 'leave'>(name: M): void {
+    const handler: Handler<Requests[M], Answers[M]> = async (request, { from, peer }) => {
+      const node = await this.caller(from.kind, peer);
+      const checked = checkedRequest(node, name, request, (each) => this.directory.get(each));
+      let answer: Answers[M] | undefined;
+      this.input(() => {
+        answer = this.machine.requested(node, name, checked, this.now);
+      });
+      if (answer === undefined) throw new InfinitError('unavailable', 'the node stops');
+      return answer;
+    };
+    this.context.peers.serve(methods[name] as unknown as Method<Requests[M], Answers[M]>, handler);
+  }
+
+  private async gossip(request: Requests['gossip'], { from, peer, signal }: CallContext): Promise<Answers['gossip']> {
+    const node = await this.caller(from.kind, peer);
+    this.compareSerial(peer, request.serial);
+    let answer: Answers['gossip'] | undefined;
+    this.input(() => {
+      answer = this.machine.requested(node, 'gossip', request, this.now);
+    });
+    await this.directory.fetchMissing(
+      request.news.map((news) => news.node),
+      peer,
+    );
+    if (answer === undefined) throw new InfinitError('unavailable', 'the node stops');
+    return request.about === undefined ? answer : { ...answer, reached: await this.reaches(request.about, signal) };
+  }
+
+  /** A probe on behalf of somebody else. */
+  private async reaches(node: NodeName, signal: AbortSignal): Promise<boolean> {
+    const { detector, serial } = this.machine;
+    const request = { about: undefined, incarnation: detector.incarnation, serial, news: [] };
+    const timeoutMs = detector.pingTimeoutMs;
+    try {
+      await this.directory.within(timeoutMs, signal, async (inner) => {
+        const peer = await this.directory.peer(node, { signal: inner });
+        await peer.call(ringGossip, request, { signal: inner, timeoutMs });
+      });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Only storage nodes whose record is known may speak for positions. */
+  private async caller(kind: 'storage' | 'client', peer: Peer): Promise<NodeName> {
+    if (kind !== 'storage') throw new InfinitError('denied', 'only storage nodes have places on the ring');
+    const node = toHex(peer.id);
+    await this.directory.fetchMissing([node], peer);
+    if (!this.directory.get(node)) throw new InfinitError('denied', 'the caller shows no valid node record');
+    return node;
+  }
+
+  private compareSerial(peer: Peer, serial: number): void {
+    const node = toHex(peer.id);
+    if (serial > (this.directory.get(node)?.serial ?? -1)) void this.directory.fetch([node], peer);
+  }
+
+  private async met(peer: Peer): Promise<void> {
+    if (peer.identity.kind !== 'storage') return;
+    const node = toHex(peer.id);
+    await this.directory.fetch([node], peer);
+    if (this.directory.get(node)) this.input(() => this.machine.met(node, this.now));
+  }
+
+  /** Learns whom the other knows. */
+  private async introduce(peer: Peer): Promise<void> {
+    await this.met(peer);
+    const { known } = await peer.call(ringRecords, { ids: [], held: '' }).catch(() => ({ known: undefined }));
+    this.directory.learn((known ?? []).map((each) => each.record));
+  }
+
+  private retrySeeds(seeds: readonly Endpoint[], delayMs: number): void {
+    this.timer('seeds', delayMs, async () => {
+      const met = await this.directory.meet(seeds, [], this.stopping.signal).catch(() => undefined);
+      if (met) await this.introduce(met);
+      else this.retrySeeds(seeds, Math.min(seedRetryMaxMs, delayMs * 2));
+    });
+  }
+
+  private refreshFinger(): void {
+    const list = this.machine.ring.positions[0]?.list ?? [];
+    const round = 60;
+    const period = this.fingerTurns++ < round ? fingerFirstPeriodMs : fingerPeriodMs;
+    this.timer('finger', this.whole ? fingerPeriodMs : period, () => this.refreshFinger());
+    if (this.whole) return;
+    for (const position of this.machine.ring.positions) this.hear(position.list);
+    void this.owner.locate(this.fingers.next(list.at(-1)?.point), this.stopping.signal).catch(() => undefined);
+  }
+
+  private livenessChanged(node: NodeName, from: Liveness, to: Liveness): void {
+    const record = this.directory.get(node);
+    if (to === 'dead') {
+      this.fingers.forget(node);
+      if (from !== 'unknown') this.events.emit('left', asBuffer(Buffer.from(node, 'hex')));
+    } else if (to === 'alive' && from !== 'suspect' && record) this.events.emit('joined', record);
+    this.events.emit('changed', undefined);
+    this.directory.saveSoon(() => this.machine.contacts.all());
+  }
+}

@@ -1,0 +1,126 @@
+// Kalimero: a network of exactly one storage node, which owns everything. Clients ask the first storage node they meet.
+
+import { equalBytes, toHex } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import { Events } from '../base/events.ts';
+import { type Abortable, checkSignal } from '../base/lifecycle.ts';
+import type { Address, NodeId } from '../block/address.ts';
+import type { Peer } from '../peer/peer.ts';
+import type { Cancel, Endpoint } from '../runtime/runtime.ts';
+import { Directory } from './directory.ts';
+import type { Liveness, NodeRecord, Overlay, OverlayContext, OverlayKind } from './overlay.ts';
+import { entryOf, type NodeName, replicas } from './ring.ts';
+
+export const kalimero: OverlayKind = { name: 'kalimero', open: (context) => new Kalimero(context) };
+
+const retryMs = 2000;
+
+class Kalimero implements Overlay {
+  readonly events = new Events<{ joined: NodeRecord; left: NodeId; changed: undefined }>();
+  private readonly context: OverlayContext;
+  private readonly directory: Directory;
+  private readonly offs: (() => void)[] = [];
+  private seeds: readonly Endpoint[] = [];
+  private remembered: NodeName[] = [];
+  private node: NodeName | undefined;
+  private timer: Cancel | undefined;
+  private readonly stopping = new AbortController();
+
+  constructor(context: OverlayContext) {
+    this.context = context;
+    const standing = () => ({ nodes: this.node === undefined ? [] : [this.node], whole: true });
+    this.directory = new Directory(context, { liveness: (node) => this.livenessOf(node), standing });
+    this.directory.onChange = () => this.events.emit('changed', undefined);
+  }
+
+  async start(): Promise<void> {
+    const { peers } = this.context;
+    if (this.context.self()) {
+      this.node = this.directory.self;
+      this.directory.serve();
+      return;
+    }
+    const changed = (kind: 'connected' | 'disconnected') => (peer: Peer) => {
+      if (toHex(peer.id) !== this.node) return;
+      const record = this.directory.get(this.node);
+      if (kind === 'disconnected') this.events.emit('left', peer.id);
+      else if (record) this.events.emit('joined', record);
+      this.events.emit('changed', undefined);
+      if (kind === 'disconnected') this.retry();
+    };
+    this.offs.push(peers.events.on('connected', changed('connected')));
+    this.offs.push(peers.events.on('disconnected', changed('disconnected')));
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort(new InfinitError('cancelled', 'the overlay stops'));
+    this.timer?.();
+    for (const off of this.offs.splice(0)) off();
+    if (this.node !== undefined) await this.directory.save([this.node]);
+  }
+
+  async join(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    if (this.context.self()) return;
+    this.seeds = seeds;
+    this.remembered = await this.directory.loadContacts();
+    this.node ??= this.remembered[0];
+    await this.meet(options.signal);
+    checkSignal(options.signal);
+  }
+
+  async leave(): Promise<void> {}
+
+  async owners(_address: Address, count: number, options: Abortable & { all?: boolean } = {}): Promise<NodeRecord[]> {
+    checkSignal(options.signal);
+    if (this.node === undefined) return [];
+    return replicas([entryOf(this.node, 0)], count, (node) => this.directory.get(node), options.all);
+  }
+
+  record(id: NodeId): NodeRecord | undefined {
+    return this.directory.get(toHex(id));
+  }
+
+  liveness(id: NodeId): Liveness {
+    return this.livenessOf(toHex(id));
+  }
+
+  nodes(): readonly NodeRecord[] {
+    const record = this.node === undefined ? undefined : this.directory.get(this.node);
+    return record && this.livenessOf(toHex(record.id)) === 'alive' ? [record] : [];
+  }
+
+  async peer(id: NodeId, options: Abortable = {}): Promise<Peer> {
+    return await this.directory.peer(toHex(id), options);
+  }
+
+  inspect(): Record<string, unknown> {
+    const nodes = this.node === undefined ? [] : [{ id: this.node, liveness: this.livenessOf(this.node) }];
+    return { overlay: 'kalimero', whole: true, nodes };
+  }
+
+  private livenessOf(node: NodeName): Liveness {
+    if (node === this.directory.self && this.context.self()) return 'alive';
+    if (node !== this.node) return 'unknown';
+    const connected = this.context.peers.connected().some((peer) => toHex(peer.id) === node && peer.open);
+    return connected ? 'alive' : 'suspect';
+  }
+
+  private async meet(signal: AbortSignal | undefined): Promise<void> {
+    const peer = await this.directory.meet(this.seeds, this.remembered, signal);
+    if (!peer) return this.retry();
+    const record = this.directory.get(toHex(peer.id));
+    if (!record || !equalBytes(record.id, peer.id)) await this.directory.fetch([toHex(peer.id)], peer);
+    this.node = toHex(peer.id);
+    this.remembered = [this.node];
+    this.events.emit('changed', undefined);
+    this.directory.saveSoon(() => (this.node === undefined ? [] : [this.node]));
+  }
+
+  private retry(): void {
+    this.timer?.();
+    if (this.stopping.signal.aborted) return;
+    this.timer = this.context.runtime.clock.after(retryMs, () => {
+      void this.meet(this.stopping.signal).catch(() => this.retry());
+    });
+  }
+}
