@@ -1,6 +1,6 @@
 // Reads cells of chunks: by range for a few cells, whole when a pack of small cells is read more than once. Each cell
 // authenticates itself; when one does not, the whole block is fetched, which its address verifies, before `corrupt` is said.
-// Plain cells, cell tables and packs are cached; reads of the same cells at the same time are one read.
+// Plain cells, cell tables and packs are cached.
 
 import type { Bytes } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
@@ -12,6 +12,7 @@ import type { Runtime } from '../runtime/runtime.ts';
 import type { Blocks } from '../store/store.ts';
 import { ByteCache } from './base/byte-cache.ts';
 import { nodeName } from './base/node-store.ts';
+import { SharedLoads } from './base/shared-loads.ts';
 import { type ChunkTable, chunkCellCount, chunkHeaderBytes, decodeChunkTable, openCell } from './chunk.ts';
 
 /** First read of an unknown chunk: its table, and of a pack some small cells too. */
@@ -57,7 +58,7 @@ export class ChunkReader {
   private readonly cells: ByteCache<Buffer>;
   private readonly wholes: ByteCache<ChunkPart>;
   private readonly known: ByteCache<KnownChunk>;
-  private readonly reading = new Map<string, Promise<Buffer[]>>();
+  private readonly loads = new SharedLoads<Buffer[]>();
 
   constructor(options: ChunkReaderOptions) {
     this.options = options;
@@ -78,20 +79,13 @@ export class ChunkReader {
   }
 
   /** The same for `count` consecutive cells, in one read. */
-  async readCells(chunk: ChunkSource, first: number, count: number, { signal }: Abortable = {}): Promise<Buffer[]> {
-    checkSignal(signal);
+  async readCells(chunk: ChunkSource, first: number, count: number, options: Abortable = {}): Promise<Buffer[]> {
+    checkSignal(options.signal);
     const name = nodeName(chunk.address);
     const cached = this.cachedCells(name, first, count);
     if (cached !== undefined) return cached;
-    const span = `${name}${first}+${count}`;
-    let read = this.reading.get(span);
-    if (read === undefined) {
-      read = this.fetch(chunk, name, first, count).finally(() => this.reading.delete(span));
-      this.reading.set(span, read);
-    }
-    const cells = await read;
-    checkSignal(signal);
-    return cells;
+    const read = () => this.fetch(chunk, name, first, count);
+    return this.loads.run(`${name}${first}+${count}`, read, options);
   }
 
   private cachedCells(name: string, first: number, count: number): Buffer[] | undefined {

@@ -1,7 +1,7 @@
 // Journal batches: the effects of consecutive operations under one AEAD (docs/tree-schema.md 4, docs/protocols.md 4.3).
-// Layout: format u8 = 1, epoch u64, nonce 12, codec u8, sealed body. Associated: tree id, first, last and all before the
-// nonce's end and the codec. Body: per operation the number of effects, each {type u8, key, value | end}; a key is {bytes shared with the
-// key before it, suffix length, suffix}; lengths and counts are LEB128 varints.
+// Layout: format u8 = 1, epoch u64, nonce 12, codec u8, sealed body. Authenticated with it: tree id, first, last and all before
+// the body. Body: per operation the number of effects, each {type u8, key, value | end}; a key is {bytes shared with the key
+// before it, suffix length, suffix}; lengths and counts are LEB128 varints.
 
 import { asBuffer, type Bytes, u64Bytes } from '../base/bytes.ts';
 import { Reader, Writer } from '../base/codec.ts';

@@ -1,7 +1,7 @@
 // Keys of a tree (docs/tree-schema.md 3): the first byte names the space, integers are big-endian so that byte order is number
-// order. And the records of the spaces every tree uses: super `m`, chunk table `c`, sessions `s`, key values `k`.
+// order. And the records of spaces that are used: super `m`, chunk table `c`, key values `k`; sessions have their own file.
 
-import { asBuffer, type Bytes, concatBytes, u16Bytes, u48Bytes, u64Bytes, utf8 } from '../base/bytes.ts';
+import { asBuffer, type Bytes, concatBytes, u48Bytes, utf8 } from '../base/bytes.ts';
 import {
   bytes,
   type Codec,
@@ -81,36 +81,6 @@ export function chunkOfKey(key: Bytes): number {
   return asBuffer(key).readUIntBE(1, 6);
 }
 
-export const clientIdBytes = 16;
-
-export function sessionKey(client: Bytes): Buffer {
-  checkClient(client);
-  return spaceKey('session', client);
-}
-
-export function sessionReplyKey(client: Bytes, operation: number): Buffer {
-  checkClient(client);
-  return spaceKey('session', client, u64Bytes(operation));
-}
-
-/** All of one client's session, or of the operations first..last of it. */
-export function sessionRange(client: Bytes, operations?: { first: number; last: number }): KeyRange {
-  if (operations === undefined) return prefixRange(sessionKey(client));
-  return { from: sessionReplyKey(client, operations.first), to: sessionReplyKey(client, operations.last + 1) };
-}
-
-/** What a key of the session space names: a client, or an operation of it. Throws `corrupt`. */
-export function sessionOfKey(key: Bytes): { client: Buffer; operation: number | undefined } {
-  const buffer = asBuffer(key);
-  const client = buffer.subarray(1, 1 + clientIdBytes);
-  if (key.length === 1 + clientIdBytes) return { client, operation: undefined };
-  if (key.length !== 1 + clientIdBytes + 8) throw new InfinitError('corrupt', 'not a key of a session');
-  const at = 1 + clientIdBytes;
-  const high = buffer.readUInt32BE(at);
-  if (high > 0x1f_ffff) throw new InfinitError('corrupt', 'not a key of a session');
-  return { client, operation: high * 0x1_0000_0000 + buffer.readUInt32BE(at + 4) };
-}
-
 /** A user's key of the keys view. Throws `usage` unless it has 1 to `limits.keyBytesMax` bytes. */
 export function valueKey(key: Bytes): Buffer {
   if (key.length === 0 || key.length > limits.keyBytesMax)
@@ -120,18 +90,6 @@ export function valueKey(key: Bytes): Buffer {
 
 export function userKeyOf(key: Bytes): Buffer {
   return asBuffer(key).subarray(1);
-}
-
-export function orphanKey(inode: number): Buffer {
-  return spaceKey('orphan', u48Bytes(inode));
-}
-
-export function snapshotKey(name: string): Buffer {
-  return spaceKey('snapshot', utf8(name));
-}
-
-export function domainKey(domain: number): Buffer {
-  return spaceKey('domain', u16Bytes(domain));
 }
 
 /** The one record about the whole tree. */
@@ -165,10 +123,6 @@ export const chunkRecord = struct({
 });
 export type ChunkRecord = CodecType<typeof chunkRecord>;
 
-/** Of a client: replies below `lowest` are dropped. */
-export const sessionRecord = struct({ lowest: u64, seenMs: u64 });
-export type SessionRecord = CodecType<typeof sessionRecord>;
-
 /** Cells of a value, in order. */
 export const cellRef = struct({ chunk: u48, cell: u16, length: u32 });
 
@@ -186,8 +140,4 @@ export interface ValueRecord {
   /** Sequence of the operation that put it. */
   version: number;
   body: { type: 'inline'; bytes: Bytes } | { type: 'cells'; cells: { chunk: number; cell: number; length: number }[] };
-}
-
-function checkClient(client: Bytes): void {
-  if (client.length !== clientIdBytes) throw new InfinitError('corrupt', `a client id has ${clientIdBytes} bytes`);
 }

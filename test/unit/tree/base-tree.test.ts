@@ -237,6 +237,27 @@ test('a failing put fails the merge and leaves the old tree as it was', async ()
   assert.equal((await entries(base)).length, 20_000);
 });
 
+test('a merge yields to others and stops when told', async () => {
+  const blocks = new MemoryBlocks();
+  const runtime = memoryRuntime();
+  let yields = 0;
+  const controller = new AbortController();
+  const clock = {
+    ...runtime.clock,
+    sleep: () => {
+      yields++;
+      return runtime.clock.sleep(0);
+    },
+  };
+  const putOptions = () => ({ generation: 1, quorum: 1 });
+  const store = new NodeStore({ runtime: { ...runtime, clock }, blocks, treeTag: Buffer.alloc(16), putOptions });
+  await new BaseTree(store).merge(puts(30_000));
+  assert.ok(yields >= 50, `${yields} yields`);
+  const stopped = new BaseTree(store).merge(puts(30_000), { signal: controller.signal });
+  controller.abort();
+  await assert.rejects(stopped, (error) => isError(error, 'cancelled'));
+});
+
 test('puts of a merge are bounded', async () => {
   const blocks = new MemoryBlocks();
   await committed(blocks, puts(60_000));

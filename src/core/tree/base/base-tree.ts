@@ -64,9 +64,12 @@ export class BaseTree implements MapReader {
     yield* this.leavesUnder(root, from, to, { options, ahead: 0 });
   }
 
-  /** Changes ordered by key, ranges before single keys; ranges are disjoint and delete keys of this tree only. */
-  merge(changes: Iterable<Effect>): Promise<MergeResult> {
-    return new Merge(this.store, this).run(changes);
+  /**
+   * The next tree, wholly stored when it resolves. Changes are ordered by key, ranges before single keys (as a memtable gives
+   * them); ranges are disjoint and delete keys of this tree only.
+   */
+  merge(changes: Iterable<Effect>, options: Abortable = {}): Promise<MergeResult> {
+    return new Merge(this.store, this, options).run(changes);
   }
 
   private async *leavesUnder(

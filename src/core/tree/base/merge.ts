@@ -4,6 +4,7 @@
 
 import { type Bytes, equalBytes } from '../../base/bytes.ts';
 import { assert } from '../../base/errors.ts';
+import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
 import type { Effect, NodeRef } from '../tree.ts';
 import type { TreeRoot } from './base-tree.ts';
 import { compareKeys, lowerBound } from './key-order.ts';
@@ -14,7 +15,7 @@ import type { NodeStore } from './node-store.ts';
 const putsInFlightMax = 32;
 const loadsAheadMax = 16;
 /** Entries between two yields: about 2 ms. */
-const stepEntries = 800;
+const stepEntries = 600;
 /** What writing a node costs in entries. */
 const emitWork = 100;
 
@@ -29,6 +30,7 @@ const noKey = Buffer.alloc(0);
 export class Merge {
   private readonly store: NodeStore;
   private readonly old: TreeRoot;
+  private readonly signal: AbortSignal | undefined;
   private effects: Effect[] = [];
   private starts: Bytes[] = [];
   /** The next effect. */
@@ -48,9 +50,10 @@ export class Merge {
   private readonly written = { nodes: 0, bytes: 0 };
   private work = 0;
 
-  constructor(store: NodeStore, old: TreeRoot) {
+  constructor(store: NodeStore, old: TreeRoot, { signal }: Abortable) {
     this.store = store;
     this.old = old;
+    this.signal = signal;
   }
 
   async run(changes: Iterable<Effect>): Promise<MergeResult> {
@@ -75,7 +78,7 @@ export class Merge {
       this.effects.push(effect);
       this.starts.push(start);
       last = start;
-      if (this.effects.length % 10_000 === 0) await this.store.runtime.clock.sleep(0);
+      if (this.effects.length % stepEntries === 0) await this.store.runtime.clock.sleep(0);
     }
   }
 
@@ -269,6 +272,7 @@ export class Merge {
   /** Lets others run, and waits while too many puts are under way. */
   private async pause(): Promise<void> {
     this.work = 0;
+    checkSignal(this.signal);
     while (this.puts.length > putsInFlightMax) await this.puts.shift();
     await this.store.runtime.clock.sleep(0);
   }

@@ -1,10 +1,10 @@
 // Nodes as sealed immutable blocks. Each node has a fresh AES-256-GCM key, which its parent's reference carries; payload: kind
 // u8 = 1, codec u8, sealed (compressed) node; zero nonce; kind, codec and tree tag are authenticated. Plain nodes are cached
-// by address, so a cached one is never stale; loads of the same node at the same time are one load.
+// by address, so a cached one is never stale.
 
 import type { Bytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
-import { type Abortable, cancelled, checkSignal } from '../../base/lifecycle.ts';
+import type { Abortable } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import { decodeImmutable, encodeImmutable, payloadKinds } from '../../block/immutable.ts';
 import { keyBytes, nonceBytes, open, seal } from '../../crypto/cipher.ts';
@@ -13,6 +13,7 @@ import type { Blocks, PutOptions } from '../../store/store.ts';
 import type { NodeRef } from '../tree.ts';
 import { ByteCache } from './byte-cache.ts';
 import { Node, nodeBytesMax } from './node.ts';
+import { SharedLoads } from './shared-loads.ts';
 
 /** Smaller nodes are stored as they are. */
 const compressFrom = 1024;
@@ -38,7 +39,7 @@ export class NodeStore {
   private readonly treeTag: Bytes;
   private readonly putOptions: () => PutOptions;
   private readonly cache: ByteCache<Node>;
-  private readonly loading = new Map<string, Promise<Node>>();
+  private readonly loads = new SharedLoads<Node>();
 
   constructor(options: NodeStoreOptions) {
     this.runtime = options.runtime;
@@ -52,8 +53,9 @@ export class NodeStore {
     return this.cache.bytes;
   }
 
-  /** Seals and stores an encoded node; acknowledged when it resolves. */
+  /** Seals and stores an encoded node; acknowledged when it resolves. What could not be read again is not written. */
   async put(plain: Buffer): Promise<NodeRef> {
+    const node = new Node(plain);
     const codec = this.runtime.offload.preferredCodec;
     const packed = plain.length > compressFrom ? await this.runtime.offload.compress(plain, codec) : undefined;
     const prefix = Buffer.from([payloadKinds.node, codecIds[packed === undefined ? 'none' : codec]]);
@@ -63,7 +65,7 @@ export class NodeStore {
     const address = await this.blocks.put(block, this.putOptions());
     this.counters.nodesWritten++;
     this.counters.bytesWritten += block.length;
-    this.keep(nodeName(address), new Node(plain));
+    this.keep(nodeName(address), node);
     return { address, key, stored: block.length };
   }
 
@@ -74,28 +76,14 @@ export class NodeStore {
 
   /** Throws `corrupt` for what is no node of this tree and level, `lost`, `unavailable`. */
   async load(ref: NodeRef, level: number, options: Abortable = {}): Promise<Node> {
-    checkSignal(options.signal);
     const name = nodeName(ref.address);
     const cached = this.cache.get(name);
-    const node = cached ?? (await unlessAborted(this.shared(name, ref), options.signal));
+    const node = cached ?? (await this.loads.run(name, () => this.fetch(name, ref), options));
     if (node.level !== level) throw new InfinitError('corrupt', 'tree node is of another level than its parent says');
     return node;
   }
 
-  private shared(name: string, ref: NodeRef): Promise<Node> {
-    const running = this.loading.get(name);
-    if (running !== undefined) return running;
-    const load = this.fetch(ref)
-      .then((node) => {
-        this.keep(name, node);
-        return node;
-      })
-      .finally(() => this.loading.delete(name));
-    this.loading.set(name, load);
-    return load;
-  }
-
-  private async fetch(ref: NodeRef): Promise<Node> {
+  private async fetch(name: string, ref: NodeRef): Promise<Node> {
     const block = decodeImmutable(await this.blocks.get(ref.address));
     this.counters.nodesFetched++;
     const { payload } = block;
@@ -109,24 +97,17 @@ export class NodeStore {
       throw new InfinitError('corrupt', 'block is not a node of this tree');
     const associated = Buffer.concat([this.treeTag, payload.subarray(0, 2)]);
     const packed = open(ref.key, zeroNonce, payload.subarray(2), associated);
-    return new Node(codec === 'none' ? packed : this.runtime.offload.decompressSync(packed, codec, nodeBytesMax));
+    const plain = codec === 'none' ? packed : this.runtime.offload.decompressSync(packed, codec, nodeBytesMax);
+    const node = new Node(plain);
+    this.keep(name, node);
+    return node;
   }
 
   private keep(name: string, node: Node): void {
-    this.cache.set(name, node, node.bytes.length + nodeOverheadBytes);
+    this.cache.set(name, node, node.bytes.buffer.byteLength + nodeOverheadBytes);
   }
 }
 
 export function nodeName(address: Bytes): string {
   return Buffer.from(address.buffer, address.byteOffset, address.byteLength).toString('latin1');
-}
-
-/** A shared load goes on for the others when one of its callers gives up. */
-function unlessAborted<T>(load: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return load;
-  return new Promise((resolve, reject) => {
-    const give = () => reject(cancelled(signal));
-    signal.addEventListener('abort', give, { once: true });
-    load.then(resolve, reject).finally(() => signal.removeEventListener('abort', give));
-  });
 }
