@@ -113,6 +113,8 @@ export class Segments {
   /** Begins a new use of a free segment, or of a new file: durable when it resolves. Throws `full` when there is none. */
   async begin(serial: number): Promise<Segment> {
     const segment = this.free.pop() ?? (await this.create());
+    // At once, for while the header is being written it must not pass for one of the past that is empty.
+    segment.serial = serial;
     try {
       const file = await this.writer(segment);
       this.page ??= file.alignedBuffer(pageBytes);
@@ -122,7 +124,6 @@ export class Segments {
       this.free.push(segment);
       throw error;
     }
-    segment.serial = serial;
     segment.bytes = Math.max(segment.bytes, pageBytes);
     return segment;
   }

@@ -48,7 +48,7 @@ export class SiloState {
 
   /** Whether a segment is behind the end of the log: neither written to nor about to be, nor free. */
   isSealed(segment: Segment): boolean {
-    return segment !== this.active && segment !== this.next && !this.segments.free.includes(segment);
+    return segment.serial > 0 && segment.serial < this.active.serial && !this.segments.free.includes(segment);
   }
 
   /** Segments that can be begun beside the active one. */

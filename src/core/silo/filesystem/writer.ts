@@ -354,7 +354,10 @@ export class Writer {
     const inPlace = end <= state.superblock.segmentBytes && state.spare >= spareNeeded;
     if (inPlace && (await unlessFull(state.segments.zero(state.active, target)))) return true;
     if (state.spare >= spareNeeded + 1 && (await unlessFull(this.roll()))) return true;
-    return this.startReclaiming(atom);
+    const hopeless = this.exhaustedAt === state.sequence || this.moves[0] === atom || this.closed;
+    if (hopeless) return this.refuse(atom, fullError(state.usedBytes, this.options.usedBytesMax));
+    this.startReclaiming();
+    return false;
   }
 
   private async roll(): Promise<void> {
@@ -366,12 +369,13 @@ export class Writer {
     state.next = undefined;
     state.offset = pageBytes;
     await state.segments.seal(full);
+    // The last segment was for deletions and compaction; before deletions use it up, compaction gets its turn.
+    if (state.spare < 1) this.startReclaiming();
   }
 
-  private startReclaiming(atom: Atom): boolean {
-    const full = fullError(this.state.usedBytes, this.options.usedBytesMax);
-    const hopeless = this.exhaustedAt === this.state.sequence || this.moves[0] === atom || !atom.grows || this.closed;
-    if (hopeless) return this.refuse(atom, full);
+  /** Changes wait until compaction has ended; its moves go on meanwhile. */
+  private startReclaiming(): void {
+    if (this.reclaiming || this.closed) return;
     this.reclaiming = true;
     this.options
       .reclaim()
@@ -384,7 +388,6 @@ export class Writer {
         for (const resolve of this.waiters.splice(0)) resolve();
         this.kick();
       });
-    return false;
   }
 
   private refuse(atom: Atom, error: InfinitError): boolean {

@@ -1,0 +1,93 @@
+// Processes killed in the middle of writing: every acknowledged change must be there afterwards, every other one whole or
+// not at all, and a batch of two never half.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { isError } from '../../../src/core/base/errors.ts';
+import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
+import type { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
+import type { Silo } from '../../../src/core/silo/silo.ts';
+import { keyOf } from '../../conformance/silo.ts';
+import { crashValue } from './crash.ts';
+import { siloRuntime } from './runtime.ts';
+
+const rounds = 12;
+const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
+
+/** What a key may be: the last acknowledged version, or one announced since. -1 is deleted. */
+type Possible = Map<string, number[]>;
+
+async function killedRun(path: string, round: number, possible: Possible): Promise<number> {
+  const process = spawn(globalThis.process.execPath, ['--import', 'tsx', child, path, String(round)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  process.stdout.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+  });
+  await once(process.stdout, 'data');
+  await new Promise((resolve) => setTimeout(resolve, 10 + ((round * 37) % 150)));
+  process.kill('SIGKILL');
+  await once(process, 'close');
+  let acknowledged = 0;
+  for (const line of text.slice(0, text.lastIndexOf('\n')).split('\n')) {
+    const [mark, key = '', version] = line.split(' ');
+    if (mark === '!') acknowledged++;
+    if (mark === '!') possible.set(key, [Number(version)]);
+    else possible.set(key, [...(possible.get(key) ?? [-1]), Number(version)]);
+  }
+  return acknowledged;
+}
+
+async function check(silo: Silo, possible: Possible): Promise<void> {
+  for (const [key, versions] of possible) {
+    let found = -1;
+    try {
+      const value = await silo.get('register', keyOf(key));
+      found = Number(value.subarray(0, value.indexOf(' ')).toString());
+      assert.ok(value.equals(crashValue(key, found)), `${key} has torn bytes`);
+    } catch (error) {
+      if (!isError(error, 'not-found')) throw error;
+    }
+    assert.ok(versions.includes(found), `${key} is ${found}, possible were ${versions.join(', ')}`);
+    possible.set(key, [found]);
+  }
+}
+
+describe('silo of a killed process', () => {
+  it(`keeps what it acknowledged, ${rounds} times`, async (context) => {
+    const root = await fs.mkdtemp(join(tmpdir(), 'infinit-crash-'));
+    const path = join(root, 'silo');
+    const possible: Possible = new Map();
+    let acknowledged = 0;
+    let storeId: string | undefined;
+    let sequence = 0;
+    try {
+      for (let round = 0; round < rounds; round++) {
+        acknowledged += await killedRun(path, round, possible);
+        const runtime = siloRuntime();
+        const silo = (await openFilesystemSilo(
+          { type: 'filesystem', path, capacity: 32 * 1024 * 1024 },
+          runtime,
+        )) as LogSilo;
+        assert.equal(silo.replacedStoreId, undefined, runtime.lines.join('\n'));
+        assert.ok(silo.sequence() > sequence);
+        sequence = silo.sequence();
+        storeId ??= Buffer.from(silo.storeId).toString('hex');
+        assert.equal(Buffer.from(silo.storeId).toString('hex'), storeId);
+        await check(silo, possible);
+        await silo.close();
+      }
+      assert.ok(acknowledged > 500, `only ${acknowledged} changes were made`);
+      context.diagnostic(`${acknowledged} acknowledged changes over ${rounds} kills`);
+    } finally {
+      await fs.rm(root, { recursive: true, force: true });
+    }
+  });
+});
