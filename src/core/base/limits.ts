@@ -76,6 +76,15 @@ export const limits = {
   journalBatchOperationsMax: 4096,
   journalBatchesInFlightMax: 8,
   journalBytesMax: 256 * MiB,
+  /** Journals a member keeps, segments of one, and bytes of batches in one answer. */
+  journalsPerMemberMax: 4096,
+  journalSegmentsKeptMax: 16,
+  journalReadBytesMax: 2 * MiB,
+  /** Batches a writer keeps for members that lag. */
+  journalRetainedBytesMax: 64 * MiB,
+  journalCallTimeoutMs: 2 * second,
+  journalTroubleMs: 5 * second,
+  journalRecoveryTimeoutMs: 30 * second,
   memtableBytesMax: 128 * MiB,
   packBytesMax: 1 * MiB,
   cellBytesMax: 64 * KiB,
@@ -87,6 +96,11 @@ export const limits = {
   nodeCacheBytesMax: 256 * MiB,
   cellCacheBytesMax: 256 * MiB,
   treeKeyBytesMax: 1200,
+  treeLeafValueBytesMax: 512 * KiB,
+  treePutsInFlightMax: 32,
+  treeLoadsAheadMax: 16,
+  chunkPutsInFlightMax: 4,
+  chunkCellsMax: 4096,
   /** An operation and what it changes fit in one journal batch. */
   operationBytesMax: 512 * KiB,
   answerBytesMax: 4 * MiB,

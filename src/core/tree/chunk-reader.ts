@@ -25,9 +25,11 @@ const manyCells = 8;
 const tableCacheShare = 1 / 16;
 const packCacheShare = 1 / 4;
 const cellOverheadBytes = 200;
+/** Cells opened between two yields. */
+const stepCells = 64;
 
 export interface ChunkReaderOptions {
-  runtime: Pick<Runtime, 'offload'>;
+  runtime: Pick<Runtime, 'offload' | 'clock'>;
   blocks: Blocks;
   treeTag: Bytes;
   cacheBytesMax?: number;
@@ -166,15 +168,20 @@ export class ChunkReader {
   ): Promise<Buffer[]> {
     const { treeTag, runtime } = this.options;
     checkSpan(part.table, first, count);
-    const opened = part.table.cells.slice(first, first + count).map(async ({ codec, offset, length }, i) => {
-      const sealed = part.bytes.subarray(offset - part.start, offset - part.start + length);
-      const packed = openCell(treeTag, chunk.key, first + i, codec, sealed);
-      return codec === 'none' ? packed : runtime.offload.decompress(packed, codec, limits.cellBytesMax);
-    });
-    const cells = await Promise.all(opened);
-    cells.forEach((cell, i) => {
+    const cells: Buffer[] = [];
+    while (cells.length < count) {
+      if (cells.length > 0) await runtime.clock.sleep(0);
+      const from = first + cells.length;
+      const some = part.table.cells.slice(from, Math.min(from + stepCells, first + count));
+      const opened = some.map(async ({ codec, offset, length }, i) => {
+        const sealed = part.bytes.subarray(offset - part.start, offset - part.start + length);
+        const packed = openCell(treeTag, chunk.key, from + i, codec, sealed);
+        return codec === 'none' ? packed : runtime.offload.decompress(packed, codec, limits.cellBytesMax);
+      });
+      cells.push(...(await Promise.all(opened)));
+    }
+    for (const [i, cell] of cells.entries())
       this.cells.set(`${name}${first + i}`, cell, cell.length + cellOverheadBytes);
-    });
     return cells;
   }
 

@@ -14,9 +14,6 @@ const tableEntryBytes = 4;
 const sealedCellBytesMax = limits.cellBytesMax + tagBytes;
 const codecNames = Object.keys(codecIds) as CodecName[];
 
-/** Cells of one chunk: what the table of a 64 KiB read holds, and enough for packs of the smallest cells. */
-export const chunkCellsMax = 4096;
-
 /** A cell ready to be written. */
 export interface SealedCell {
   codec: CodecName;
@@ -47,7 +44,8 @@ export function openCell(treeTag: Bytes, key: Bytes, index: number, codec: Codec
 
 /** The block of cells sealed with their indices in this order. */
 export function encodeChunk(treeTag: Bytes, cells: readonly SealedCell[]): Buffer {
-  if (cells.length === 0 || cells.length > chunkCellsMax) throw new RangeError(`a chunk of ${cells.length} cells`);
+  if (cells.length === 0 || cells.length > limits.chunkCellsMax)
+    throw new RangeError(`a chunk of ${cells.length} cells`);
   const table = Buffer.allocUnsafe(3 + cells.length * tableEntryBytes);
   table[0] = payloadKinds.chunk;
   table.writeUInt16BE(cells.length, 1);
@@ -85,7 +83,7 @@ export function decodeChunkTable(start: Bytes): ChunkTable | undefined {
 export function chunkCellCount(start: Bytes): number {
   const bytes = asBuffer(start);
   const count = bytes.length < tableStart ? 0 : bytes.readUInt16BE(immutableHeaderBytes + 1);
-  if (bytes[immutableHeaderBytes] !== payloadKinds.chunk || count === 0 || count > chunkCellsMax)
+  if (bytes[immutableHeaderBytes] !== payloadKinds.chunk || count === 0 || count > limits.chunkCellsMax)
     throw new InfinitError('corrupt', 'block is not a chunk');
   return count;
 }

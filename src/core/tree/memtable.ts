@@ -6,7 +6,6 @@ import type { Bytes } from '../base/bytes.ts';
 import { assert, InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { compareKeys } from './base/key-order.ts';
-import { leafValueBytesMax } from './base/node.ts';
 import { SortedMap } from './base/sorted-map.ts';
 import type { Effect } from './tree.ts';
 
@@ -46,8 +45,11 @@ export class Memtable {
   apply(effects: readonly Effect[]): void {
     if (!this.hasRoom(effects)) throw new InfinitError('full', 'too many changes since the last commit');
     for (const effect of effects)
-      if (effect.type === 'put' && effect.value.length > leafValueBytesMax)
-        throw new InfinitError('full', `a record of ${effect.value.length} bytes is above ${leafValueBytesMax}`);
+      if (effect.type === 'put' && effect.value.length > limits.treeLeafValueBytesMax)
+        throw new InfinitError(
+          'full',
+          `a record of ${effect.value.length} bytes is above ${limits.treeLeafValueBytesMax}`,
+        );
     for (const effect of effects) this.applyOne(effect);
   }
 

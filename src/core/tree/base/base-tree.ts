@@ -4,14 +4,12 @@
 import type { Bytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
 import type { Effect, MapEntry, MapReader, NodeRef } from '../tree.ts';
 import { compareKeys } from './key-order.ts';
 import { Merge, type MergeResult } from './merge.ts';
 import { levelMax, type Node } from './node.ts';
 import { type NodeStore, nodeName } from './node-store.ts';
-
-/** Leaves fetched ahead of a scan, at most; a scan starts with none and doubles. */
-const readAheadMax = 16;
 
 /** Where a tree begins. Height 0: empty, 1: the root is a leaf. */
 export interface TreeRoot {
@@ -57,7 +55,10 @@ export class BaseTree implements MapReader {
       for (let i = first; i < end; i++) yield { key: node.keyAt(i), value: node.valueAt(i) };
   }
 
-  /** The leaves with keys in [from, to), in order; the following ones are fetched while the consumer works. */
+  /**
+   * The leaves with keys in [from, to), in order. The following ones are fetched while the consumer works: none at first,
+   * then twice as many each time.
+   */
   async *leaves(from: Bytes, to: Bytes, options: Abortable = {}): AsyncGenerator<LeafSlice, void, void> {
     if (this.root === undefined || compareKeys(from, to) >= 0) return;
     const root = await this.store.load(this.root, this.height - 1, options);
@@ -92,7 +93,7 @@ export class BaseTree implements MapReader {
       if (node.level === 1) {
         for (fetched = Math.max(fetched, i + 1); fetched < Math.min(end, i + 1 + scan.ahead); fetched++)
           this.store.load(node.refAt(fetched), 0).catch(() => {}); // Reported when the scan gets there.
-        scan.ahead = Math.min(Math.max(1, scan.ahead * 2), readAheadMax);
+        scan.ahead = Math.min(Math.max(1, scan.ahead * 2), limits.treeLoadsAheadMax);
       }
       const child = await this.store.load(node.refAt(i), node.level - 1, scan.options);
       yield* this.leavesUnder(child, from, to, scan);

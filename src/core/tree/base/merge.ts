@@ -5,6 +5,7 @@
 import { type Bytes, equalBytes } from '../../base/bytes.ts';
 import { assert } from '../../base/errors.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
 import type { Effect, NodeRef } from '../tree.ts';
 import type { TreeRoot } from './base-tree.ts';
 import { compareKeys, lowerBound } from './key-order.ts';
@@ -12,8 +13,6 @@ import { LevelBuilder, type NodePart } from './level-builder.ts';
 import { encodeNode, encodeNodeRef, type Node, nodeRefBytes } from './node.ts';
 import type { NodeStore } from './node-store.ts';
 
-const putsInFlightMax = 32;
-const loadsAheadMax = 16;
 /** Entries between two yields: about 2 ms. */
 const stepEntries = 600;
 /** What writing a node costs in entries. */
@@ -103,7 +102,7 @@ export class Merge {
     let changed = false;
     let ahead = 0;
     for (let i = 0; i < node.count; i++) {
-      for (; ahead < Math.min(i + loadsAheadMax, node.count); ahead++)
+      for (; ahead < Math.min(i + limits.treeLoadsAheadMax, node.count); ahead++)
         if (this.hasChange(bounds[ahead] as Bytes, bounds[ahead + 1]))
           this.store.load(node.refAt(ahead), node.level - 1).catch(() => {}); // Reported when the pass gets there.
       const lower = bounds[i] as Bytes;
@@ -273,7 +272,7 @@ export class Merge {
   private async pause(): Promise<void> {
     this.work = 0;
     checkSignal(this.signal);
-    while (this.puts.length > putsInFlightMax) await this.puts.shift();
+    while (this.puts.length > limits.treePutsInFlightMax) await this.puts.shift();
     await this.store.runtime.clock.sleep(0);
   }
 }

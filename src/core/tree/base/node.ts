@@ -12,10 +12,8 @@ import type { NodeRef } from '../tree.ts';
 import { commonPrefix, compareKeys } from './key-order.ts';
 
 export const nodeRefBytes = addressBytes + keyBytes + 3;
-/** The largest value a leaf holds; data of more than `limits.inlineBytesMax` belongs in a chunk. */
-export const leafValueBytesMax = limits.operationBytesMax;
 /** A plain node: 24 KiB, or one entry. */
-export const nodeBytesMax = leafValueBytesMax + 32 * 1024;
+export const nodeBytesMax = limits.treeLeafValueBytesMax + 32 * 1024;
 export const levelMax = 15;
 /** Bytes of an entry beside key and value, at most. */
 export const entryOverheadBytes = 9;
@@ -218,7 +216,8 @@ export function encodeNode(level: number, keys: readonly Bytes[], values: readon
     out.set(value, at);
     at += value.length;
   }
-  return out.subarray(0, at);
+  // The node stays in the cache: it should not hold much more than it shows.
+  return at * 4 < bound * 3 ? Buffer.from(out.subarray(0, at)) : out.subarray(0, at);
 }
 
 /** A reference as the value of an inner node's entry. */
