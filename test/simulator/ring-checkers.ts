@@ -36,7 +36,8 @@ export function checkOneRing(members: Members): string | undefined {
     }
     if (at && cycleOf.get(at.self.point) === start.self.point) cycles.push(path.slice(path.indexOf(at)));
   }
-  if (members.size > 0 && cycles.length !== 1) return `R2: ${cycles.length} rings, of ${cycles.map((each) => `${each.length} from ${each[0] && short(each[0].self)}`)}`;
+  if (members.size > 0 && cycles.length !== 1)
+    return `R2: ${cycles.length} rings, of ${cycles.map((each) => `${each.length} from ${each[0] && short(each[0].self)}`)}`;
   const points = (cycles[0] ?? []).map((position) => position.self.point);
   const wraps = points.filter((point, i) => (points[(i + 1) % points.length] as Point) <= point).length;
   return points.length > 0 && wraps !== 1 ? `R3: the ring winds ${wraps} times` : undefined;

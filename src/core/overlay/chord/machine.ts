@@ -59,6 +59,8 @@ export interface MachineOptions {
 const callTimeoutMs = 2000;
 const stabiliseMinMs = 1000;
 const stabiliseMaxMs = 15_000;
+const joinTriesMax = 4;
+const joinAgainMs = 150;
 const unifyPeriodMs = 30_000;
 const reconnectPeriodMs = 5000;
 const pendingMax = 4096;
@@ -83,6 +85,8 @@ export class Machine {
   private started = false;
   private stabilisePeriodMs = stabiliseMinMs;
   private stabilisedVersion = -1;
+  private joinTries = 0;
+  private joinAgainAt = 0;
   private readonly due = { stabilise: 0, probe: 0, unify: 0, reconnect: 0 };
 
   constructor(options: MachineOptions) {
@@ -125,6 +129,7 @@ export class Machine {
       this.started = true;
       for (const timer of ['stabilise', 'probe', 'unify', 'reconnect'] as const)
         this.due[timer] = now + this.jitter(1000);
+      this.joinAgainAt = now + this.jitter(joinAgainMs);
       this.apply({ type: 'join', position: 0, contacts });
       this.joinOn();
     });
@@ -310,9 +315,21 @@ export class Machine {
     for (const { self, joined, walk } of this.ring.positions) {
       if (walk?.purpose === 'join') return;
       if (joined) continue;
-      if (self.index === 0) this.apply({ type: 'alone', position: 0 });
+      if (self.index === 0) this.joinAgainOrAlone();
       else this.apply({ type: 'join', position: self.index, contacts: [this.self] });
       if (!this.ring.positions[self.index]?.joined) return;
+    }
+  }
+
+  /** Somebody may be there who is just taking his own place, or lost his way; nobody waits for long. */
+  private joinAgainOrAlone(): void {
+    const alive = this.contacts.all().filter((node) => this.detector.liveness(node) === 'alive');
+    if (alive.length === 0 || this.joinTries >= joinTriesMax) this.apply({ type: 'alone', position: 0 });
+    else if (this.now >= this.joinAgainAt) {
+      this.joinTries++;
+      this.joinAgainAt = this.now + this.jitter(joinAgainMs);
+      this.due.stabilise = Math.min(this.due.stabilise, this.joinAgainAt);
+      this.apply({ type: 'join', position: 0, contacts: alive.slice(0, 16) });
     }
   }
 
