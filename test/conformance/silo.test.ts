@@ -9,6 +9,7 @@ import type { Runtime } from '../../src/core/runtime/runtime.ts';
 import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts';
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
 import type { Silo } from '../../src/core/silo/silo.ts';
+import { stripedSilo } from '../../src/core/silo/striped.ts';
 import { siloRuntime } from '../unit/silo/runtime.ts';
 import { siloConformance } from './silo.ts';
 
@@ -49,3 +50,10 @@ siloConformance('memory', {
 });
 filesystem('filesystem', siloRuntime());
 filesystem('filesystem without direct I/O', withoutDirect(siloRuntime()));
+siloConformance('striped', {
+  single: false,
+  make: async (capacity) =>
+    stripedSilo(
+      [1, 2, 3].map(() => openMemorySilo({ type: 'memory', capacity: capacity && capacity / 3 }, siloRuntime())),
+    ),
+});

@@ -49,7 +49,7 @@ export function siloConformance(name: string, maker: SiloMaker): void {
     refusals(using);
     order(using);
     if (maker.single) atomicity(using);
-    accounting(using);
+    accounting(using, maker.single);
     randomRuns(maker);
     const { reopen } = maker;
     if (reopen) persistence(maker, reopen);
@@ -268,7 +268,7 @@ function atomicity(using: Using): void {
   );
 }
 
-function accounting(using: Using): void {
+function accounting(using: Using, single: boolean): void {
   it(
     'counts entries, bytes and changes',
     using(undefined, async (silo) => {
@@ -281,10 +281,10 @@ function accounting(using: Using): void {
       assert.ok(first.usedBytes >= 1500 && first.usedBytes <= 1500 + 2 * 128);
       await silo.put('block', keyOf(1), Buffer.alloc(10));
       assert.equal(first.usedBytes - silo.usage().usedBytes, 990);
-      assert.equal(silo.sequence(), 3);
+      if (single) assert.equal(silo.sequence(), 3);
       await silo.delete('block', keyOf(1));
       await silo.delete('block', keyOf(1));
-      assert.equal(silo.sequence(), 4, 'deleting nothing changes nothing');
+      if (single) assert.equal(silo.sequence(), 4, 'deleting nothing changes nothing');
       assert.equal(silo.usage().blocks, 0);
     }),
   );

@@ -115,7 +115,8 @@ async function recover(state: SiloState, { folder, runtime, superblock }: Openin
   for (const segment of segments.all.values()) {
     if (segment === state.active) continue;
     if (segment.serial === state.active.serial + 1 && segment.liveRecords === 0) state.next ??= segment;
-    const unused = segment.liveRecords === 0 && (segment.serial < Math.max(1, behind) || segment.serial > state.active.serial);
+    const unused =
+      segment.liveRecords === 0 && (segment.serial < Math.max(1, behind) || segment.serial > state.active.serial);
     if (unused && segment !== state.next) segments.free.push(segment);
   }
   const incomplete = !fresh && !(checkpoint?.complete ?? false);
