@@ -1,5 +1,6 @@
-// The peer suite over the simulated runtime.
+// The peer suite over the simulated runtime and the real one.
 
+import { systemRuntime } from '../../src/core/runtime/system/system.ts';
 import { createWorld } from '../simulator/runtime/world.ts';
 import { type PeerHarness, peerSuite } from './peer.ts';
 
@@ -14,3 +15,16 @@ function simulated(seed: number): PeerHarness {
 }
 
 for (const seed of [1, 2, 3]) peerSuite(`simulated, seed ${seed}`, () => simulated(seed));
+
+const real = systemRuntime({ log: { level: 'error' } });
+peerSuite('real', () => ({
+  runtime: () => real,
+  hostName: () => '127.0.0.1',
+  settle: (promise) => promise,
+  until: async (condition) => {
+    for (let i = 0; !condition(); i++) {
+      if (i > 2000) throw new Error('condition still false');
+      await real.clock.sleep(5);
+    }
+  },
+}));

@@ -1,0 +1,26 @@
+// The real outside, for processes that serve people.
+
+import type { Runtime } from '../runtime.ts';
+import { systemClock } from './clock.ts';
+import { systemDatabases } from './databases.ts';
+import { systemFiles } from './files.ts';
+import { type LogOptions, systemLog } from './log.ts';
+import { systemOffload } from './offload.ts';
+import { systemRandom } from './random.ts';
+import { systemTransport } from './transport.ts';
+
+export interface SystemOptions {
+  log?: LogOptions;
+}
+
+export function systemRuntime(options: SystemOptions = {}): Runtime {
+  return {
+    clock: systemClock(),
+    random: systemRandom,
+    transport: systemTransport,
+    files: systemFiles(),
+    databases: systemDatabases,
+    offload: systemOffload,
+    log: systemLog(options.log),
+  };
+}
