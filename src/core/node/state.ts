@@ -1,7 +1,7 @@
 // What a link of a device remembers between runs, in one small database of its state folder: contacts, the highest version
 // seen of each register, the port it had.
 
-import { toHex } from '../base/bytes.ts';
+import { type Bytes, toHex } from '../base/bytes.ts';
 import { decode, encode } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -10,6 +10,7 @@ import type { Database, Runtime } from '../runtime/runtime.ts';
 
 const schema = `
   create table if not exists contact (id text primary key, record blob not null);
+  create table if not exists passport (hash text primary key, document blob not null);
   create table if not exists setting (name text primary key, value text not null);
 `;
 
@@ -51,6 +52,16 @@ export class NodeState implements ContactStore {
         ]);
       }
     });
+  }
+
+  /** Passports met, as JSON. */
+  async passports(limit: number): Promise<Bytes[]> {
+    const rows = await this.database.all('select document from passport limit ?', [limit]);
+    return rows.map((row) => row.document as Bytes);
+  }
+
+  async rememberPassport(hash: Bytes, document: Bytes): Promise<void> {
+    await this.database.run('insert or replace into passport values (?, ?)', [toHex(hash), document]);
   }
 
   async setting(name: string): Promise<string | undefined> {

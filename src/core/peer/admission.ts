@@ -47,6 +47,8 @@ export interface AdmissionOptions {
   passport: PassportDescriptor;
   /** Whether a passport was revoked; asked of a passport and of the delegate's it rests on, never of the owner's. */
   revoked?: (passport: PassportDescriptor, hash: Bytes) => boolean;
+  /** Told of every identity admitted, with the passport it rests on; this node's own too. */
+  admitted?: (identity: PeerIdentity, passport: PassportDescriptor) => void;
 }
 
 /** Throws `denied` when the passport would not admit this node itself. */
@@ -126,6 +128,7 @@ class PassportAdmission implements Admission {
     if (kind === 'storage' && !rights.storage) throw refused(passport, 'does not allow storage nodes');
     const identity = { id: nodeIdOf(nodeKey), nodeKey, userKey, kind, rights, passportHash: hash };
     this.passports.set(identity, passport);
+    this.options.admitted?.(identity, passport);
     return identity;
   }
 

@@ -5,14 +5,15 @@ import { toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
 import { type Address, type Member, memberName, type NodeId } from '../block/address.ts';
 import type { RegisterSnapshot, Registers } from '../consensus/consensus.ts';
+import type { HeldRegister, RegisterService } from '../consensus/register/service.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
-import type { Silo } from '../silo/silo.ts';
 import type { Work } from './worker.ts';
 
 export interface GrowthOptions {
   self: NodeId;
-  silo: Silo;
   overlay: Overlay;
+  /** What this store holds. */
+  service: RegisterService;
   registers: Registers;
   replicationFactor: number;
 }
@@ -39,13 +40,12 @@ export function desiredMembers(
   return wanted;
 }
 
-/** One register a step. */
+/** One register a step; those that look right by what is held here are not asked about. */
 export class Growth implements Work {
   readonly name = 'growth';
-  readonly counters = { checked: 0, changed: 0, short: 0, failed: 0 };
+  readonly counters = { checked: 0, changed: 0, failed: 0 };
   private readonly options: GrowthOptions;
-  private queue: Address[] | undefined;
-  private short = 0;
+  private queue: HeldRegister[] | undefined;
 
   constructor(options: GrowthOptions) {
     this.options = options;
@@ -54,36 +54,44 @@ export class Growth implements Work {
   async step(signal: AbortSignal): Promise<boolean> {
     if (this.queue === undefined) {
       this.queue = [];
-      this.short = 0;
-      for await (const address of this.options.silo.list('register')) this.queue.push(address);
+      for await (const held of this.options.service.held()) {
+        if (await this.due(held, signal)) this.queue.push(held);
+      }
     }
-    const address = this.queue.shift();
-    if (address === undefined) {
+    const held = this.queue.shift();
+    if (held === undefined) {
       this.queue = undefined;
-      this.counters.short = this.short;
       return false;
     }
     try {
-      await this.check(address, signal);
+      await this.change(held, signal);
     } catch (error) {
       if (!isError(error, 'unavailable', 'conflict', 'denied', 'not-found')) throw error;
       this.counters.failed++;
-      this.short++;
     }
     return true;
   }
 
-  private async check(address: Address, signal: AbortSignal): Promise<void> {
-    const { registers, overlay, replicationFactor } = this.options;
+  /** Whether the configuration held here should be another. */
+  private async due(held: HeldRegister, signal: AbortSignal): Promise<boolean> {
     this.counters.checked++;
-    const snapshot = await registers.read(address, { signal });
+    const { current, previous } = held.image.state.config;
+    return previous !== undefined || !sameMembers(current, await this.wanted(held.address, current, signal));
+  }
+
+  private async wanted(address: Address, current: readonly Member[], signal: AbortSignal): Promise<Member[]> {
+    const { overlay, replicationFactor } = this.options;
+    const owners = await overlay.owners(address, replicationFactor + current.length, { signal });
+    return desiredMembers(current, owners, (id) => overlay.record(id), replicationFactor);
+  }
+
+  private async change(held: HeldRegister, signal: AbortSignal): Promise<void> {
+    const { registers } = this.options;
+    const snapshot = await registers.read(held.address, { signal, members: held.image.state.config.current });
     if (!this.mine(snapshot)) return;
-    const owners = await overlay.owners(address, replicationFactor + snapshot.members.length, { signal });
-    const wanted = desiredMembers(snapshot.members, owners, (id) => overlay.record(id), replicationFactor);
-    if (wanted.length < replicationFactor) this.short++;
-    const same = wanted.map(memberName).sort().join() === snapshot.members.map(memberName).sort().join();
-    if (same && !snapshot.joint) return;
-    await registers.reconfigure(address, wanted, { signal, members: snapshot.members });
+    const wanted = await this.wanted(held.address, snapshot.members, signal);
+    if (!snapshot.joint && sameMembers(snapshot.members, wanted)) return;
+    await registers.reconfigure(held.address, wanted, { signal, members: snapshot.members });
     this.counters.changed++;
   }
 
@@ -91,11 +99,11 @@ export class Growth implements Work {
   private mine(snapshot: RegisterSnapshot): boolean {
     const { overlay, self } = this.options;
     const own = toHex(self);
-    const alive = snapshot.members.map((m) => toHex(m.node)).filter((id) => id === own || this.alive(id, overlay));
-    return alive[0] === own;
+    const alive = snapshot.members.filter((m) => toHex(m.node) === own || overlay.liveness(m.node) === 'alive');
+    return alive[0] !== undefined && toHex(alive[0].node) === own;
   }
+}
 
-  private alive(id: string, overlay: Overlay): boolean {
-    return overlay.liveness(Buffer.from(id, 'hex')) === 'alive';
-  }
+function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
+  return a.map(memberName).sort().join() === b.map(memberName).sort().join();
 }

@@ -46,12 +46,10 @@ const networkState: Codec<NetworkState> = struct({
   trees: list(treeEntry, limits.treesInNetworkMax),
 });
 
-export const emptyNetworkState: Bytes = encode(networkState, {
-  format,
-  descriptor: Buffer.alloc(0),
-  revoked: [],
-  trees: [],
-});
+/** The payload of a network's genesis. */
+export function initialNetworkState(descriptor: Bytes): Bytes {
+  return encode(networkState, { format, descriptor, revoked: [], trees: [] });
+}
 
 /** Throws `corrupt`, and `unsupported` for a later format. */
 export function decodeNetworkState(payload: Bytes): NetworkState {
@@ -117,6 +115,12 @@ export class NetworkRegister {
     const { registers, address, founder } = this.options;
     this.last = await registers.read(address, { ...options, members: this.last?.members ?? [founder] });
     return decodeNetworkState(this.last.payload);
+  }
+
+  /** How many members agree on it. */
+  async members(options: Abortable = {}): Promise<number> {
+    await this.read(options);
+    return this.last?.members.length ?? 0;
   }
 
   /** Where the tree's root is, or undefined. The entry's signature is verified: nodes that lie are found out. */

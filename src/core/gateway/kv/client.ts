@@ -10,6 +10,7 @@ import * as messages from './messages.ts';
 
 /** A put may wait for a takeover at the other side. */
 const timeoutMs = 75_000;
+const attemptsMax = 16;
 
 export class KvClient implements KeyStore {
   private readonly peer: () => Promise<Peer>;
@@ -23,11 +24,12 @@ export class KvClient implements KeyStore {
   }
 
   async get(key: Bytes, options: Abortable = {}): Promise<KeyValue> {
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       try {
         return await this.getOnce(key, options);
       } catch (error) {
-        if (!isError(error, 'conflict')) throw error; // the value changed between two parts: read it anew
+        // The value changed between two parts: read it anew.
+        if (!isError(error, 'conflict') || attempt === attemptsMax) throw error;
       }
     }
   }

@@ -4,7 +4,7 @@
 import { type Bytes, concatBytes, toHex } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { CallContext, Peer, Peers } from '../../peer/peer.ts';
+import type { CallContext, Handler, Method, Peer, PeerIdentity, Peers } from '../../peer/peer.ts';
 import type { Clock } from '../../runtime/runtime.ts';
 import type { KeyChange, KeyStore } from '../../volume/keys.ts';
 import * as messages from './messages.ts';
@@ -76,6 +76,8 @@ export interface KvServerOptions {
   clock: Clock;
   /** The store of that name (`owner/name`; empty: the only one). Throws `not-found`. */
   store: (name: string) => KeyStore;
+  /** Who may come in at all; throws `denied`. */
+  admit: (caller: PeerIdentity) => void;
 }
 
 /** Registers the kv methods with the peers; `close` ends all watches. */
@@ -85,30 +87,36 @@ export class KvServer {
 
   constructor(options: KvServerOptions) {
     this.options = options;
-    const { peers } = options;
-    peers.events.on('disconnected', (peer) => this.forget(peer));
-    peers.serve(messages.kvGet, (request, context) => this.get(request, context));
-    peers.serve(messages.kvUpload, (request, context) => this.upload(request, context));
-    peers.serve(messages.kvPut, (request, context) => this.put(request, context));
-    peers.serve(messages.kvDelete, async ({ store, key, ifVersion }, { signal }) => {
+    options.peers.events.on('disconnected', (peer) => this.forget(peer));
+    this.serve(messages.kvGet, (request, context) => this.get(request, context));
+    this.serve(messages.kvUpload, (request, context) => this.upload(request, context));
+    this.serve(messages.kvPut, (request, context) => this.put(request, context));
+    this.serve(messages.kvDelete, async ({ store, key, ifVersion }, { signal }) => {
       const condition = ifVersion === undefined ? {} : { ifVersion };
       return { existed: await this.store(store).delete(key, { ...condition, signal }) };
     });
-    peers.serve(messages.kvList, ({ store, prefix, startAfter, limit }, { signal }) => {
+    this.serve(messages.kvList, ({ store, prefix, startAfter, limit }, { signal }) => {
       const from = startAfter === undefined ? {} : { startAfter };
       return this.store(store).list({ prefix, limit, ...from, signal });
     });
-    peers.serve(messages.kvWatch, ({ store, prefix }, { peer }) => this.watch(this.store(store), prefix, peer));
-    peers.serve(messages.kvChanges, async ({ watch }, { peer, signal }) => {
+    this.serve(messages.kvWatch, ({ store, prefix }, { peer }) => this.watch(this.store(store), prefix, peer));
+    this.serve(messages.kvChanges, async ({ watch }, { peer, signal }) => {
       const found = this.visitor(peer).watches.get(watch);
       if (found === undefined) throw new InfinitError('not-found', 'no such watch');
       return { changes: await found.take(this.options.clock, signal) };
     });
-    peers.serve(messages.kvUnwatch, ({ watch }, { peer }) => {
+    this.serve(messages.kvUnwatch, ({ watch }, { peer }) => {
       const { watches } = this.visitor(peer);
       watches.get(watch)?.close();
       watches.delete(watch);
       return {};
+    });
+  }
+
+  private serve<Q, R>(method: Method<Q, R>, handler: Handler<Q, R>): void {
+    this.options.peers.serve(method, (request, context) => {
+      this.options.admit(context.from);
+      return handler(request, context);
     });
   }
 

@@ -1,0 +1,179 @@
+// The composition root as the command line sees it: `Running` of cli/running.ts.
+
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
+import { InfinitError, isError } from '../base/errors.ts';
+import type {
+  OpenKeysOptions,
+  RunKeyValueStoreOptions,
+  RunNetworkOptions,
+  Running,
+  RunOptions,
+} from '../cli/running.ts';
+import { getKeyValueStore } from '../descriptor/key-value-stores.ts';
+import { getLink } from '../descriptor/links.ts';
+import { connectDoor, openDoor } from '../gateway/kv/door.ts';
+import { KvServer } from '../gateway/kv/server.ts';
+import type { PeerIdentity } from '../peer/peer.ts';
+import { parseEndpoint } from '../runtime/endpoint.ts';
+import type { Endpoint } from '../runtime/runtime.ts';
+import { reportFailure, startDaemon } from './daemon.ts';
+import { foundNetwork } from './found.ts';
+import { type LinkedNode, openLinkedNode } from './link.ts';
+import { askMonitor } from './monitor.ts';
+import { serveScript } from './script.ts';
+import { listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
+import { doorSocket, monitorSocket, processName, type Role, shorten } from './sockets.ts';
+import { openKeyValueStore } from './trees.ts';
+
+/** `--daemon`: the child runs the same; returns true when that was asked and is done. */
+async function inBackground(options: RunOptions, role: Role, name: string): Promise<boolean> {
+  if (options.daemon === undefined) return false;
+  const program = process.argv[1] ?? fileURLToPath(import.meta.url);
+  const log = options.log ?? join(options.context.home.cache, 'logs', `${processName(role, options.as, name)}.log`);
+  options.ready(await startDaemon(program, options.daemon.argv, log));
+  return true;
+}
+
+/** A parent that waits is told why it failed. */
+async function reporting(task: () => Promise<void>): Promise<void> {
+  try {
+    await task();
+  } catch (error) {
+    reportFailure(error);
+    throw error;
+  }
+}
+
+export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptions) => {
+  const { context, as } = options;
+  const link = await getLink(context, as, options.name);
+  if (await inBackground(options, 'network', link.name)) return;
+  await reporting(async () => {
+    const listen = listenEndpoint(options, link.port);
+    const advertiseHosts = options.advertiseHosts;
+    const linked = await openLinkedNode({ context, as, network: link.name, role: 'storage', listen, advertiseHosts });
+    try {
+      await linked.node.start(seedsOf(options, linked), { signal: options.signal });
+      if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
+      else await serveScript(linked, options.script);
+    } finally {
+      await linked.close();
+    }
+  });
+};
+
+export const inspectNetwork: Running['inspectNetwork'] = async ({ context, as, name, what }) => {
+  const link = await getLink(context, as, name);
+  try {
+    const answer = await askMonitor(monitorSocket(context.home, 'network', as, link.name), what);
+    return what === 'peers' ? { peers: answer } : (answer as Record<string, unknown>);
+  } catch (error) {
+    if (!isError(error, 'not-found')) throw error;
+    throw new InfinitError('unavailable', `network "${link.name}" is not running on this device`, {
+      hint: `infinit network run ${link.name}`,
+    });
+  }
+};
+
+export const listServices: Running['listServices'] = async ({ context, as, name, signal }) => {
+  const linked = await openLinkedNode({ context, as, network: name, role: 'client' });
+  try {
+    await linked.node.start(seedsOf({}, linked), { signal });
+    const state = await linked.node.networkRegister?.read({ signal });
+    const stores = await context.repository.list('key-value-store');
+    const names = new Map(stores.map((store) => [toHex(fromBase64(store.descriptor.tree_id)), store.name]));
+    const trees = (state?.trees ?? []).map(
+      (entry) => names.get(toHex(entry.treeId)) ?? `#${toHex(entry.treeId).slice(0, 8)}`,
+    );
+    return { volumes: null, kvs: trees.length === 0 ? null : trees };
+  } finally {
+    await linked.close();
+  }
+};
+
+export const runKeyValueStore: Running['runKeyValueStore'] = async (options: RunKeyValueStoreOptions) => {
+  const { context, as } = options;
+  const store = await getKeyValueStore(context, as, options.name);
+  if (await inBackground(options, 'key-value-store', store.name)) return;
+  await reporting(async () => {
+    const link = await getLink(context, as, store.network);
+    const tcpDoor = tcpDoorOf(options.door);
+    const listen = tcpDoor ?? listenEndpoint(options, undefined);
+    const advertiseHosts = options.advertiseHosts;
+    const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, advertiseHosts });
+    const closers: (() => Promise<void>)[] = [() => linked.close()];
+    try {
+      await linked.node.start(seedsOf(options, linked), { signal: options.signal });
+      const { tree, keys } = await openKeyValueStore(linked, store, { door: true, signal: options.signal });
+      closers.push(() => tree.stop());
+      const named = (name: string) => {
+        if (name === '' || name === store.name) return keys;
+        throw new InfinitError('not-found', `this door serves "${store.name}", not "${name}"`);
+      };
+      for (const path of doorPaths(options, store.name)) closers.push(await openDoor(context.runtime, path, named));
+      if (tcpDoor !== undefined) {
+        const { peers } = linked.node;
+        const server = new KvServer({ peers, clock: context.runtime.clock, store: named, admit: onlyUser(linked) });
+        closers.push(async () => server.close());
+      }
+      await serveUntilStopped(options, 'key-value-store', store.name, linked, { tree: () => tree.status() });
+    } finally {
+      for (const close of closers.reverse()) await close();
+    }
+  });
+};
+
+/** A door on the network opens to the user who runs it, on any of his devices: it speaks in his name. */
+function onlyUser({ user }: LinkedNode): (caller: PeerIdentity) => void {
+  return (caller) => {
+    if (!equalBytes(caller.userKey, user.publicKey))
+      throw new InfinitError('denied', 'this door serves its own user only');
+  };
+}
+
+function tcpDoorOf(door: string | undefined): Endpoint | undefined {
+  return door === undefined || door.startsWith('unix:') ? undefined : parseEndpoint(door);
+}
+
+/** The socket where commands of this home look, and the one asked for. */
+function doorPaths(options: RunKeyValueStoreOptions, name: string): string[] {
+  const own = doorSocket(options.context.home, options.as, name);
+  const asked = options.door?.startsWith('unix:') ? shorten(options.door.slice('unix:'.length)) : own;
+  return [...new Set([own, asked])];
+}
+
+export const openKeys: Running['openKeys'] = async (options: OpenKeysOptions) => {
+  const { context, as } = options;
+  const store = await getKeyValueStore(context, as, options.name);
+  try {
+    return await connectDoor(context.runtime, doorSocket(context.home, as, store.name), store.name);
+  } catch (error) {
+    if (!isError(error, 'unavailable')) throw error;
+  }
+  const linked: LinkedNode = await openLinkedNode({
+    context,
+    as,
+    network: store.network,
+    role: 'client',
+    listen: { host: '0.0.0.0', port: 0 },
+  });
+  try {
+    await linked.node.start(seedsOf(options, linked), { signal: options.signal });
+    const { tree, keys } = await openKeyValueStore(linked, store, { door: false, signal: options.signal });
+    const close = async () => {
+      try {
+        await tree.stop();
+      } finally {
+        await linked.close();
+      }
+    };
+    return { keys, close };
+  } catch (error) {
+    await linked.close();
+    throw error;
+  }
+};
+
+export const found: Running['found'] = ({ context, as }, link, seal) => foundNetwork(context, as, link, seal);

@@ -1,0 +1,81 @@
+// What a running node says of itself: the answers of `network inspect`.
+
+import { toBase64, toHex } from '../base/bytes.ts';
+import { isError } from '../base/errors.ts';
+import { formatEndpoint } from '../runtime/endpoint.ts';
+import type { Queries } from './monitor.ts';
+import type { Node } from './node.ts';
+
+export function inspections(node: Node): Queries {
+  const queries: Queries = {
+    status: () => status(node),
+    peers: () => peers(node),
+    redundancy: () => redundancy(node),
+  };
+  return {
+    ...queries,
+    all: async () => ({
+      ...status(node),
+      consensus: consensus(node),
+      overlay: node.overlay.inspect(),
+      peers: peers(node),
+      redundancy: await redundancy(node),
+    }),
+  };
+}
+
+function consensus(node: Node): Record<string, unknown> {
+  return { ...node.network().consensus };
+}
+
+function status(node: Node): Record<string, unknown> {
+  const silo = node.options.silo?.usage();
+  return {
+    status: true,
+    network: node.network().name,
+    node: toBase64(node.peers.self.id),
+    kind: node.peers.self.kind,
+    endpoints: node.endpoints().map(formatEndpoint),
+    protocol: 'tcp',
+    ...(silo === undefined ? {} : { silo: { ...silo, capacityBytes: silo.capacityBytes ?? null } }),
+    workers: Object.fromEntries(node.workers.map((worker) => [worker.name, worker.status()])),
+    memory_bytes: process.memoryUsage().rss,
+  };
+}
+
+function peers(node: Node): Record<string, unknown>[] {
+  const own = toHex(node.peers.self.id);
+  return node.overlay.nodes().map((record) => ({
+    id: toBase64(record.id),
+    self: toHex(record.id) === own,
+    connected: toHex(record.id) === own || node.peers.get(record.id)?.open === true,
+    liveness: toHex(record.id) === own ? 'alive' : node.overlay.liveness(record.id),
+    endpoints: record.endpoints.map(formatEndpoint),
+    capacity_bytes: record.capacityBytes,
+    free_bytes: record.freeBytes,
+    ...(record.zone === undefined ? {} : { zone: record.zone }),
+  }));
+}
+
+/** Whether the registers this node keeps have as many members as they should. */
+async function redundancy(node: Node): Promise<Record<string, unknown>> {
+  const desired = node.network().consensus['replication-factor'];
+  let registers = 0;
+  let under = 0;
+  for await (const held of node.heldRegisters()) {
+    registers++;
+    if (held.members < desired || held.joint) under++;
+  }
+  const network = await networkRegister(node);
+  return { desired_factor: desired, type: 'replication', registers, under_replicated_registers: under, ...network };
+}
+
+async function networkRegister(node: Node): Promise<Record<string, unknown>> {
+  try {
+    const members = await node.networkRegister?.members();
+    return members === undefined ? {} : { network_register_members: members };
+  } catch (error) {
+    if (!isError(error)) throw error;
+    return { network_register_error: error.message };
+  }
+}

@@ -1,0 +1,140 @@
+// From a link of this home to a node: keys, passport, silos and locks a process needs, taken in one place and given back in one.
+
+import { InfinitError, isError } from '../base/errors.ts';
+import { type KeyPair, keyPairFromSeed } from '../crypto/keys.ts';
+import type { DescriptorContext } from '../descriptor/context.ts';
+import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
+import { getLink } from '../descriptor/links.ts';
+import { nodeKeyPair } from '../descriptor/node-keys.ts';
+import { getSilo } from '../descriptor/silos.ts';
+import { getUser, userKeyPair } from '../descriptor/users.ts';
+import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
+import { openSilo } from '../silo/registry.ts';
+import type { Silo } from '../silo/silo.ts';
+import { stripedSilo } from '../silo/striped.ts';
+import { Node } from './node.ts';
+import { NodeState } from './state.ts';
+
+export type Context = DescriptorContext & { readonly runtime: Runtime };
+
+export interface OpenOptions {
+  context: Context;
+  /** The acting user. */
+  as: string;
+  /** The network, bare or qualified. */
+  network: string;
+  /**
+   * `storage`: be this device's storage node, or fail. `client`: never. `either`: the storage node when the link has silos and
+   * no other process is it.
+   */
+  role: 'storage' | 'client' | 'either';
+  listen?: Endpoint | undefined;
+  advertiseHosts?: readonly string[] | undefined;
+  /** Before anybody else can be there. */
+  alone?: boolean | undefined;
+  link?: LinkedNetworkDescriptor | undefined;
+}
+
+export interface LinkedNode {
+  node: Node;
+  user: KeyPair;
+  link: LinkedNetworkDescriptor;
+  isStorage: boolean;
+  /** Stops the node and gives everything back. */
+  close(): Promise<void>;
+}
+
+/** Makes the node; `node.start` makes it run. Throws `exists` when another process is this device's storage node. */
+export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> {
+  const { context, as } = options;
+  const { runtime } = context;
+  const link = options.link ?? (await getLink(context, as, options.network));
+  const user = userKeyPair(await getUser(context, as));
+  const folder = `${context.home.state}/${link.name}`;
+  const open = new Stack();
+  try {
+    await runtime.files.makeDirectory(folder);
+    const silo = await takeStorage(options, link, folder, open);
+    const state = await NodeState.open(runtime, `${folder}/.links/${link.user}`);
+    open.push(() => state.close());
+    const node = await Node.open({
+      runtime,
+      network: link.network,
+      user,
+      node: silo === undefined ? keyPairFromSeed(runtime.random.bytes(32)) : await nodeKeyPair(context, link),
+      passport: link.passport,
+      state,
+      silo,
+      zone: link.zone,
+      listen: options.listen,
+      advertiseHosts: options.advertiseHosts,
+      alone: options.alone,
+    });
+    open.push(() => node.stop());
+    return { node, user, link, isStorage: silo !== undefined, close: () => open.close() };
+  } catch (error) {
+    await open.close();
+    throw error;
+  }
+}
+
+/** Locks and opens what makes this process the storage node; undefined when it is to be a client. */
+async function takeStorage(
+  options: OpenOptions,
+  link: LinkedNetworkDescriptor,
+  folder: string,
+  open: Stack,
+): Promise<Silo | undefined> {
+  const { context, role } = options;
+  if (role === 'client') return undefined;
+  if (link.silos.length === 0) {
+    if (role === 'either') return undefined;
+    throw new InfinitError('usage', `this device contributes no silo to network "${link.name}"`, {
+      hint: `infinit network unlink ${link.name}, then infinit network link ${link.name} --silo NAME`,
+    });
+  }
+  let lock: FileLock;
+  try {
+    lock = await context.runtime.files.lock(`${folder}/node.lock`);
+  } catch (error) {
+    if (!isError(error, 'exists')) throw error;
+    if (role === 'either') return undefined;
+    const pid = /pid (\d+)/.exec(error.message)?.[0];
+    const by = pid === undefined ? '' : ` (${pid})`;
+    throw new InfinitError('exists', `network "${link.name}" is already running on this device${by}`, { cause: error });
+  }
+  open.push(() => lock.release());
+  return openSilos(context, link.silos, open);
+}
+
+async function openSilos(context: Context, names: readonly string[], open: Stack): Promise<Silo> {
+  const silos: Silo[] = [];
+  for (const name of names) {
+    const { type, capacity, path } = await getSilo(context, name);
+    const silo = await openSilo({ type, capacity, path }, context.runtime);
+    open.push(() => silo.close());
+    silos.push(silo);
+  }
+  return silos.length === 1 ? (silos[0] as Silo) : stripedSilo(silos);
+}
+
+/** What was opened, closed in the opposite order, each once, all even when one fails. */
+class Stack {
+  private readonly closers: (() => Promise<void>)[] = [];
+
+  push(close: () => Promise<void>): void {
+    this.closers.push(close);
+  }
+
+  async close(): Promise<void> {
+    let failure: unknown;
+    for (let close = this.closers.pop(); close !== undefined; close = this.closers.pop()) {
+      try {
+        await close();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+}

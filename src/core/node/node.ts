@@ -1,0 +1,259 @@
+// A node, assembled: every part named once and wired. The same function makes nodes of the operating system and of the simulator,
+// storage nodes and clients; only the runtime and what is handed in differ.
+
+import { type Bytes, fromBase64, toHex, utf8 } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import type { Abortable } from '../base/lifecycle.ts';
+import { type Member, networkIdOf } from '../block/address.ts';
+import { createJournals } from '../consensus/journal/journals.ts';
+import { serveJournals } from '../consensus/journal/service.ts';
+import { createRegisters, type RegisterClient } from '../consensus/register/client.ts';
+import { DatabaseSeenVersions, type SeenVersions } from '../consensus/register/seen-versions.ts';
+import { type RegisterService, serveRegisters } from '../consensus/register/service.ts';
+import type { KeyPair } from '../crypto/keys.ts';
+import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
+import { keyFromJson } from '../descriptor/keys.ts';
+import type { Overlay } from '../overlay/overlay.ts';
+import { overlayKind } from '../overlay/registry.ts';
+import { createAdmission } from '../peer/admission.ts';
+import type { Peers } from '../peer/peer.ts';
+import { createPeers } from '../peer/peers.ts';
+import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
+import type { Silo } from '../silo/silo.ts';
+import { BlockClient } from '../store/block-client.ts';
+import { BlockService } from '../store/block-service.ts';
+import { Growth } from '../store/growth.ts';
+import { NetworkRegister } from '../store/network-register.ts';
+import { Pull } from '../store/pull.ts';
+import type { Store } from '../store/store.ts';
+import { Worker } from '../store/worker.ts';
+import { PassportBook } from './passport-book.ts';
+import { SelfRecord } from './self-record.ts';
+import type { NodeState } from './state.ts';
+
+export interface NodeOptions {
+  runtime: Runtime;
+  /** The latest descriptor known to this device. */
+  network: NetworkDescriptor;
+  user: KeyPair;
+  /** The node's own pair, or a client's session pair. */
+  node: KeyPair;
+  passport: PassportDescriptor;
+  state: NodeState;
+  /** A storage node keeps this one; a client has none. */
+  silo?: Silo | undefined;
+  zone?: string | undefined;
+  /** Where to listen; undefined: nowhere (founding). Port 0: any. */
+  listen?: Endpoint | undefined;
+  /** Hosts to tell others instead of this machine's addresses. */
+  advertiseHosts?: readonly string[] | undefined;
+  /** Ignores the descriptor's overlay: founding happens before anybody else is there. */
+  alone?: boolean | undefined;
+}
+
+const workerPeriodMs = 30_000;
+const recordPeriodMs = 5_000;
+/** Names of parts of a node are many; others appear at once when several nodes start together: look again this soon. */
+const growthDelayMs = 200;
+
+/** Everything a running node consists of. */
+export class Node {
+  readonly runtime: Runtime;
+  readonly peers: Peers;
+  readonly overlay: Overlay;
+  readonly registers: RegisterClient;
+  readonly store: Store;
+  readonly networkId: Bytes;
+  readonly networkRegister: NetworkRegister | undefined;
+  readonly options: NodeOptions;
+  readonly workers: Worker[] = [];
+  private readonly book: PassportBook;
+  private readonly selfRecord: SelfRecord | undefined;
+  private readonly seen: SeenVersions;
+  private descriptor: NetworkDescriptor;
+  private listening: Endpoint | undefined;
+  private registerService: RegisterService | undefined;
+  private cancelTimer: Cancel = () => {};
+  private stopped: Promise<void> | undefined;
+
+  private constructor(options: NodeOptions, selfRecord: SelfRecord | undefined, seen: SeenVersions) {
+    const { runtime, node } = options;
+    this.options = options;
+    this.runtime = runtime;
+    this.descriptor = options.network;
+    this.selfRecord = selfRecord;
+    this.seen = seen;
+    this.networkId = networkIdOf(keyFromJson(options.network.owner), options.network.name);
+    const network = () => this.descriptor;
+    const meet = async (id: Bytes) => void (await this.overlay.peer(id));
+    this.book = new PassportBook({ runtime, state: options.state, network, meet });
+    const admission = createAdmission({
+      clock: runtime.clock,
+      log: runtime.log,
+      network,
+      user: options.user,
+      node,
+      kind: options.silo === undefined ? 'client' : 'storage',
+      passport: options.passport,
+      admitted: (identity, passport) => this.book.admitted(identity, passport),
+    });
+    this.peers = createPeers({ runtime, identity: node, admission });
+    this.book.serve(this.peers);
+    const replicas = options.network.consensus['replication-factor'];
+    this.overlay = overlayKind(options.alone ? 'kalimero' : options.network.overlay.type).open({
+      runtime,
+      peers: this.peers,
+      self: () => this.selfRecord?.current(),
+      contacts: options.state,
+      replicationFactor: replicas,
+    });
+    const { peers, overlay, networkId } = this;
+    this.registers = createRegisters({ runtime, peers, overlay, networkId, seen, replicas });
+    this.store = {
+      blocks: new BlockClient({ runtime, overlay, replicationFactor: replicas }),
+      registers: this.registers,
+      journals: createJournals({ runtime, peers, overlay, networkId }),
+    };
+    this.networkRegister = this.openNetworkRegister();
+    if (options.silo !== undefined) this.serveStorage(options.silo, replicas);
+  }
+
+  /** Makes the parts; nothing runs and nothing is sent before `start`. */
+  static async open(options: NodeOptions): Promise<Node> {
+    const { runtime, state, node, silo, zone } = options;
+    const userKey = options.user.publicKey;
+    const record = silo && (await SelfRecord.open({ runtime, state, node, userKey, silo, zone }));
+    const opened = new Node(options, record, await DatabaseSeenVersions.open(state.database, runtime.clock));
+    await opened.book.load();
+    return opened;
+  }
+
+  private openNetworkRegister(): NetworkRegister | undefined {
+    const { founding } = this.descriptor;
+    if (founding === null) return undefined;
+    return new NetworkRegister({
+      registers: this.registers,
+      address: fromBase64(founding.register),
+      founder: { node: fromBase64(founding.node), store: fromBase64(founding.store) },
+      networkId: this.networkId,
+    });
+  }
+
+  private serveStorage(silo: Silo, replicas: number): void {
+    const { runtime, peers, overlay, networkId, book } = this;
+    const member = () => this.member(silo);
+    const responsible = async (address: Bytes, node: Bytes) =>
+      (await overlay.owners(address, replicas)).some((owner) => toHex(owner.id) === toHex(node));
+    new BlockService({ silo, peers, responsible }).serve();
+    const service = (this.registerService = serveRegisters({ runtime, peers, silo, member, networkId, authors: book }));
+    serveJournals({ runtime, peers, silo, member, networkId, authors: book });
+    const pull = new Pull({ self: peers.self.id, silo, overlay });
+    const growth = new Growth({
+      self: peers.self.id,
+      overlay,
+      service,
+      registers: this.registers,
+      replicationFactor: replicas,
+    });
+    this.workers.push(new Worker(growth, runtime, workerPeriodMs), new Worker(pull, runtime, workerPeriodMs));
+  }
+
+  private member(silo: Silo): Member {
+    return { node: this.peers.self.id, store: silo.storeId };
+  }
+
+  /** This node as a member; undefined for a client. */
+  self(): Member | undefined {
+    return this.options.silo && this.member(this.options.silo);
+  }
+
+  /** Registers this node keeps: how many members each has. */
+  async *heldRegisters(): AsyncIterable<{ members: number; joint: boolean }> {
+    if (this.registerService === undefined) return;
+    for await (const { image } of this.registerService.held()) {
+      const { current, previous } = image.state.config;
+      yield { members: current.length, joint: previous !== undefined };
+    }
+  }
+
+  /** Listens and meets the others through seeds, the descriptor's peers, or remembered contacts. */
+  async start(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    await this.peers.start();
+    if (this.options.listen !== undefined) this.listening = await this.listen(this.options.listen);
+    this.selfRecord?.update({ endpoints: this.endpoints() });
+    await this.overlay.start();
+    await this.overlay.join(seeds, options);
+    for (const worker of this.workers) await worker.start();
+    const wake = () => this.runtime.clock.after(growthDelayMs, () => this.wakeWorkers());
+    this.overlay.events.on('joined', wake);
+    this.overlay.events.on('changed', wake);
+    this.upkeep();
+  }
+
+  private async listen(wanted: Endpoint): Promise<Endpoint> {
+    const remembered = Number((await this.options.state.setting('port')) ?? 0);
+    const ports = wanted.port === 0 && remembered > 0 ? [remembered, 0] : [wanted.port];
+    for (const port of ports) {
+      try {
+        const got = await this.peers.listen({ host: wanted.host, port });
+        await this.options.state.remember('port', String(got.port));
+        return got;
+      } catch (error) {
+        if (port === 0 || !(error instanceof InfinitError) || ports.length === 1) throw error;
+      }
+    }
+    throw new InfinitError('unavailable', `cannot listen on ${wanted.host}`);
+  }
+
+  /** Where others reach this node; empty when it does not listen. */
+  endpoints(): Endpoint[] {
+    if (this.listening === undefined) return [];
+    const { host, port } = this.listening;
+    const anywhere = host === '0.0.0.0' || host === '::';
+    const own = anywhere ? this.runtime.transport.localAddresses() : [host];
+    const hosts = this.options.advertiseHosts?.length ? this.options.advertiseHosts : own;
+    return hosts.slice(0, 8).map((name) => ({ host: name, port }));
+  }
+
+  private wakeWorkers(): void {
+    if (this.stopped === undefined) for (const worker of this.workers) worker.wake();
+  }
+
+  /** Keeps this node's record true. */
+  private upkeep(): void {
+    this.selfRecord?.update({ endpoints: this.endpoints() });
+    this.cancelTimer = this.runtime.clock.after(recordPeriodMs, () => this.upkeep());
+  }
+
+  /** The descriptor in force. */
+  network(): NetworkDescriptor {
+    return this.descriptor;
+  }
+
+  /** Takes up a newer descriptor, already verified. */
+  adopt(descriptor: NetworkDescriptor): void {
+    if (descriptor.serial > this.descriptor.serial) this.descriptor = descriptor;
+  }
+
+  /** Leaves, lets go of everything; idempotent. Silo and state stay open: they belong to who made them. */
+  stop(): Promise<void> {
+    this.stopped ??= this.shutDown();
+    return this.stopped;
+  }
+
+  private async shutDown(): Promise<void> {
+    this.cancelTimer();
+    for (const worker of this.workers) await worker.stop();
+    this.selfRecord?.update({ leaving: true });
+    await this.overlay.leave();
+    await this.overlay.stop();
+    await this.registers.close();
+    await this.peers.stop();
+    await this.seen.close();
+  }
+}
+
+/** The bytes of a descriptor as the network register holds them. */
+export function descriptorBytes(descriptor: NetworkDescriptor): Bytes {
+  return utf8(JSON.stringify(descriptor));
+}

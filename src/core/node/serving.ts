@@ -1,0 +1,98 @@
+// What every long-running command does around its work: listens as asked, writes the files asked for, answers the monitoring
+// socket, tells that it serves, waits for the stop.
+
+import { rm } from 'node:fs/promises';
+import { utf8 } from '../base/bytes.ts';
+import type { Presence, RunOptions } from '../cli/running.ts';
+import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
+import type { Endpoint } from '../runtime/runtime.ts';
+import { reportReady } from './daemon.ts';
+import { inspections } from './inspect.ts';
+import type { Context, LinkedNode } from './link.ts';
+import { type Queries, serveMonitor } from './monitor.ts';
+import { monitorSocket, pidFile, type Role } from './sockets.ts';
+
+const peersFilePeriodMs = 10_000;
+const anyHost = '0.0.0.0';
+
+export function listenEndpoint(presence: Presence, linkPort: number | undefined): Endpoint {
+  return { host: presence.listen ?? anyHost, port: presence.port ?? linkPort ?? 0 };
+}
+
+/** Endpoints to meet the network at: those given, then those of the descriptor. */
+export function seedsOf(presence: { peers?: readonly string[] }, linked: LinkedNode): Endpoint[] {
+  return [...(presence.peers ?? []), ...(linked.link.network.peers ?? [])].map(parseEndpoint);
+}
+
+/** Serves until the signal fires; `queries` are answered beside the usual ones. Files and sockets are removed again. */
+export async function serveUntilStopped(
+  options: RunOptions,
+  role: Role,
+  name: string,
+  linked: LinkedNode,
+  queries: Queries = {},
+): Promise<void> {
+  const { context, as } = options;
+  const { node } = linked;
+  const pids = pidFile(context.home, role, as, name);
+  const closers: (() => Promise<void>)[] = [];
+  try {
+    if (options.monitoring) {
+      const path = monitorSocket(context.home, role, as, name);
+      closers.push(await serveMonitor(path, { ...inspections(node), ...queries }));
+    }
+    await writePresence(options, linked);
+    await writeFile(context, pids, `${process.pid}\n`);
+    closers.push(() => rm(pids, { force: true }));
+    closers.push(keepPeersFile(options, linked));
+    const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
+    options.ready(ready);
+    reportReady(ready);
+    await stopped(options.signal);
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
+
+/** Resolves when a stop is asked for. */
+export function stopped(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+async function writePresence(options: RunOptions, { node }: LinkedNode): Promise<void> {
+  const endpoints = node.endpoints();
+  const port = endpoints[0]?.port;
+  if (options.portFile !== undefined && port !== undefined)
+    await writeFile(options.context, options.portFile, `${port}\n`);
+  if (options.endpointsFile !== undefined) {
+    await writeFile(
+      options.context,
+      options.endpointsFile,
+      endpoints.map((endpoint) => `${formatEndpoint(endpoint)}\n`).join(''),
+    );
+  }
+}
+
+function keepPeersFile(options: RunOptions, { node }: LinkedNode): () => Promise<void> {
+  const { peersFile, context } = options;
+  if (peersFile === undefined) return async () => {};
+  let cancel = () => {};
+  const write = async () => {
+    const lines = node.overlay
+      .nodes()
+      .flatMap((record) => record.endpoints.map((endpoint) => `${formatEndpoint(endpoint)}\n`));
+    await writeFile(context, peersFile, lines.join('')).catch((error: Error) =>
+      options.warn(`${peersFile}: ${error.message}`),
+    );
+    cancel = node.runtime.clock.after(peersFilePeriodMs, () => void write());
+  };
+  void write();
+  return async () => cancel();
+}
+
+async function writeFile(context: Context, path: string, text: string): Promise<void> {
+  const folder = path.slice(0, path.lastIndexOf('/'));
+  if (folder !== '') await context.runtime.files.makeDirectory(folder);
+  await context.runtime.files.replace(path, utf8(text), { mode: 0o600 });
+}
