@@ -1,0 +1,173 @@
+// Where a member keeps journals in its silo: space `journal`, keys `tree 16, segment 4, first 6, last 6`; the record of the
+// tree itself has segment 0xffffffff. A batch is one record; a journal is found again by listing its keys.
+
+import { type Bytes, compareBytes, concatBytes, equalBytes, u32Bytes, u48Bytes } from '../../base/bytes.ts';
+import { decode, encode, fixed, list, struct, u32, u48, u64 } from '../../base/codec.ts';
+import { InfinitError, isError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { type Address, address } from '../../block/address.ts';
+import { formatted } from '../../block/register.ts';
+import { hashBytes, labelledHash } from '../../crypto/hash.ts';
+import { publicKeyBytes, signatureBytes } from '../../crypto/keys.ts';
+import type { Silo, SiloEntry, SiloKey } from '../../silo/silo.ts';
+import { type HeldBatch, type JournalChange, type MemberJournal, type MemberSegment, tailOf } from './member.ts';
+import type { SignedBatch } from './messages.ts';
+
+const metaSegment = 0xffff_ffff;
+const prefixBytes = 16;
+
+const metaRecord = formatted(
+  1,
+  struct({
+    tree: address,
+    fence: u64,
+    segments: list(
+      struct({
+        id: u32,
+        epoch: u64,
+        start: u64,
+        author: fixed(publicKeyBytes),
+        base: struct({ last: u48, chain: fixed(hashBytes) }),
+      }),
+      limits.journalSegmentsKeptMax,
+    ),
+  }),
+);
+
+const batchHeader = formatted(
+  1,
+  struct({ epoch: u64, previous: fixed(hashBytes), chain: fixed(hashBytes), signature: fixed(signatureBytes) }),
+);
+const batchHeaderBytes = 1 + 8 + 2 * hashBytes + signatureBytes;
+
+function prefixOf(tree: Address): Buffer {
+  return labelledHash('journal-key', tree).subarray(0, prefixBytes);
+}
+
+function keyOf(tree: Address, segment: number, first: number, last: number): SiloKey {
+  return concatBytes([prefixOf(tree), u32Bytes(segment), u48Bytes(first), u48Bytes(last)]);
+}
+
+function parseKey(key: SiloKey): { segment: number; first: number; last: number } {
+  const view = Buffer.from(key);
+  return { segment: view.readUInt32BE(16), first: view.readUIntBE(20, 6), last: view.readUIntBE(26, 6) };
+}
+
+/** The silo entries that make the changes durable, in batches to be written one after another. */
+export function entriesOf(tree: Address, journal: MemberJournal, changes: readonly JournalChange[]): SiloEntry[][] {
+  const entries: SiloEntry[] = [];
+  for (const change of changes) {
+    if (change.type === 'meta') entries.push(metaEntry(tree, journal));
+    else if (change.type === 'append') entries.push(batchEntry(tree, change));
+    else
+      for (const { first, last } of change.batches)
+        entries.push({ space: 'journal', key: keyOf(tree, change.segment, first, last), value: undefined });
+  }
+  const batches: SiloEntry[][] = [];
+  while (entries.length > 0) batches.push(entries.splice(0, limits.siloBatchRecordsMax));
+  return batches;
+}
+
+function metaEntry(tree: Address, { fence, segments }: MemberJournal): SiloEntry {
+  const listed = [...segments.values()].map(({ id, epoch, start, author, base }) => ({
+    id,
+    epoch,
+    start,
+    author,
+    base,
+  }));
+  const value = encode(metaRecord, { tree, fence, segments: listed });
+  return { space: 'journal', key: keyOf(tree, metaSegment, 0, 0), value };
+}
+
+function batchEntry(tree: Address, { segment, batch, chain }: JournalChange & { type: 'append' }): SiloEntry {
+  const header = encode(batchHeader, {
+    epoch: segment.epoch,
+    previous: batch.previous,
+    chain,
+    signature: batch.signature,
+  });
+  const key = keyOf(tree, segment.id, batch.first, batch.last);
+  return { space: 'journal', key, value: concatBytes([header, batch.data]) };
+}
+
+export interface StoredJournal {
+  fence: number;
+  segments: MemberSegment[];
+}
+
+/**
+ * What a silo holds of a journal. Batches behind a hole were never acknowledged (answers wait for all before): they are
+ * removed here, before anything is built on their place. Throws `corrupt` when what is left does not chain.
+ */
+export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJournal | undefined> {
+  const meta = await read(silo, keyOf(tree, metaSegment, 0, 0));
+  if (!meta) return undefined;
+  const record = decode(metaRecord, meta);
+  if (!equalBytes(record.tree, tree)) throw new InfinitError('corrupt', 'a journal record is of another tree');
+  const segments = new Map<number, MemberSegment>(record.segments.map((s) => [s.id, { ...s, batches: [] }]));
+  const stray: SiloEntry[] = [];
+  for await (const key of silo.list('journal', keyBefore(tree))) {
+    if (compareBytes(key.subarray(0, prefixBytes), prefixOf(tree)) !== 0) break;
+    const { segment: id, first, last } = parseKey(key);
+    if (id === metaSegment) break;
+    const segment = segments.get(id);
+    if (!segment || first !== tailOf(segment).last + 1) stray.push({ space: 'journal', key, value: undefined });
+    else segment.batches.push(await heldBatch(silo, key, segment, { first, last }));
+  }
+  while (stray.length > 0) await silo.batch(stray.splice(0, limits.siloBatchRecordsMax));
+  return { fence: record.fence, segments: [...segments.values()] };
+}
+
+/** Without reading it. */
+export async function hasJournal(silo: Silo, tree: Address): Promise<boolean> {
+  return (await silo.size('journal', keyOf(tree, metaSegment, 0, 0))) !== undefined;
+}
+
+/** The key just before the journal's first possible one. */
+function keyBefore(tree: Address): SiloKey {
+  return concatBytes([prefixOf(tree), Buffer.alloc(16)]);
+}
+
+async function heldBatch(
+  silo: Silo,
+  key: SiloKey,
+  segment: MemberSegment,
+  { first, last }: { first: number; last: number },
+): Promise<HeldBatch> {
+  const header = decode(batchHeader, await silo.getRange('journal', key, 0, batchHeaderBytes));
+  if (header.epoch !== segment.epoch || !equalBytes(header.previous, tailOf(segment).chain))
+    throw new InfinitError('corrupt', 'stored journal batches do not chain');
+  return { first, last, chain: Buffer.from(header.chain) };
+}
+
+/** Batches of a segment from the one that holds `from`, up to the limit of an answer, at least one. */
+export async function readBatches(
+  silo: Silo,
+  tree: Address,
+  segment: MemberSegment,
+  from: number,
+): Promise<SignedBatch[]> {
+  const out: SignedBatch[] = [];
+  let bytes = 0;
+  for (const { first, last } of [...segment.batches]) {
+    if (last < from) continue;
+    const stored = await silo.get('journal', keyOf(tree, segment.id, first, last));
+    const data = stored.subarray(batchHeaderBytes);
+    if (out.length > 0 && bytes + data.length > limits.journalReadBytesMax) break;
+    const { previous, signature } = decode(batchHeader, stored.subarray(0, batchHeaderBytes));
+    out.push({ first, last, previous, signature, data });
+    bytes += data.length;
+    if (out.length >= 4096) break;
+  }
+  return out;
+}
+
+async function read(silo: Silo, key: SiloKey): Promise<Bytes | undefined> {
+  try {
+    return await silo.get('journal', key);
+  } catch (error) {
+    if (isError(error, 'not-found')) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,190 @@
+// A store's side of journals: serves `jnl.*`, keeps them in a silo. What a message changed is durable, and so is everything
+// changed before it, when its answer leaves; appends of one journal are written side by side.
+
+import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
+import { decode } from '../../base/codec.ts';
+import { InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { type Address, type Member, sameMember } from '../../block/address.ts';
+import { type AuthorCheck, StateVerifier } from '../../block/register-validity.ts';
+import type { Peers } from '../../peer/peer.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { Silo } from '../../silo/silo.ts';
+import { rootHeader } from '../consensus.ts';
+import { segmentStart } from './chain.ts';
+import { MemberJournal, type MemberStep, type VerifiedRoot } from './member.ts';
+import { entriesOf, hasJournal, loadJournal, readBatches } from './member-store.ts';
+import {
+  type JournalAnswer,
+  type JournalMethod,
+  type JournalResponse,
+  journalAppend,
+  journalFence,
+  journalHold,
+  journalOpen,
+  journalRead,
+  journalRelease,
+  journalSkip,
+  journalTrim,
+} from './messages.ts';
+
+export interface JournalServiceOptions {
+  runtime: Runtime;
+  peers: Peers;
+  silo: Silo;
+  /** The node and the store it speaks for: that of the silo. */
+  member: () => Member;
+  networkId: Bytes;
+  authors: AuthorCheck;
+}
+
+/** Registers the handlers; call once a node, when it starts: grants given before are waited for from now. */
+export function serveJournals(options: JournalServiceOptions): void {
+  const store = new JournalStore(options);
+  const now = () => options.runtime.clock.monotonic();
+  const serve = <Q extends { tree: Address }>(
+    method: JournalMethod<Q>,
+    prepare: (request: Q, user: Bytes) => (journal: MemberJournal) => MemberStep,
+  ) =>
+    options.peers.serve(method, (request, { from }) =>
+      store.answer(request.tree, 'proof' in request, prepare(request, from.userKey)),
+    );
+  const proved =
+    <Q extends { tree: Address; proof: Bytes }>(
+      step: (journal: MemberJournal, root: VerifiedRoot, request: Q, user: Bytes) => MemberStep,
+    ) =>
+    (request: Q, user: Bytes) => {
+      const root = store.root(request.tree, request.proof);
+      return (journal: MemberJournal) => step(journal, root, request, user);
+    };
+  serve(
+    journalOpen,
+    proved((j, root, request) => j.open(root, request.segment, now())),
+  );
+  serve(
+    journalFence,
+    proved((j, root) => j.fenceAt(root, now())),
+  );
+  serve(
+    journalTrim,
+    proved((j, root) => j.trim(root)),
+  );
+  serve(
+    journalSkip,
+    proved((j, root, request, user) => j.skip(request, root, user)),
+  );
+  serve(journalAppend, (request, user) => (j) => j.append(request, user, now()));
+  serve(journalHold, (request, user) => (j) => j.hold(request.segment, request.epoch, user, now()));
+  serve(journalRelease, (request, user) => (j) => j.release(request.segment, request.epoch, user));
+  options.peers.serve(journalRead, (request) => store.read(request));
+}
+
+/** A journal in memory, and the end of what it wrote so far. */
+interface Loaded {
+  journal: MemberJournal;
+  written: Promise<void>;
+}
+
+class JournalStore {
+  private readonly options: JournalServiceOptions;
+  private readonly verifier: StateVerifier;
+  private readonly startedAt: number;
+  private readonly journals = new Map<string, Promise<Loaded>>();
+
+  constructor(options: JournalServiceOptions) {
+    this.options = options;
+    this.verifier = new StateVerifier(options.networkId);
+    this.startedAt = options.runtime.clock.monotonic();
+  }
+
+  /** Only a verified root, `creates`, makes a journal that is not here yet. */
+  async answer(
+    tree: Address,
+    creates: boolean,
+    step: (journal: MemberJournal) => MemberStep,
+  ): Promise<JournalResponse> {
+    if (!creates && !(await this.isHere(tree))) return this.respond({ type: 'closed' });
+    const loaded = await this.loaded(tree);
+    const { answer, changes } = step(loaded.journal);
+    const batches = entriesOf(tree, loaded.journal, changes);
+    if (batches.length > 0) {
+      const before = loaded.written;
+      const writing = this.write(batches);
+      loaded.written = Promise.allSettled([before, writing]).then(() => Promise.all([before, writing]).then(() => {}));
+      loaded.written.catch(() => this.forget(tree, loaded));
+    }
+    await loaded.written;
+    return this.respond(answer);
+  }
+
+  async read(request: { tree: Address; epoch: number; segment: number; from: number }): Promise<JournalResponse> {
+    if (!(await this.isHere(request.tree))) return this.respond({ type: 'closed' });
+    const { journal, written } = await this.loaded(request.tree);
+    await written;
+    const refusal = journal.mayRead(request.epoch);
+    if (refusal) return this.respond(refusal);
+    const segment = journal.segments.get(request.segment);
+    const batches = segment ? await readBatches(this.options.silo, request.tree, segment, request.from) : [];
+    return this.respond({ type: 'batches', batches });
+  }
+
+  /** What a signed root says, verified: the register of that tree, its author may write. Throws `corrupt`, `denied`. */
+  root(tree: Address, proof: Bytes): VerifiedRoot {
+    const image = this.verifier.read(proof);
+    if (!equalBytes(image.address, tree)) throw new InfinitError('corrupt', 'the signed root is of another tree');
+    const { author, passportHash, payload, deleted } = image.state.value;
+    if (deleted) throw new InfinitError('not-found', 'the tree is deleted');
+    if (!this.options.authors.mayWrite(author, passportHash))
+      throw new InfinitError('denied', "the passport of the root's author does not allow writing");
+    const header = decode(rootHeader, payload);
+    const self = this.options.member();
+    const mine = header.segments.filter(({ members }) => members.some((member) => sameMember(member, self)));
+    return { header, author, mine };
+  }
+
+  private respond(answer: JournalAnswer): JournalResponse {
+    return { store: this.options.member().store, answer };
+  }
+
+  private async write(batches: ReturnType<typeof entriesOf>): Promise<void> {
+    for (const entries of batches) await this.options.silo.batch(entries);
+  }
+
+  private async isHere(tree: Address): Promise<boolean> {
+    return this.journals.has(toHex(tree)) || (await hasJournal(this.options.silo, tree));
+  }
+
+  private loaded(tree: Address): Promise<Loaded> {
+    const name = toHex(tree);
+    const known = this.journals.get(name);
+    if (known) return known;
+    if (this.journals.size >= limits.journalsPerMemberMax)
+      return Promise.reject(new InfinitError('full', 'this node keeps too many journals'));
+    const loading = this.load(tree);
+    this.journals.set(name, loading);
+    loading.catch(() => this.journals.delete(name));
+    return loading;
+  }
+
+  private async load(tree: Address): Promise<Loaded> {
+    const startOf = (segment: Parameters<typeof segmentStart>[2]) =>
+      segmentStart(this.options.networkId, tree, segment);
+    const stored = await loadJournal(this.options.silo, tree);
+    if (!stored) return { journal: new MemberJournal(startOf), written: Promise.resolve() };
+    // Grants are not written down: whatever may have been granted before this start is honoured in full.
+    const grant = { epoch: stored.fence, until: this.startedAt + limits.grantMs };
+    return { journal: new MemberJournal(startOf, stored.fence, stored.segments, grant), written: Promise.resolve() };
+  }
+
+  /** After a failed write memory is ahead of the disk: read again what is there, once nothing is being written. */
+  private forget(tree: Address, failed: Loaded): void {
+    const { grant } = failed.journal;
+    const again = failed.written.catch(() => {}).then(() => this.load(tree));
+    const reloaded = again.then((loaded) => {
+      if (grant.until > loaded.journal.grant.until) loaded.journal.grant = grant;
+      return loaded;
+    });
+    this.journals.set(toHex(tree), reloaded);
+    reloaded.catch(() => this.journals.delete(toHex(tree)));
+  }
+}
