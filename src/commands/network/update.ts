@@ -1,5 +1,6 @@
 // infinit network update
 
+import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag } from '../../core/cli/flags.ts';
 import { protocolFlag, protocolNotice } from '../../core/cli/network-flags.ts';
@@ -30,6 +31,8 @@ export default class NetworkUpdate extends BaseCommand {
     const { flags } = parsed;
     const peers = await expandPeers(this.invocation, flags.peer);
     this.tell(...protocolNotice(flags.protocol));
+    const changes = [peers, flags.description, flags.port, flags['compatibility-version']];
+    if (changes.every((change) => change === undefined)) throw new InfinitError('usage', 'nothing to update');
     const core = await this.core();
     const { updateNetwork } = await import('../../core/descriptor/networks.ts');
     const network = await updateNetwork(core, {

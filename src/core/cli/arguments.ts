@@ -9,28 +9,50 @@ type FlagDefinitions = Readonly<Record<string, Command.Flag.Any>>;
 const yes = new Set(['true', 'yes', '1']);
 const no = new Set(['false', 'no', '0']);
 
-/** Throws `usage` for an unknown option or a missing argument of one. */
-export function normaliseWords(argv: readonly string[], flags: FlagDefinitions): string[] {
+/** Throws `usage` for an unknown, missing or excluded option, and for a missing argument of one. */
+export function normaliseWords(argv: readonly string[], definitions: FlagDefinitions): string[] {
+  const flags = named(definitions);
   const words: string[] = [];
+  const given = new Set<string>();
   for (let at = 0; at < argv.length; at++) {
     const word = argv[at] as string;
-    if (word === '--') return [...words, ...argv.slice(at)];
+    if (word === '--') {
+      words.push(...argv.slice(at));
+      break;
+    }
     if (!isOption(word)) {
       words.push(word);
       continue;
     }
     const option = word.startsWith('--') ? longOption(word, flags) : shortOptions(word, flags);
     words.push(...option.words);
+    for (const name of option.names) given.add(name);
     if (option.needs === undefined) continue;
     const value = argv[++at];
     if (value === undefined || isKnownOption(value, flags)) throw missingArgument(option.needs);
     words.push(value);
   }
+  checkTogether(given, flags);
   return words;
+}
+
+/** The parser of oclif names flags only while it parses. */
+function named(flags: FlagDefinitions): FlagDefinitions {
+  return Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, name }]));
+}
+
+function checkTogether(given: ReadonlySet<string>, flags: FlagDefinitions): void {
+  for (const [name, flag] of Object.entries(flags)) {
+    if (flag.required && !given.has(name)) throw new InfinitError('usage', `missing option: --${name}`);
+    const other = given.has(name) ? flag.exclusive?.find((each) => given.has(each)) : undefined;
+    if (other !== undefined) throw new InfinitError('usage', `options exclude each other: --${name}, --${other}`);
+  }
 }
 
 interface Option {
   words: string[];
+  /** Options these words turn on or set. */
+  names: string[];
   /** The option whose argument is the next word. */
   needs?: string;
 }
@@ -41,22 +63,28 @@ function longOption(word: string, flags: FlagDefinitions): Option {
   const negated = name.startsWith('no-') ? flagNamed(name.slice(3), flags) : undefined;
   const flag = flagNamed(name, flags) ?? (negated?.type === 'boolean' && negated.allowNo ? negated : undefined);
   if (!flag) throw new InfinitError('usage', `unknown option: ${option}`);
-  if (flag.type === 'option') return value === undefined ? { words: [option], needs: option } : { words: [word] };
-  if (value === undefined || yes.has(value)) return { words: [option] };
-  if (!no.has(value))
+  const names = [flag.name];
+  if (flag.type === 'option') {
+    return value === undefined ? { words: [option], names, needs: option } : { words: [word], names };
+  }
+  if (value === undefined || yes.has(value)) return { words: [option], names };
+  if (!no.has(value)) {
     throw new InfinitError('usage', `invalid value for ${option}: ${value}`, { hint: 'give true or false' });
-  return { words: flag.allowNo && !name.startsWith('no-') ? [`--no-${name}`] : [] };
+  }
+  return { words: flag.allowNo && !name.startsWith('no-') ? [`--no-${name}`] : [], names: [] };
 }
 
 /** `-fn alice`: letters of booleans, then at most one that takes the rest or the next word. */
 function shortOptions(word: string, flags: FlagDefinitions): Option {
+  const names: string[] = [];
   for (let at = 1; at < word.length; at++) {
     const flag = Object.values(flags).find((candidate) => candidate.char === word[at]);
     if (!flag) throw new InfinitError('usage', `unknown option: -${word[at]}`);
+    names.push(flag.name);
     if (flag.type !== 'option') continue;
-    return at === word.length - 1 ? { words: [word], needs: `--${flag.name}` } : { words: [word] };
+    return at === word.length - 1 ? { words: [word], names, needs: `--${flag.name}` } : { words: [word], names };
   }
-  return { words: [word] };
+  return { words: [word], names };
 }
 
 /** What the parser of oclif throws, as a usage error with our texts. */
@@ -69,9 +97,7 @@ export function asUsageError(thrown: unknown): unknown {
     return new InfinitError('usage', message, { cause: thrown });
   }
   if (!('oclif' in thrown)) return thrown;
-  const lines = thrown.message.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('See more help'));
-  const text = (lines.length > 1 && lines[0]?.startsWith('The following') ? lines[1] : lines[0]) ?? 'bad arguments';
-  return new InfinitError('usage', text.trim(), { cause: thrown });
+  return new InfinitError('usage', thrown.message.split('\n', 1)[0] ?? 'bad arguments', { cause: thrown });
 }
 
 /**

@@ -1,0 +1,114 @@
+// What running commands are given in transcripts: answers at once, from memory.
+
+import { type Bytes, compareBytes, toHex } from '../../src/core/base/bytes.ts';
+import { InfinitError } from '../../src/core/base/errors.ts';
+import type {
+  Acting,
+  InspectWhat,
+  OpenKeysOptions,
+  RunKeyValueStoreOptions,
+  RunNetworkOptions,
+  Running,
+} from '../../src/core/cli/running.ts';
+import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../../src/core/descriptor/descriptor.ts';
+import { getKeyValueStore } from '../../src/core/descriptor/key-value-stores.ts';
+import { getLink } from '../../src/core/descriptor/links.ts';
+import type { KeyChange, KeyStore, KeyValue, ListKeysOptions, PutKeyOptions } from '../../src/core/volume/keys.ts';
+
+const ready = { endpoints: ['127.0.0.1:4242'], pid: 4711 };
+
+export class FakeRunning implements Running {
+  private readonly stores = new Map<string, FakeKeys>();
+
+  /** As a module gives its functions: usable one by one. */
+  bound(): Running {
+    const { runNetwork, inspectNetwork, listServices, runKeyValueStore, found } = this;
+    return { runNetwork, inspectNetwork, listServices, runKeyValueStore, found, openKeys: (it) => this.openKeys(it) };
+  }
+
+  async runNetwork(options: RunNetworkOptions): Promise<void> {
+    await getLink(options.context, options.as, options.name);
+    options.ready(ready);
+    if (!options.script) return;
+    for await (const request of options.script.requests) options.script.reply({ success: true, request });
+  }
+
+  async inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>> {
+    const all = {
+      status: 'running',
+      peers: [{ id: 'q83vASNFZ4k=', connected: true, endpoints: ['10.0.0.2:4242', '10.0.0.3:4242'] }],
+      redundancy: { desired_factor: 3, type: 'replication' },
+    };
+    return options.what === 'all' ? all : { [options.what]: all[options.what] };
+  }
+
+  async listServices(): Promise<{ volumes: string[] | null; kvs: string[] | null }> {
+    return { volumes: null, kvs: ['alice/settings'] };
+  }
+
+  async runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void> {
+    options.ready(ready);
+  }
+
+  async openKeys(options: OpenKeysOptions): Promise<{ keys: KeyStore; close(): Promise<void> }> {
+    const { name } = await getKeyValueStore(options.context, options.as, options.name);
+    const keys = this.stores.get(name) ?? new FakeKeys();
+    this.stores.set(name, keys);
+    return { keys, close: async () => {} };
+  }
+
+  async found(
+    _acting: Acting,
+    link: LinkedNetworkDescriptor,
+    seal: (founding: Founding) => NetworkDescriptor,
+  ): Promise<Founding> {
+    const founding = {
+      register: Buffer.alloc(32, 1).toString('base64'),
+      node: link.node_id,
+      store: Buffer.alloc(8, 2).toString('base64'),
+    };
+    seal(founding);
+    return founding;
+  }
+}
+
+class FakeKeys implements KeyStore {
+  private readonly values = new Map<string, KeyValue>();
+  private version = 0;
+
+  async get(key: Bytes): Promise<KeyValue> {
+    const found = this.values.get(toHex(key));
+    if (!found) throw new InfinitError('not-found', `key "${Buffer.from(key).toString()}" does not exist`);
+    return found;
+  }
+
+  async put(key: Bytes, value: Bytes, options: PutKeyOptions = {}): Promise<number> {
+    const known = this.values.get(toHex(key));
+    if (options.ifAbsent && known) throw new InfinitError('exists', 'the key exists');
+    if (options.ifVersion !== undefined && known?.version !== options.ifVersion) {
+      throw new InfinitError('conflict', 'the key has another version');
+    }
+    const version = ++this.version;
+    this.values.set(toHex(key), { key, value, version });
+    return version;
+  }
+
+  async delete(key: Bytes): Promise<boolean> {
+    return this.values.delete(toHex(key));
+  }
+
+  async list(options: ListKeysOptions = {}) {
+    const { prefix = Buffer.alloc(0), startAfter, limit = 1000 } = options;
+    const all = [...this.values.values()]
+      .filter(({ key }) => Buffer.from(key).subarray(0, prefix.length).equals(prefix))
+      .filter(({ key }) => startAfter === undefined || compareBytes(key, startAfter) > 0)
+      .sort((a, b) => compareBytes(a.key, b.key));
+    const entries = all.slice(0, limit).map(({ key, value, version }) => ({ key, version, size: value.length }));
+    return { entries, truncated: all.length > limit };
+  }
+
+  async *watch(prefix: Bytes): AsyncIterable<KeyChange> {
+    yield { type: 'put', key: Buffer.concat([prefix, Buffer.from('a')]), version: 7 };
+    yield { type: 'delete', key: Buffer.concat([prefix, Buffer.from('b')]), version: 8 };
+  }
+}
