@@ -42,7 +42,7 @@ function grow(world: RingWorld, options: ScheduleOptions): void {
   world.run(20_000);
 }
 
-function outcome(world: RingWorld): Outcome {
+export function outcomeOf(world: RingWorld): Outcome {
   const none = { joins: 0, crashes: 0, leaves: 0, partitions: 0 };
   return {
     failure: undefined,
@@ -74,7 +74,7 @@ export function structureSchedule(options: ScheduleOptions): Outcome {
   world.oracle = true;
   world.faults = { lossProbability: 0, delayMsMin: 1, delayMsMax: 60, straggleProbability: 0.05 };
   options.prepare?.(world);
-  const result = outcome(world);
+  const result = outcomeOf(world);
   const versions = new Map<NodeName, number>();
   const check = (node?: SimulatedNode) => {
     if (result.failure || (node && versions.get(node.name) === node.machine.ring.version)) return;
@@ -108,7 +108,7 @@ export function structureSchedule(options: ScheduleOptions): Outcome {
 export function chaosSchedule(options: ScheduleOptions): Outcome {
   const world = new RingWorld(options.seed);
   options.prepare?.(world);
-  const result = outcome(world);
+  const result = outcomeOf(world);
   world.faults = { lossProbability: 0.05, delayMsMin: 1, delayMsMax: 200, straggleProbability: 0.1 };
   grow(world, options);
   let next = options.nodes;
@@ -193,6 +193,7 @@ export function scramble(world: RingWorld): void {
       return {
         ...position,
         list: clean.slice(0, 1),
+        heard: '',
         spare: clean.slice(1, 2),
         pred,
         better: undefined,

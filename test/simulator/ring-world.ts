@@ -2,7 +2,13 @@
 // machines are the production ones; only sockets, records and real time are missing.
 
 import { hash } from '../../src/core/crypto/hash.ts';
-import { type Answers, Machine, type MachineOptions, type Outgoing } from '../../src/core/overlay/chord/machine.ts';
+import {
+  type Answers,
+  Machine,
+  type MachineOptions,
+  type MethodName,
+  type Outgoing,
+} from '../../src/core/overlay/chord/machine.ts';
 import type { Position } from '../../src/core/overlay/chord/state.ts';
 import type { NodeName, Point } from '../../src/core/overlay/ring.ts';
 import { EventQueue } from './runtime/event-queue.ts';
@@ -38,8 +44,8 @@ export class RingWorld {
   readonly blocked = new Set<string>();
   /** Called after every input of a node. */
   afterStep: Hook = () => {};
-  /** Called with each call made. */
-  onCall: (from: NodeName, outgoing: Outgoing) => void = () => {};
+  /** Called with every message: a call, and its answer when there is one. */
+  onMessage: (from: NodeName, outgoing: Outgoing, answer: Answers[MethodName] | undefined) => void = () => {};
   /** Detectors are told the truth at once: Zave's assumption. */
   oracle = false;
   step: MachineOptions['step'];
@@ -152,7 +158,7 @@ export class RingWorld {
 
   private carry(from: SimulatedNode, outgoing: Outgoing): void {
     this.messages++;
-    this.onCall(from.name, outgoing);
+    this.onMessage(from.name, outgoing, undefined);
     let open = true;
     const settle = (input: () => void) => {
       if (!open || !this.runs(from)) return;
@@ -174,6 +180,7 @@ export class RingWorld {
       const probed = outgoing.call.method === 'gossip' && outgoing.call.request.about;
       const extra = probed ? this.helperProbe(to.name, probed) : 0;
       if (extra === undefined) (answer as Answers['gossip']).reached = false;
+      this.onMessage(to.name, outgoing, answer);
       const back = this.delay(to.name, from.name);
       if (back !== undefined)
         this.after(back + (extra ?? 0), () => settle(() => from.machine.answered(outgoing.id, answer, this.now)));

@@ -22,6 +22,8 @@ export interface FindOptions {
 }
 
 export const closerMax = 16;
+/** Walks of upkeep are many and in no hurry. */
+const strictCloserMax = 4;
 
 /** Names a list, so that one already held need not be sent. */
 export function digestOf(list: readonly Entry[]): string {
@@ -56,7 +58,7 @@ export function findFrom(
     if (owner?.pred)
       return { type: 'owners', after: owner.pred, entries: firstNodes([owner.self, ...owner.list], want) };
   }
-  return { type: 'closer', entries: closer(ring, before.self, key, here, options.hints ?? []) };
+  return { type: 'closer', entries: closer(ring, before.self, key, here, options) };
 }
 
 /** The joined position of this node that comes last before the key. */
@@ -91,7 +93,7 @@ function firstNodes(entries: readonly Entry[], want: number): Entry[] {
   return out;
 }
 
-function closer(ring: Ring, start: Entry, key: Point, liveness: LivenessOf, hints: Iterable<Entry>): Entry[] {
+function closer(ring: Ring, start: Entry, key: Point, liveness: LivenessOf, options: FindOptions): Entry[] {
   const found = new Map<Point, Entry>();
   const offer = (entry: Entry | undefined) => {
     if (entry && between(start.point, entry.point, key) && liveness(entry.node) !== 'dead')
@@ -101,7 +103,7 @@ function closer(ring: Ring, start: Entry, key: Point, liveness: LivenessOf, hint
     for (const entry of position.list) offer(entry);
     offer(position.pred);
   }
-  for (const entry of hints) offer(entry);
+  for (const entry of options.hints ?? []) offer(entry);
   const nearestFirst = (a: Entry, b: Entry) => (between(a.point, b.point, key) ? 1 : -1);
-  return [...found.values()].sort(nearestFirst).slice(0, closerMax);
+  return [...found.values()].sort(nearestFirst).slice(0, options.strict ? strictCloserMax : closerMax);
 }

@@ -62,6 +62,8 @@ const stabiliseMaxMs = 15_000;
 const joinTriesMax = 4;
 const joinAgainMs = 150;
 const unifyPeriodMs = 30_000;
+/** Positions that unify in one period; when a lost node comes back, all do at once. */
+const unifyPositions = 4;
 const reconnectPeriodMs = 5000;
 const pendingMax = 4096;
 /** A helper has to probe before it answers. */
@@ -85,6 +87,7 @@ export class Machine {
   private started = false;
   private stabilisePeriodMs = stabiliseMinMs;
   private stabilisedVersion = -1;
+  private unifyTurn = 0;
   private joinTries = 0;
   private joinAgainAt = 0;
   private readonly due = { stabilise: 0, probe: 0, unify: 0, reconnect: 0 };
@@ -300,7 +303,9 @@ export class Machine {
     this.detector.keep(new Set([...this.contacts.all(), ...this.neighbours()]));
     const contact =
       this.contacts.next((node) => this.detector.liveness(node) !== 'dead') ?? this.contacts.next(() => true);
-    if (contact !== undefined && this.joined) this.apply({ type: 'unify', contacts: [contact] });
+    const { length } = this.ring.positions;
+    const positions = Array.from({ length: unifyPositions }, () => this.unifyTurn++ % length);
+    if (contact !== undefined && this.joined) this.apply({ type: 'unify', contacts: [contact], positions });
   }
 
   private reconnectRound(): void {

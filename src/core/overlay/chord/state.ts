@@ -9,6 +9,8 @@ export interface Position {
   readonly joined: boolean;
   /** Clockwise, never self, cut before self, at most R other nodes. */
   readonly list: readonly Entry[];
+  /** Digest of the answer the list was made of; spares sending it again. */
+  readonly heard: string;
   /** The list before the last change of it. */
   readonly spare: readonly Entry[];
   readonly pred: Entry | undefined;
@@ -60,7 +62,7 @@ export function newRing(self: NodeName, positions: number): Ring {
 
 function blank(self: NodeName, index: number): Position {
   const nothing = { pred: undefined, better: undefined, query: undefined, walk: undefined };
-  return { self: entryOf(self, index), joined: false, list: [], spare: [], ...nothing };
+  return { self: entryOf(self, index), joined: false, list: [], heard: '', spare: [], ...nothing };
 }
 
 /** `[first] ++ rest`, cut before the position and to R other nodes: what rule R4 wants of a list. */

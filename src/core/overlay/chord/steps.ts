@@ -20,7 +20,7 @@ export type RingEvent =
   | { type: 'stabilise'; position?: number }
   | { type: 'join'; position: number; contacts: readonly NodeName[] }
   | { type: 'alone'; position: number }
-  | { type: 'unify'; contacts: readonly NodeName[] }
+  | { type: 'unify'; contacts: readonly NodeName[]; positions?: readonly number[] }
   | { type: 'state'; position: number; nonce: number; answer: StateAnswer | undefined }
   | { type: 'found'; position: number; nonce: number; answer: FindAnswer | undefined }
   | { type: 'notified'; position: number; who: Entry; changed: boolean }
@@ -86,7 +86,8 @@ class Turn {
         return;
       case 'unify':
         for (const [index, position] of this.positions.entries())
-          if (position.joined && !position.walk) this.walk(index, 'unify', event.contacts);
+          if (position.joined && !position.walk && (event.positions?.includes(index) ?? true))
+            this.walk(index, 'unify', event.contacts);
         return;
       case 'state':
         this.stateArrived(event.position, event.nonce, event.answer);
@@ -142,9 +143,9 @@ class Turn {
 
   private ask(index: number, kind: Query['kind'], to: Entry, silent: readonly Point[]): void {
     const nonce = ++this.nonce;
-    const { list } = this.at(index);
+    const { list, heard } = this.at(index);
     this.set(index, { query: { nonce, kind, to, silent } });
-    const held = list[0]?.point === to.point ? digestOf(list.slice(1)) : '';
+    const held = list[0]?.point === to.point ? heard : '';
     if (to.node === this.self) this.stateArrived(index, nonce, stateOf(this.result(), to.index, held));
     else this.sends.push({ type: 'state', position: index, nonce, to, held });
   }
@@ -182,13 +183,15 @@ class Turn {
     if (answer.list === undefined && list[0]?.point !== from.point) return;
     const adopted = cut(self, [from, ...(answer.list ?? list.slice(1))]);
     if (!adopted.some((entry) => ['alive', 'suspect'].includes(this.liveness(entry.node)))) return;
-    this.replaceList(index, adopted);
+    this.replaceList(index, adopted, answer.list === undefined ? this.at(index).heard : digestOf(answer.list));
     const pred = answer.pred;
     if (pred && between(self.point, pred.point, from.point) && !this.dead(pred)) this.set(index, { better: pred });
-    else this.notify(from, self, false);
+    else if (pred?.point !== self.point) this.notify(from, self, false);
   }
 
-  private replaceList(index: number, list: readonly Entry[]): void {
+  /** `heard` names the answer the list was made of, if it was one. */
+  private replaceList(index: number, list: readonly Entry[], heard = ''): void {
+    this.set(index, { heard });
     const position = this.at(index);
     const old = position.list;
     if (list.length === old.length && list.every((entry, i) => entry.point === old[i]?.point)) return;
@@ -288,7 +291,7 @@ class Turn {
     const ahead = entries.filter((entry) => entry.point !== self.point);
     const list = cut(self, ahead.length > 0 ? ahead : [after]);
     if (after.point === self.point || list.every((entry) => this.dead(entry))) return;
-    this.change(index, { joined: true, list, spare: [], pred: after });
+    this.change(index, { joined: true, list, heard: '', spare: [], pred: after });
     this.sends.push({ type: 'joined', position: index });
     this.notify(after, self, false);
     this.stabilise(index);
@@ -302,6 +305,6 @@ class Turn {
       this.set(index, { better: next });
       this.askBetter(index);
     }
-    if (after.point !== self.point) this.notify(after, self, false);
+    if (after.point !== self.point && entries[0]?.point !== self.point) this.notify(after, self, false);
   }
 }
