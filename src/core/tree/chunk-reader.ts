@@ -25,8 +25,10 @@ const manyCells = 8;
 const tableCacheShare = 1 / 16;
 const packCacheShare = 1 / 4;
 const cellOverheadBytes = 200;
+/** Up to here a thread's turn costs more than decompressing. */
+const smallCellBytes = 8 * 1024;
 /** Cells opened between two yields. */
-const stepCells = 64;
+const stepCells = 32;
 
 export interface ChunkReaderOptions {
   runtime: Pick<Runtime, 'offload' | 'clock'>;
@@ -176,7 +178,10 @@ export class ChunkReader {
       const opened = some.map(async ({ codec, offset, length }, i) => {
         const sealed = part.bytes.subarray(offset - part.start, offset - part.start + length);
         const packed = openCell(treeTag, chunk.key, from + i, codec, sealed);
-        return codec === 'none' ? packed : runtime.offload.decompress(packed, codec, limits.cellBytesMax);
+        if (codec === 'none') return packed;
+        const { offload } = runtime;
+        if (packed.length <= smallCellBytes) return offload.decompressSync(packed, codec, limits.cellBytesMax);
+        return offload.decompress(packed, codec, limits.cellBytesMax);
       });
       cells.push(...(await Promise.all(opened)));
     }

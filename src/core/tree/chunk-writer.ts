@@ -3,7 +3,7 @@
 
 import type { Bytes } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
-import { type Abortable, checkSignal, Semaphore } from '../base/lifecycle.ts';
+import { type Abortable, checkSignal, Mutex, Semaphore } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { keyBytes } from '../crypto/cipher.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -11,10 +11,10 @@ import type { Blocks, PutOptions } from '../store/store.ts';
 import { encodeChunk, type SealedCell, sealCell } from './chunk.ts';
 import type { WrittenChunk } from './tree.ts';
 
-/** Smaller cells are stored as they are. */
-const compressFrom = 512;
-/** Cells compressed and sealed between two yields: about 3 ms. */
-const stepCells = 64;
+/** Smaller cells are stored as they are: starting a compressor costs more than they could save. */
+const compressFrom = 2048;
+/** Cells compressed and sealed between two yields: about 2 ms. */
+const stepCells = 32;
 
 export interface ChunkWriterOptions {
   runtime: Pick<Runtime, 'random' | 'offload' | 'clock'>;
@@ -30,6 +30,7 @@ export class ChunkWriter {
   private readonly options: ChunkWriterOptions;
   private readonly packBytesMax: number;
   private readonly slots = new Semaphore(limits.chunkPutsInFlightMax);
+  private readonly sealing = new Mutex();
 
   constructor(options: ChunkWriterOptions) {
     this.options = options;
@@ -38,7 +39,7 @@ export class ChunkWriter {
 
   /** Every chunk is acknowledged when it resolves; the chunks' cells in order are the given ones in order. */
   async write(cells: readonly Bytes[], options: Abortable = {}): Promise<WrittenChunk[]> {
-    const writes = this.packs(cells).map((pack) => this.slots.run(() => this.writeChunk(pack, options)));
+    const writes = this.packs(cells).map((pack, i) => this.slots.run(() => this.writeChunk(pack, i > 0, options)));
     await Promise.allSettled(writes);
     return Promise.all(writes);
   }
@@ -60,12 +61,12 @@ export class ChunkWriter {
     return packs;
   }
 
-  private async writeChunk(cells: readonly Bytes[], { signal }: Abortable): Promise<WrittenChunk> {
+  private async writeChunk(cells: readonly Bytes[], later: boolean, { signal }: Abortable): Promise<WrittenChunk> {
     const key = this.options.runtime.random.bytes(keyBytes);
     const sealed: SealedCell[] = [];
     while (sealed.length < cells.length) {
       checkSignal(signal);
-      sealed.push(...(await this.sealSome(key, cells, sealed.length)));
+      sealed.push(...(await this.sealSome(key, cells, sealed.length, later || sealed.length > 0)));
     }
     const { treeTag, blocks } = this.options;
     const block = encodeChunk(treeTag, sealed);
@@ -75,8 +76,8 @@ export class ChunkWriter {
     return { address, key, stored: block.length, cells: cells.map((cell) => cell.length), generation };
   }
 
-  /** The next few cells from `first` on. */
-  private async sealSome(key: Bytes, cells: readonly Bytes[], first: number): Promise<SealedCell[]> {
+  /** The next few cells from `first` on. What is not the first of a write lets others run before it. */
+  private async sealSome(key: Bytes, cells: readonly Bytes[], first: number, later: boolean): Promise<SealedCell[]> {
     const { runtime, treeTag } = this.options;
     const { offload, clock } = runtime;
     const codec = offload.preferredCodec;
@@ -84,10 +85,12 @@ export class ChunkWriter {
     const packed = await Promise.all(
       some.map((cell) => (cell.length < compressFrom ? undefined : offload.compress(cell, codec))),
     );
-    if (first > 0) await clock.sleep(0);
-    return some.map((cell, i) => {
-      const smaller = packed[i];
-      return sealCell(treeTag, key, first + i, smaller === undefined ? 'none' : codec, smaller ?? cell);
+    return this.sealing.run(async () => {
+      if (later) await clock.sleep(0);
+      return some.map((cell, i) => {
+        const smaller = packed[i];
+        return sealCell(treeTag, key, first + i, smaller === undefined ? 'none' : codec, smaller ?? cell);
+      });
     });
   }
 }

@@ -2,13 +2,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { brotliCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { type Bytes, toHex, u32Bytes, utf8 } from '../../../src/core/base/bytes.ts';
 import { isError } from '../../../src/core/base/errors.ts';
+import { encodeImmutable } from '../../../src/core/block/immutable.ts';
+import { seal } from '../../../src/core/crypto/cipher.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
 import { BaseTree } from '../../../src/core/tree/base/base-tree.ts';
 import { LayeredReader } from '../../../src/core/tree/base/layered-reader.ts';
-import type { Node } from '../../../src/core/tree/base/node.ts';
+import { encodeNode, type Node } from '../../../src/core/tree/base/node.ts';
 import { NodeStore } from '../../../src/core/tree/base/node-store.ts';
 import { OverlayTransaction } from '../../../src/core/tree/base/overlay-transaction.ts';
 import { Memtable } from '../../../src/core/tree/memtable.ts';
@@ -283,6 +286,33 @@ test('nodes of another tree, of another kind or with changed bytes are refused',
     isCorrupt,
   );
   assert.throws(() => new BaseTree(other, { root, height: 99 }), isCorrupt);
+});
+
+test('a hostile writer of the tree can at worst make a node unreadable', async () => {
+  const blocks = new MemoryBlocks();
+  const treeTag = Buffer.alloc(16, 7);
+  const key = Buffer.alloc(32, 1);
+  const read = async (kind: number, codec: number, body: Buffer): Promise<unknown> => {
+    const prefix = Buffer.from([kind, codec]);
+    const sealed = seal(key, Buffer.alloc(12), body, Buffer.concat([treeTag, prefix]));
+    const address = await blocks.put(encodeImmutable(treeTag, 'aes256gcm', [prefix, sealed]), {
+      generation: 1,
+      quorum: 1,
+    });
+    return openStore(blocks).load({ address, key, stored: 1 }, 0);
+  };
+  const leaf = encodeNode(0, [utf8('a')], [utf8('b')]);
+  assert.deepEqual(((await read(1, 0, leaf)) as Node).find(utf8('a')), utf8('b'));
+  const isCorrupt = (error: unknown) => isError(error, 'corrupt');
+  await assert.rejects(read(2, 0, leaf), isCorrupt);
+  await assert.rejects(read(1, 7, leaf), isCorrupt);
+  await assert.rejects(read(1, 2, leaf), isCorrupt);
+  await assert.rejects(read(1, 0, Buffer.alloc(100)), isCorrupt);
+  await assert.rejects(read(1, 0, encodeNode(1, [utf8('a')], [Buffer.alloc(67)])), isCorrupt);
+  await assert.rejects(read(1, 2, brotliCompressSync(Buffer.alloc(4 << 20))), isCorrupt);
+  await assert.rejects(read(1, 0, Buffer.alloc(0)), isCorrupt);
+  const empty = await blocks.put(encodeImmutable(treeTag, 'aes256gcm', []), { generation: 1, quorum: 1 });
+  await assert.rejects(openStore(blocks).load({ address: empty, key, stored: 1 }, 0), isCorrupt);
 });
 
 test('an aborted read gives up alone', async () => {

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { toHex, u32Bytes } from '../../../src/core/base/bytes.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
-import { encodeChunk, sealCell } from '../../../src/core/tree/chunk.ts';
+import { decodeChunkTable, encodeChunk, sealCell } from '../../../src/core/tree/chunk.ts';
 import { ChunkReader } from '../../../src/core/tree/chunk-reader.ts';
 import { ChunkWriter } from '../../../src/core/tree/chunk-writer.ts';
 import { MemoryBlocks, memoryRuntime } from './memory-blocks.ts';
@@ -142,4 +142,23 @@ test('chunks are put a few at once and cells have bounds', async () => {
   assert.ok(blocks.inFlightMax <= 4);
   for (const length of [0, 65_537])
     await assert.rejects(writer(blocks).write([Buffer.alloc(length)]), (error) => isError(error, 'usage'));
+});
+
+test('a hostile table leads nowhere outside a block', () => {
+  const header = encodeChunk(treeTag, [{ codec: 'none', sealed: Buffer.alloc(16) }]).subarray(0, 23);
+  fc.assert(
+    fc.property(fc.nat(5000), fc.uint8Array({ maxLength: 60 }), (count, rest) => {
+      const start = Buffer.concat([header, Buffer.from([count >> 8, count & 255]), rest]);
+      try {
+        const table = decodeChunkTable(start);
+        if (table === undefined) assert.ok(rest.length < count * 4);
+        else assert.ok(table.cells.length === count && table.stored <= 4 << 20);
+      } catch (error) {
+        assert.ok(isCorrupt(error), String(error));
+      }
+    }),
+    { numRuns: 1000 },
+  );
+  for (const bad of [Buffer.alloc(0), header, Buffer.concat([header, Buffer.alloc(2)])])
+    assert.throws(() => decodeChunkTable(bad), isCorrupt);
 });
