@@ -36,6 +36,7 @@ export interface NewRegister {
   /** Random; with the owner's key it gives the address. */
   salt: Bytes;
   members: readonly Member[];
+  /** Signed by the owner while creating, because the signature covers the address. */
   access: AccessList;
   payload: Bytes;
 }

@@ -13,6 +13,7 @@ import {
   registerValueHash,
   type StateImage,
   StateVerifier,
+  signAccessList,
   signGenesis,
 } from '../../block/register-validity.ts';
 import type { KeyPair } from '../../crypto/keys.ts';
@@ -98,9 +99,10 @@ class Client implements RegisterClient {
   }
 
   async create(request: NewRegister, options?: RegisterOptions): Promise<RegisterSnapshot> {
-    const { owner, salt, access, payload } = request;
+    const { owner, salt, payload } = request;
     const operation = await this.begin(registerAddress(owner.publicKey, salt), options);
     const { place } = operation;
+    const access = signAccessList(owner, this.options.networkId, place.address, request.access);
     const value = await this.signed(place.address, owner, {
       version: 1,
       lineage: [],
