@@ -7,6 +7,7 @@ import { Events } from '../base/events.ts';
 import { type Abortable, cancelled, checkSignal, Semaphore } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type NodeId, nodeIdOf } from '../block/address.ts';
+import { formatEndpoint } from '../runtime/endpoint.ts';
 import type { Connection, Endpoint, Listener, Runtime, TransportIdentity } from '../runtime/runtime.ts';
 import { type Greeted, greet, type Side } from './greeting.ts';
 import { LoopbackPeer, NodePeer } from './node-peer.ts';
@@ -97,7 +98,7 @@ class NodePeers implements Peers {
     checkSignal(this.stopping.signal);
     const known = contact.id && this.get(contact.id);
     if (known) return known;
-    const where = contact.endpoints.map(endpointText).join(' ');
+    const where = contact.endpoints.map(formatEndpoint).join(' ');
     const name = contact.id ? toHex(contact.id) : where;
     let dial = this.dials.get(name);
     if (!dial) {
@@ -127,7 +128,7 @@ class NodePeers implements Peers {
       (errors.length === 1 ? errors[0] : undefined) ??
       new InfinitError(
         'unavailable',
-        `no answer from ${contact.endpoints.map(endpointText).join(', ') || 'a node without address'}`,
+        `no answer from ${contact.endpoints.map(formatEndpoint).join(', ') || 'a node without address'}`,
       );
     this.remember(failureName, error);
     throw error;
@@ -140,7 +141,7 @@ class NodePeers implements Peers {
     // Before a stranger is told who we are.
     if (id && !equalBytes(nodeIdOf(connection.remoteKey), id)) {
       connection.close();
-      throw new InfinitError('denied', `another node answers at ${endpointText(endpoint)}`);
+      throw new InfinitError('denied', `another node answers at ${formatEndpoint(endpoint)}`);
     }
     const greeted = await greet(connection, 'dialler', this.admission, clock, signal);
     return this.establish(connection, greeted, 'dialler');
@@ -156,7 +157,7 @@ class NodePeers implements Peers {
       .then((greeted) => this.establish(connection, greeted, 'listener'))
       .catch((error: unknown) => {
         const { kind, message } = asError(error);
-        const facts = { kind, from: endpointText(connection.remote) };
+        const facts = { kind, from: formatEndpoint(connection.remote) };
         this.runtime.log.write(kind === 'internal' ? 'error' : 'debug', 'peer', `refused a peer: ${message}`, facts);
       })
       .finally(() => this.greetings--);
@@ -225,10 +226,6 @@ class NodePeers implements Peers {
     }
     this.failures.set(name, { untilMs: this.runtime.clock.monotonic() + limits.dialRetryMs, error });
   }
-}
-
-function endpointText(endpoint: Endpoint): string {
-  return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
 }
 
 /** The promise, or the error of the signal; the work behind the promise goes on for those who share it. */

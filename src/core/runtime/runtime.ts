@@ -75,7 +75,8 @@ export interface Listener {
 
 /**
  * A bidirectional stream of frames with a proved remote key. Frames arrive whole, in order; in the simulator single frames
- * may be lost, delayed or repeated, so what runs above needs deadlines.
+ * may be lost, delayed or repeated, so what runs above needs deadlines. The first frame each side sends has at most
+ * `limits.firstFrameBytesMax` bytes: a stranger gets no more memory than that.
  */
 export interface Connection {
   readonly remoteKey: Bytes;

@@ -38,6 +38,7 @@ export class VirtualConnection implements Connection {
   private readonly network: Network;
   private closed = false;
   private paused = false;
+  private heard = false;
   private inbox: Arrival[] = [];
   private receive: ((frame: Buffer) => void) | undefined;
   private notify: ((error?: Error) => void) | undefined;
@@ -168,6 +169,11 @@ export class VirtualConnection implements Connection {
         return;
       }
       next.taken?.();
+      if (!this.heard && next.frame.length > limits.firstFrameBytesMax) {
+        this.close(new InfinitError('corrupt', 'the first frame is above the limit'));
+        return;
+      }
+      this.heard = true;
       this.receive(next.frame);
     }
   }

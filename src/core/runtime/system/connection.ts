@@ -91,6 +91,7 @@ export class SystemConnection implements Connection {
       this.dispatch();
     });
     if (this.paused) this.socket.pause();
+    else this.socket.resume();
   }
 
   onClose(closed: (error?: Error) => void): void {
