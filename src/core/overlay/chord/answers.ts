@@ -61,12 +61,14 @@ export function findFrom(
   return { type: 'closer', entries: closer(ring, before.self, key, here, options) };
 }
 
-/** The joined position of this node that comes last before the key. */
+/** The joined position of this node that comes last before the key; one at the key itself is the farthest. */
 function closestBefore(ring: Ring, key: Point): Position | undefined {
   let best: Position | undefined;
   for (const position of ring.positions) {
-    if (!position.joined || position.self.point === key) continue;
-    if (best === undefined || between(best.self.point, position.self.point, key)) best = position;
+    if (!position.joined) continue;
+    const { point } = position.self;
+    if (best === undefined || best.self.point === key || (point !== key && between(best.self.point, point, key)))
+      best = position;
   }
   return best;
 }

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { toHex } from '../../../src/core/base/bytes.ts';
+import type { NodeRecord } from '../../../src/core/overlay/overlay.ts';
+import {
+  advance,
+  between,
+  circleOf,
+  distance,
+  type Entry,
+  entryOf,
+  fingerStart,
+  type Point,
+  positionPoint,
+  positionsFor,
+  replicas,
+  walkFrom,
+  within,
+} from '../../../src/core/overlay/ring.ts';
+
+const whole = 2n ** 256n;
+const hex = (value: bigint): Point => value.toString(16).padStart(64, '0');
+const modulo = (value: bigint) => ((value % whole) + whole) % whole;
+/** Few different values, so that points coincide, and all of the circle. */
+const place = fc.oneof(fc.bigInt(0n, 5n), fc.bigInt(whole - 3n, whole - 1n), fc.bigInt(0n, whole - 1n));
+
+test('between and within agree with arithmetic modulo 2^256', () => {
+  fc.assert(
+    fc.property(place, place, place, (from, x, to) => {
+      const arc = from === to ? whole : modulo(to - from);
+      const away = modulo(x - from);
+      assert.equal(between(hex(from), hex(x), hex(to)), away > 0n && away < arc);
+      assert.equal(within(hex(from), hex(x), hex(to)), from === to || (away > 0n && away <= arc));
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('distance, advance and finger starts agree with arithmetic modulo 2^256', () => {
+  fc.assert(
+    fc.property(place, place, fc.nat(63), fc.integer({ min: 1, max: 15 }), (from, to, level, digit) => {
+      assert.equal(distance(hex(from), hex(to)), modulo(to - from));
+      assert.equal(advance(hex(from), to), hex(modulo(from + to)));
+      assert.equal(advance(hex(from), -to), hex(modulo(from - to)));
+      assert.equal(fingerStart(hex(from), level, digit), hex(modulo(from + BigInt(digit) * 16n ** BigInt(level))));
+    }),
+  );
+});
+
+test('the place of a position is fixed by the node id: changing it would move every block', () => {
+  const node = 'ab'.repeat(32);
+  assert.equal(positionPoint(node, 0), '9e1ca94a6ec5f7287775b58e649fa49d6d29a5903ade532211a061947e404ae7');
+  assert.equal(positionPoint(node, 63), 'a4c36ff7c90a01ef67a66acc29eee46209797089cbc2b508ac0e42a702c39327');
+});
+
+test('the number of positions grows with capacity, from 4 to 64', () => {
+  assert.deepEqual(
+    [0, 2 ** 30, 2 ** 39, 2 ** 40, 2 ** 42, 2 ** 50].map((bytes) => positionsFor(bytes)),
+    [4, 4, 8, 16, 64, 64],
+  );
+});
+
+interface Sketch {
+  positions: number;
+  zone: string | undefined;
+  closed: boolean;
+  leaving: boolean;
+}
+
+const sketch: fc.Arbitrary<Sketch> = fc.record({
+  positions: fc.integer({ min: 1, max: 12 }),
+  zone: fc.constantFrom(undefined, 'a', 'b', 'c'),
+  closed: fc.boolean(),
+  leaving: fc.constantFrom(false, false, false, true),
+});
+
+function recordOf(each: Sketch, number: number): NodeRecord {
+  const id = Buffer.alloc(32, number + 1);
+  const zero = Buffer.alloc(32);
+  const rest = { endpoints: [], capacityBytes: 0, freeBytes: 0, stores: [], serial: 1, signature: Buffer.alloc(64) };
+  return { id, publicKey: zero, userKey: zero, ...each, ...rest };
+}
+
+test('a walk starts at the owner and goes around once, clockwise', () => {
+  fc.assert(
+    fc.property(fc.array(sketch, { maxLength: 8 }), place, (sketches, key) => {
+      const circle = circleOf(sketches.map(recordOf));
+      const walk = walkFrom(circle, hex(key));
+      const away = (entry: Entry) => modulo(BigInt(`0x${entry.point}`) - key);
+      assert.deepEqual(
+        walk,
+        [...circle].sort((a, b) => (away(a) < away(b) ? -1 : 1)),
+      );
+    }),
+  );
+});
+
+/** Protocols 1.8, word by word and slowly. */
+function slowReplicas(walk: readonly NodeRecord[], count: number, all: boolean): NodeRecord[] {
+  const eligible = (record: NodeRecord) => all || (!record.closed && !record.leaving);
+  const zone = (record: NodeRecord) => record.zone ?? toHex(record.id);
+  const taken: NodeRecord[] = [];
+  const near = walk.slice(0, 8 * count).filter(eligible);
+  for (const record of near) {
+    if (taken.length === count || taken.includes(record)) continue;
+    const used = taken.map(zone);
+    const zonesLeft = new Set(near.map(zone).filter((each) => !used.includes(each))).size;
+    if (!used.includes(zone(record)) || zonesLeft < count - taken.length) taken.push(record);
+  }
+  for (const record of walk)
+    if (taken.length < count && eligible(record) && !taken.includes(record)) taken.push(record);
+  return taken.sort((a, b) => walk.indexOf(a) - walk.indexOf(b));
+}
+
+test('placement agrees with a slow second implementation, and keeps its promises', () => {
+  fc.assert(
+    fc.property(
+      fc.array(sketch, { maxLength: 12 }),
+      place,
+      fc.integer({ min: 1, max: 9 }),
+      fc.boolean(),
+      (sketches, key, count, all) => {
+        const records = sketches.map(recordOf);
+        const byNode = new Map(records.map((record) => [toHex(record.id), record]));
+        const walk = walkFrom(circleOf(records), hex(key));
+        const got = replicas(walk, count, (node) => byNode.get(node), all);
+        const asRecords = walk.map((entry) => byNode.get(entry.node) as NodeRecord);
+        assert.deepEqual(got, slowReplicas(asRecords, count, all));
+        const eligible = records.filter((record) => all || (!record.closed && !record.leaving));
+        assert.equal(got.length, Math.min(count, eligible.length), 'as many nodes as there are');
+        assert.equal(
+          got[0],
+          asRecords.find((record) => eligible.includes(record)),
+          'the owner comes first',
+        );
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test('three zones of which one has a single node still get one copy each', () => {
+  const zones = ['a', 'a', 'a', 'b', 'b', 'c'];
+  const records = zones.map((zone, i) => recordOf({ positions: 4, zone, closed: false, leaving: false }, i));
+  const byNode = new Map(records.map((record) => [toHex(record.id), record]));
+  const circle = circleOf(records);
+  for (let key = 0; key < 256; key++) {
+    const got = replicas(walkFrom(circle, toHex(Buffer.alloc(32, key))), 3, (node) => byNode.get(node));
+    assert.deepEqual(got.map((record) => record.zone).sort(), ['a', 'b', 'c']);
+  }
+});
+
+test('a node nobody has a record of is passed over', () => {
+  const record = recordOf({ positions: 1, zone: undefined, closed: false, leaving: false }, 1);
+  const node = toHex(record.id);
+  const walk = [entryOf('00'.repeat(32), 0), entryOf(node, 0)];
+  assert.deepEqual(
+    replicas(walk, 2, (each) => (each === node ? record : undefined)),
+    [record],
+  );
+});
