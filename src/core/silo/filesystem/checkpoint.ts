@@ -68,7 +68,13 @@ export async function loadCheckpoint(files: Files, folder: string, state: SiloSt
   found.sort((a, b) => b.number - a.number);
   for (const header of found) {
     const path = checkpointPath(folder, header.number);
-    if (await withFile(files, path, (file) => loadShards(file, state, header))) return header;
+    const loaded = await withFile(files, path, async (file) => {
+      if (!(await loadShards(file, state, header))) return false;
+      // It may be what a killed process had not flushed yet, and segments are freed by what it says.
+      await file.sync();
+      return true;
+    });
+    if (loaded) return header;
   }
   return undefined;
 }

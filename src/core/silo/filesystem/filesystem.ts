@@ -8,7 +8,7 @@ import { limits } from '../../base/limits.ts';
 import { storeIdBytes } from '../../block/address.ts';
 import type { FileLock, Runtime } from '../../runtime/runtime.ts';
 import type { Silo, SiloConfig, SiloKind } from '../silo.ts';
-import { checkpointNames, loadCheckpoint } from './checkpoint.ts';
+import { checkpointNames, loadCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { pageBytes } from './format.ts';
 import { LogSilo } from './log-silo.ts';
 import { type LogEnd, replayLog } from './recovery.ts';
@@ -119,8 +119,10 @@ async function recover(state: SiloState, { folder, runtime, superblock }: Openin
       segment.liveRecords === 0 && (segment.serial < Math.max(1, behind) || segment.serial > state.active.serial);
     if (unused && segment !== state.next) segments.free.push(segment);
   }
-  const incomplete = !fresh && !(checkpoint?.complete ?? false);
-  return { checkpointNumber: checkpoint?.number ?? 0, damaged: end.damaged || incomplete };
+  // Before the first opening counts, so that a silo without any checkpoint is a damaged one.
+  if (fresh)
+    return { checkpointNumber: (await writeCheckpoint(runtime.files, folder, state, 1)).number, damaged: false };
+  return { checkpointNumber: checkpoint?.number ?? 0, damaged: end.damaged || !(checkpoint?.complete ?? false) };
 }
 
 async function format(folder: string, runtime: Runtime, superblock: Superblock): Promise<void> {

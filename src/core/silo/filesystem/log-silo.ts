@@ -80,7 +80,7 @@ export class LogSilo implements Silo {
     });
   }
 
-  /** A first checkpoint stands before the first change, so that one is always found. */
+  /** Gets memory and room for the first change; a damaged silo writes down at once what is left of it. */
   async start(damaged: boolean): Promise<void> {
     const { state } = this;
     const { segments, active } = state;
@@ -88,7 +88,7 @@ export class LogSilo implements Silo {
       await segments.alignedBuffer(active, Writer.stagingBytes),
       await segments.alignedBuffer(active, Writer.stagingBytes),
     );
-    if (damaged || this.checkpointNumber === 0) await this.checkpoint();
+    if (damaged) await this.checkpoint();
     // A full device is no reason not to open: reading and deleting still work.
     await segments.zero(active, segments.zeroTarget(state.offset)).catch((error) => {
       if (!isError(error, 'full')) throw error;

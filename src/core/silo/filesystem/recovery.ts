@@ -44,6 +44,8 @@ export async function replayLog(state: SiloState, from: LogPosition): Promise<Lo
   const cursor: Cursor = { segment: first, offset: damaged ? pageBytes : from.offset, flush: from.flush, opening: 0 };
   for (;;) {
     await reader.replaySegment(cursor);
+    // What a killed process left in the page cache is readable, and could still be lost behind what is written next.
+    await state.segments.sync(cursor.segment);
     const next = await reader.continuation(cursor, chain);
     if (next === undefined) break;
     damaged ||= next.flush > cursor.flush;

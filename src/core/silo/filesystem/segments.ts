@@ -105,6 +105,10 @@ export class Segments {
     }
   }
 
+  async sync(segment: Segment): Promise<void> {
+    await (await this.reader(segment)).sync();
+  }
+
   async write(segment: Segment, from: Bytes, position: number): Promise<void> {
     const file = await this.writer(segment);
     await file.write(from, position);
