@@ -57,6 +57,8 @@ async function bundle(entry: string, outfile: string, format: 'cjs' | 'esm' = 'c
     ...(format === 'cjs' && {
       banner: { js: 'const importMetaUrl = require("node:url").pathToFileURL(__filename).href;' },
       define: { 'import.meta.url': 'importMetaUrl' },
+      // `import()` becomes `require()`: a script made from V8's compiled form has no import callback.
+      supported: { 'dynamic-import': false },
     }),
   });
 }

@@ -3,7 +3,7 @@
 
 import { Command, type Config, Flags } from '@oclif/core';
 import type { CommandError } from '@oclif/core/interfaces';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { DescriptorContext } from '../descriptor/context.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -42,6 +42,7 @@ export abstract class BaseCommand extends Command {
   /** The acting user: `--as`, else the environment's. */
   protected user: string;
   private loaded: Promise<Core> | undefined;
+  private stop: AbortSignal | undefined;
 
   constructor(argv: string[], config: Config, invocation: Invocation) {
     super(argv, config);
@@ -68,7 +69,9 @@ export abstract class BaseCommand extends Command {
     for (const name of this.environment.unknown) this.warn(`unknown environment variable ${name}`);
   }
 
-  protected override async catch(error: CommandError): Promise<never> {
+  /** A stop that was asked for is a good end, whatever it cut short. */
+  protected override async catch(error: CommandError): Promise<void> {
+    if (isError(error, 'cancelled') && this.stop?.aborted) return;
     throw asUsageError(error);
   }
 
@@ -153,10 +156,11 @@ export abstract class BaseCommand extends Command {
 
   /** What running commands share of their options. */
   protected async acting(): Promise<Acting> {
+    this.stop = this.invocation.stopRequested();
     return {
       context: await this.core(),
       as: this.user,
-      signal: this.invocation.stopRequested(),
+      signal: this.stop,
       warn: (text) => this.tell(text),
     };
   }
