@@ -50,120 +50,138 @@ function provedKey(socket: TLSSocket): Buffer | undefined {
   }
 }
 
-export const systemTransport: Transport = {
-  dial(endpoint, identity, options = {}) {
-    const { expectedKey, signal, timeoutMs = limits.handshakeTimeoutMs } = options;
-    const where = `${endpoint.host}:${endpoint.port}`;
-    return new Promise<Connection>((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(cancelled(signal));
+/** With a shorter handshake timeout for tests. */
+export function createSystemTransport(options: { handshakeTimeoutMs?: number } = {}): Transport {
+  const { handshakeTimeoutMs = limits.handshakeTimeoutMs } = options;
+  return {
+    dial,
+    listen: (at, identity, accept) => listen(at, identity, accept, handshakeTimeoutMs),
+    localAddresses,
+    resolve: resolveHost,
+  };
+}
+
+export const systemTransport = createSystemTransport();
+
+type DialOptions = NonNullable<Parameters<Transport['dial']>[2]>;
+
+function dial(endpoint: Endpoint, identity: TransportIdentity, options: DialOptions = {}): Promise<Connection> {
+  const { expectedKey, signal, timeoutMs = limits.handshakeTimeoutMs } = options;
+  const where = `${endpoint.host}:${endpoint.port}`;
+  return new Promise<Connection>((resolve, reject) => {
+    if (signal?.aborted) {
+      reject(cancelled(signal));
+      return;
+    }
+    const socket = tls.connect({
+      host: endpoint.host,
+      port: endpoint.port,
+      secureContext: credentialsOf(identity).context,
+      ...version,
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      servername: application,
+      ALPNProtocols: [application],
+    });
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+      socket.removeListener('error', broken);
+      socket.removeListener('close', hungUp);
+    };
+    const fail = (error: InfinitError) => {
+      done();
+      socket.on('error', () => {});
+      socket.destroy();
+      reject(error);
+    };
+    const broken = (error: Error) =>
+      fail(new InfinitError('unavailable', `${where}: ${error.message}`, { cause: error }));
+    const hungUp = () => fail(new InfinitError('unavailable', `${where} hung up`));
+    const abort = () => fail(cancelled(signal));
+    const timer = setTimeout(() => fail(new InfinitError('unavailable', `no answer from ${where}`)), timeoutMs);
+    signal?.addEventListener('abort', abort, { once: true });
+    socket.on('error', broken);
+    socket.on('close', hungUp);
+    socket.once('secureConnect', () => {
+      const key = provedKey(socket);
+      if (!key) return fail(new InfinitError('denied', `no Ed25519 key proved at ${where}`));
+      if (expectedKey && !equalBytes(expectedKey, key))
+        return fail(new InfinitError('denied', `another key answers at ${where}`));
+      done();
+      resolve(new SystemConnection(socket, key, endpoint));
+    });
+  });
+}
+
+function listen(
+  at: Endpoint,
+  identity: TransportIdentity,
+  accept: (connection: Connection) => void,
+  handshakeTimeoutMs: number,
+): Promise<Listener> {
+  return new Promise<Listener>((resolve, reject) => {
+    const { cert, key } = credentialsOf(identity);
+    const greeting = new Map<string, Socket>();
+    const nameOf = (socket: Socket) => `${socket.remoteAddress} ${socket.remotePort}`;
+    const server = tls.createServer({
+      ...version,
+      ciphers,
+      cert,
+      key,
+      // No resumption: every connection proves its key anew.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+      requestCert: true,
+      rejectUnauthorized: false,
+      handshakeTimeout: handshakeTimeoutMs,
+      ALPNProtocols: [application],
+    });
+    server.on('connection', (socket: Socket) => {
+      if (greeting.size >= handshakesMax) {
+        socket.destroy();
         return;
       }
-      const socket = tls.connect({
-        host: endpoint.host,
-        port: endpoint.port,
-        secureContext: credentialsOf(identity).context,
-        ...version,
-        rejectUnauthorized: false,
-        checkServerIdentity: () => undefined,
-        servername: application,
-        ALPNProtocols: [application],
-      });
-      const done = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-        socket.removeListener('error', broken);
-        socket.removeListener('close', hungUp);
-      };
-      const fail = (error: InfinitError) => {
-        done();
-        socket.on('error', () => {});
+      const name = nameOf(socket);
+      greeting.set(name, socket);
+      socket.once('close', () => greeting.delete(name));
+    });
+    server.on('tlsClientError', (_error, socket) => socket.destroy());
+    server.on('secureConnection', (socket) => {
+      socket.on('error', () => {});
+      greeting.delete(nameOf(socket));
+      const remoteKey = provedKey(socket);
+      if (!remoteKey || !server.listening) {
         socket.destroy();
-        reject(error);
-      };
-      const broken = (error: Error) =>
-        fail(new InfinitError('unavailable', `${where}: ${error.message}`, { cause: error }));
-      const hungUp = () => fail(new InfinitError('unavailable', `${where} hung up`));
-      const abort = () => fail(cancelled(signal));
-      const timer = setTimeout(() => fail(new InfinitError('unavailable', `no answer from ${where}`)), timeoutMs);
-      signal?.addEventListener('abort', abort, { once: true });
-      socket.on('error', broken);
-      socket.on('close', hungUp);
-      socket.once('secureConnect', () => {
-        const key = provedKey(socket);
-        if (!key) return fail(new InfinitError('denied', `no Ed25519 key proved at ${where}`));
-        if (expectedKey && !equalBytes(expectedKey, key))
-          return fail(new InfinitError('denied', `another key answers at ${where}`));
-        done();
-        resolve(new SystemConnection(socket, key, endpoint));
-      });
+        return;
+      }
+      const remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+      accept(new SystemConnection(socket, remoteKey, remote));
     });
-  },
-
-  listen(at, identity, accept) {
-    return new Promise<Listener>((resolve, reject) => {
-      const { cert, key } = credentialsOf(identity);
-      const greeting = new Map<string, Socket>();
-      const nameOf = (socket: Socket) => `${socket.remoteAddress} ${socket.remotePort}`;
-      const server = tls.createServer({
-        ...version,
-        ciphers,
-        cert,
-        key,
-        // No resumption: every connection proves its key anew.
-        secureOptions: constants.SSL_OP_NO_TICKET,
-        requestCert: true,
-        rejectUnauthorized: false,
-        handshakeTimeout: limits.handshakeTimeoutMs,
-        ALPNProtocols: [application],
-      });
-      server.on('connection', (socket: Socket) => {
-        if (greeting.size >= handshakesMax) {
-          socket.destroy();
-          return;
-        }
-        const name = nameOf(socket);
-        greeting.set(name, socket);
-        socket.once('close', () => greeting.delete(name));
-      });
-      server.on('tlsClientError', (_error, socket) => socket.destroy());
-      server.on('secureConnection', (socket) => {
-        socket.on('error', () => {});
-        greeting.delete(nameOf(socket));
-        const remoteKey = provedKey(socket);
-        if (!remoteKey || !server.listening) {
-          socket.destroy();
-          return;
-        }
-        const remote = { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
-        accept(new SystemConnection(socket, remoteKey, remote));
-      });
-      server.once('error', (error) => reject(listenError(error, at)));
-      server.listen({ host: at.host, port: at.port }, () => {
-        server.on('error', () => {});
-        const { port } = server.address() as AddressInfo;
-        resolve({ endpoint: { host: at.host, port }, close: () => stopListening(server, greeting.values()) });
-      });
+    server.once('error', (error) => reject(listenError(error, at)));
+    server.listen({ host: at.host, port: at.port }, () => {
+      server.on('error', () => {});
+      const { port } = server.address() as AddressInfo;
+      resolve({ endpoint: { host: at.host, port }, close: () => stopListening(server, greeting.values()) });
     });
-  },
+  });
+}
 
-  localAddresses() {
-    const found = Object.values(networkInterfaces())
-      .flatMap((list) => list ?? [])
-      // Link-local addresses mean nothing on another host.
-      .filter((one) => !one.internal && !/^fe[89ab]/i.test(one.address) && !one.address.startsWith('169.254.'))
-      .map((one) => one.address);
-    return found.length > 0 ? found : ['127.0.0.1'];
-  },
+function localAddresses(): string[] {
+  const found = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    // Link-local addresses mean nothing on another host.
+    .filter((one) => !one.internal && !/^fe[89ab]/i.test(one.address) && !one.address.startsWith('169.254.'))
+    .map((one) => one.address);
+  return found.length > 0 ? found : ['127.0.0.1'];
+}
 
-  async resolve(host) {
-    try {
-      return (await lookup(host, { all: true })).map((one) => one.address);
-    } catch {
-      return [];
-    }
-  },
-};
+async function resolveHost(host: string): Promise<string[]> {
+  try {
+    return (await lookup(host, { all: true })).map((one) => one.address);
+  } catch {
+    return [];
+  }
+}
 
 /** Stops accepting; connections that exist are their owners', handshakes under way end. */
 function stopListening(server: tls.Server, greeting: Iterable<Socket>): Promise<void> {
