@@ -32,17 +32,7 @@ const codecNames = Object.keys(codecIds) as CodecName[];
 const types = ['put', 'delete', 'deleteRange'] as const;
 
 /** A plain batch, so that it fits `limits.journalBatchBytesMax` even when it does not compress. */
-export const journalPlainBytesMax = limits.journalBatchBytesMax - headerBytes - tagBytes;
-
-/** Bytes the effects of one operation take in a batch, at most: to fill batches. */
-export function recordBytes(effects: readonly Effect[]): number {
-  let bytes = 5;
-  for (const effect of effects) {
-    if (effect.type === 'deleteRange') bytes += effect.from.length + effect.to.length + 9;
-    else bytes += effect.key.length + 9 + (effect.type === 'put' ? effect.value.length : 0);
-  }
-  return bytes;
-}
+const journalPlainBytesMax = limits.journalBatchBytesMax - headerBytes - tagBytes;
 
 /** The batch of operations first, first + 1, ... Throws `full` when they are too large for one. */
 export async function sealBatch(
@@ -110,7 +100,7 @@ function associated(context: JournalContext, first: number, last: number, header
   return Buffer.concat([context.treeId, u64Bytes(first), u64Bytes(last), header]);
 }
 
-export function encodeRecords(records: JournalRecords): Buffer {
+function encodeRecords(records: JournalRecords): Buffer {
   const writer = new Writer(4096);
   let previous: Bytes = Buffer.alloc(0);
   const writeKey = (key: Bytes): void => {

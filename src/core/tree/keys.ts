@@ -75,12 +75,6 @@ export function chunkKey(chunk: number): Buffer {
   return spaceKey('chunk', u48Bytes(chunk));
 }
 
-/** The chunk a key of the chunk table names. Throws `corrupt`. */
-export function chunkOfKey(key: Bytes): number {
-  if (key.length !== 7) throw new InfinitError('corrupt', 'not a key of the chunk table');
-  return asBuffer(key).readUIntBE(1, 6);
-}
-
 /** A user's key of the keys view. Throws `usage` unless it has 1 to `limits.keyBytesMax` bytes. */
 export function valueKey(key: Bytes): Buffer {
   if (key.length === 0 || key.length > limits.keyBytesMax)

@@ -32,18 +32,10 @@ export class Memtable {
     return this.points.size === 0 && this.ranges.size === 0;
   }
 
-  get frozen(): boolean {
-    return this.sealed;
-  }
-
-  /** Whether the effects surely fit. */
-  hasRoom(effects: readonly Effect[]): boolean {
-    return this.used + effectsCost(effects) <= this.bytesMax;
-  }
-
   /** Applies the effects in order, all or none. Throws `full` when they might not fit, or a value fits no leaf. */
   apply(effects: readonly Effect[]): void {
-    if (!this.hasRoom(effects)) throw new InfinitError('full', 'too many changes since the last commit');
+    if (this.used + effectsCost(effects) > this.bytesMax)
+      throw new InfinitError('full', 'too many changes since the last commit');
     for (const effect of effects)
       if (effect.type === 'put' && effect.value.length > limits.treeLeafValueBytesMax)
         throw new InfinitError(

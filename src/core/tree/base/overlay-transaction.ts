@@ -9,8 +9,8 @@ import { Memtable } from '../memtable.ts';
 import type { Effect, MapEntry, Transaction } from '../tree.ts';
 import { LayeredReader } from './layered-reader.ts';
 
-/** Effects of one operation that surely fit a journal batch. */
-const effectsBytesMax = limits.journalBatchBytesMax - 4096;
+/** Effects of one operation that surely fit a journal batch together with what the leader adds: the reply, its own records. */
+const effectsBytesMax = limits.journalBatchBytesMax - 2 * limits.cellBytesMax;
 
 export interface OverlayOptions {
   sequence: number;
