@@ -100,6 +100,22 @@ describe('a damaged silo', () => {
     await silo.close();
   });
 
+  it('reads back a tail of many windows, records over their edges too', async () => {
+    const path = join(root, 'long');
+    const config = { type: 'filesystem', path };
+    const silo = await openFilesystemSilo(config, siloRuntime());
+    await Promise.all(
+      Array.from({ length: 3000 }, (_, i) => silo.put('block', keyOf(i), Buffer.alloc(1 + (i % 1500), i))),
+    );
+    await copyFolder(path, `${path}-crashed`);
+    await silo.close();
+    const again = await openFilesystemSilo({ ...config, path: `${path}-crashed` }, siloRuntime());
+    assert.equal(again.usage().entries, 3000);
+    for (let i = 0; i < 3000; i++)
+      assert.ok((await again.get('block', keyOf(i))).equals(Buffer.alloc(1 + (i % 1500), i)));
+    await again.close();
+  });
+
   it('takes a torn tail for the end of the log', async () => {
     const path = await damaged();
     // The deletion was the last change.

@@ -159,6 +159,11 @@ export class LogSilo implements Silo {
     return { capacityBytes: options.capacity, usedBytes, deadBytes, freeBytes, entries, blocks };
   }
 
+  /** Memory of the index. */
+  get indexBytes(): number {
+    return this.state.index.memoryBytes;
+  }
+
   sequence(): number {
     return this.state.sequence;
   }

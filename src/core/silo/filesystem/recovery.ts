@@ -77,8 +77,7 @@ class LogReader {
       const record = await this.record(cursor.segment, at);
       const follows = record !== undefined && continues(record, at, flush, opening);
       if (follows && (await this.valueIsGood(cursor.segment, record))) {
-        // The key lives in the window, which moves on before the atom is complete.
-        atom.push({ ...record, key: Buffer.from(record.key) });
+        atom.push(record);
         ({ flush, opening } = record);
         at += recordHeaderBytes + record.length;
         if ((record.flags & recordFlags.end) === 0) continue;
@@ -133,7 +132,8 @@ class LogReader {
     const bytes = await this.view(segment, offset, recordHeaderBytes);
     const header = bytes === undefined ? undefined : readRecordHeader(bytes, 0, this.salt);
     if (header === undefined || header.serial !== segment.serial) return undefined;
-    return { ...header, offset };
+    // The key shares the memory of the window, which the value may move already.
+    return { ...header, key: Buffer.from(header.key), offset };
   }
 
   private async valueIsGood(segment: Segment, record: Found): Promise<boolean> {
