@@ -14,7 +14,7 @@ const objectNames: Readonly<Record<string, string>> = { storage: 'silo', kvs: 'k
 const optionNames: Readonly<Record<string, string>> = { '--storage': '--silo', '--storage-class': '--silo-class' };
 const modeNames: Readonly<Record<string, string>> = { 'list-storage': 'list-silos' };
 
-export function rewriteLegacy(invocation: Invocation, registry: CommandRegistry): Rewritten {
+export function rewriteLegacy(invocation: Pick<Invocation, 'program' | 'argv'>, registry: CommandRegistry): Rewritten {
   const given = [...invocation.argv];
   const called = /^infinit-([a-z-]+?)(?:\.js)?$/.exec(invocation.program)?.[1];
   const argv = called === undefined ? [...given] : [called, ...given];

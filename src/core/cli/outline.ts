@@ -13,12 +13,21 @@ export function outline(value: unknown, indent = ''): string[] {
       return [`${indent}- ${first.trimStart()}`, ...rest];
     });
   }
-  if (typeof value !== 'object' || value === null) return [`${indent}${String(value)}`];
+  if (typeof value !== 'object' || value === null) return [`${indent}${plainText(value)}`];
   return Object.entries(value).flatMap(([name, field]) => {
     if (field === undefined) return [];
-    const label = `${indent}${name.replaceAll('_', ' ')}:`;
-    if (typeof field !== 'object' || field === null) return [`${label} ${String(field)}`];
+    const label = `${indent}${words(name)}:`;
+    if (typeof field !== 'object' || field === null) return [`${label} ${plainText(field)}`];
     const lines = outline(field, `${indent}  `);
     return lines.length === 0 ? [`${label} none`] : [label, ...lines];
   });
+}
+
+/** `free_bytes` and `freeBytes` as `free bytes`. */
+function words(name: string): string {
+  return name.replaceAll('_', ' ').replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+}
+
+function plainText(value: unknown): string {
+  return value === null ? 'none' : String(value);
 }
