@@ -98,7 +98,7 @@ export async function makeCluster(world: World, options: ClusterOptions): Promis
   for (const device of others) await world.settle(device.context.repository.put('user', as, user));
   for (const device of devices.slice(0, options.nodes)) {
     const { context } = device;
-    const made = await world.settle(
+    await world.settle(
       createFilesystemSilo(context, { name: 'disk', capacity: options.capacity ?? 256 << 20 }),
     );
   }

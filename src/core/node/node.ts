@@ -18,6 +18,7 @@ import { overlayKind } from '../overlay/registry.ts';
 import { createAdmission } from '../peer/admission.ts';
 import type { Peers } from '../peer/peer.ts';
 import { createPeers } from '../peer/peers.ts';
+import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import { BlockClient } from '../store/block-client.ts';
@@ -182,12 +183,23 @@ export class Node {
     if (this.options.listen !== undefined) this.listening = await this.listen(this.options.listen);
     this.selfRecord?.update({ endpoints: this.endpoints() });
     await this.overlay.start();
-    await this.overlay.join(seeds, options);
+    await this.overlay.join([...seeds, ...(await this.sameDevice())], options);
     for (const worker of this.workers) await worker.start();
     const wake = () => this.runtime.clock.after(growthDelayMs, () => this.wakeWorkers());
     this.overlay.events.on('joined', wake);
     this.overlay.events.on('changed', wake);
     this.upkeep();
+  }
+
+  /** A client of this device tries the storage node of this device too; that one says here where it is. */
+  private async sameDevice(): Promise<Endpoint[]> {
+    const { state, silo } = this.options;
+    if (silo !== undefined) {
+      await state.remember('endpoints', this.endpoints().map(formatEndpoint).join(' '));
+      return [];
+    }
+    const told = (await state.setting('endpoints')) ?? '';
+    return told.split(' ').filter(Boolean).map(parseEndpoint);
   }
 
   private async listen(wanted: Endpoint): Promise<Endpoint> {
