@@ -159,8 +159,10 @@ export class SegmentWriter implements JournalWriter, LineWriter {
   }
 
   onProgress(): void {
-    if (this.lines.some((line) => line.acked > this.tail.last))
-      return this.end(new InfinitError('conflict', 'a journal segment holds what this writer did not write'));
+    if (this.lines.some((line) => line.acked > this.tail.last)) {
+      this.end(new InfinitError('conflict', 'a journal segment holds what this writer did not write'));
+      return;
+    }
     if (this.lines.filter((line) => line.opened || line.acked >= this.segment.start).length * 2 > this.lines.length)
       this.opening.resolve();
     const now = this.parts.runtime.clock.monotonic();
