@@ -3,6 +3,7 @@
 // real time.
 
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LogLevel } from '../../../src/core/runtime/runtime.ts';
 import { EventQueue } from './event-queue.ts';
@@ -35,6 +36,8 @@ export interface RunOptions {
 const defaultLimitMs = 10 * 60_000;
 
 export function createWorld(options: WorldOptions): World {
+  // As the real runtime does it: one signal serves many calls.
+  setMaxListeners(0);
   return new World(options);
 }
 

@@ -1,5 +1,6 @@
 // The real outside, for processes that serve people.
 
+import { setMaxListeners } from 'node:events';
 import type { Runtime } from '../runtime.ts';
 import { systemClock } from './clock.ts';
 import { systemDatabases } from './databases.ts';
@@ -14,6 +15,8 @@ export interface SystemOptions {
 }
 
 export function systemRuntime(options: SystemOptions = {}): Runtime {
+  // One signal is given to any number of calls; Node warns of more than ten listeners.
+  setMaxListeners(0);
   return {
     clock: systemClock(),
     random: systemRandom,
