@@ -27,6 +27,9 @@ export async function createFilesystemSilo(
   const name = checkName('silo', options.name);
   const path = options.path ?? join(context.home.data, 'blocks', name);
   if (!isAbsolute(path)) throw new InfinitError('usage', `silo path is not absolute: ${path}`);
+  const there = await context.runtime.files.stat(path);
+  if (there !== undefined && there.kind !== 'directory')
+    throw new InfinitError('usage', `silo path is not a folder: ${path}`);
   const silo = await createSilo(context, {
     name,
     ...(options.description !== undefined && { description: options.description }),
@@ -34,9 +37,6 @@ export async function createFilesystemSilo(
     ...(options.capacity !== undefined && { capacity: options.capacity }),
     path,
   });
-  const there = await context.runtime.files.stat(path);
-  if (there !== undefined && there.kind !== 'directory')
-    throw new InfinitError('usage', `silo path is not a folder: ${path}`);
   return { silo, notEmpty: (await context.runtime.files.list(path)).length > 0 };
 }
 
