@@ -78,6 +78,8 @@ export class Segments {
 
   /** Finds the files there are; the serial is 0 when neither the header nor the first record tells it. */
   async load(): Promise<void> {
+    // A killed process may have made a file whose name is not durable yet.
+    await this.options.files.syncDirectory(this.options.folder);
     for (const name of await this.options.files.list(this.options.folder)) {
       const id = Number(segmentName.exec(name)?.[1] ?? 0);
       if (id === 0) continue;
