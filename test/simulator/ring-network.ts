@@ -70,8 +70,6 @@ function openAdmission(key: KeyPair, kind: 'storage' | 'client'): Admission {
   };
 }
 
-let serial = 0;
-
 /** Starts a node on the host (restarting the host if it is down) and lets it join; `joined` settles later. */
 export function startNode(world: World, host: string, options: NodeOptions = {}): TestNode {
   const kind = options.kind ?? 'storage';
@@ -87,7 +85,7 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
     stores: [Buffer.alloc(8, 1)],
     closed: false,
     leaving: false,
-    serial: ++serial,
+    serial: 1 + Math.floor(world.timeUs),
   };
   const peers = createPeers({ runtime, identity: key, admission: openAdmission(key, kind) });
   const state = { record: signRecord(key, statement) };
@@ -127,4 +125,11 @@ export function agree(nodes: readonly TestNode[], members: readonly TestNode[]):
     const seen = node.overlay.nodes().map((record) => toHex(record.id));
     return seen.length === wanted.length && seen.sort().every((name, i) => name === wanted[i]);
   });
+}
+
+/** A clean end of the process. */
+export async function stopNode(node: TestNode): Promise<void> {
+  await node.overlay.leave();
+  await node.overlay.stop();
+  await node.peers.stop();
 }

@@ -34,6 +34,7 @@ export class Directory {
   private readonly view: View;
   private readonly records = new Map<NodeName, NodeRecord>();
   private readonly fetches = new Map<NodeName, Promise<void>>();
+  private readonly open = new Set<AbortController>();
   private saving: Cancel | undefined;
   private saved = '';
 
@@ -119,24 +120,32 @@ export class Directory {
     return this.context.peers.get(fromHex(node))?.roundTripMs;
   }
 
-  /** Runs a task with a signal that fires after the time, or with the given one. */
+  /** Runs a task with a signal that fires after the time, with the given one, or when the directory stops. */
   async within<T>(
     timeMs: number,
     signal: AbortSignal | undefined,
     task: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
+    checkSignal(signal);
     const limit = new AbortController();
     const late = new InfinitError('unavailable', `no answer within ${timeMs} ms`);
     const cancel = this.context.runtime.clock.after(timeMs, () => limit.abort(late));
     const forward = () => limit.abort(signal?.reason);
     signal?.addEventListener('abort', forward);
+    this.open.add(limit);
     try {
-      checkSignal(signal);
       return await task(limit.signal);
     } finally {
+      this.open.delete(limit);
       cancel();
       signal?.removeEventListener('abort', forward);
     }
+  }
+
+  /** Gives up all that is under way, and saves what is to be remembered. */
+  async stop(remembered: readonly NodeName[]): Promise<void> {
+    for (const limit of this.open) limit.abort(new InfinitError('cancelled', 'the overlay stops'));
+    await this.save(remembered);
   }
 
   /** Dials an endpoint's every address. Undefined when it is this node itself or no storage node. */

@@ -1,7 +1,6 @@
 // Kalimero: a network of exactly one storage node, which owns everything. Clients ask the first storage node they meet.
 
-import { equalBytes, toHex } from '../base/bytes.ts';
-import { InfinitError } from '../base/errors.ts';
+import { toHex } from '../base/bytes.ts';
 import { Events } from '../base/events.ts';
 import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import type { Address, NodeId } from '../block/address.ts';
@@ -13,7 +12,7 @@ import { entryOf, type NodeName, replicas } from './ring.ts';
 
 export const kalimero: OverlayKind = { name: 'kalimero', open: (context) => new Kalimero(context) };
 
-const retryMs = 2000;
+const refreshMs = 2000;
 
 class Kalimero implements Overlay {
   readonly events = new Events<{ joined: NodeRecord; left: NodeId; changed: undefined }>();
@@ -24,7 +23,7 @@ class Kalimero implements Overlay {
   private remembered: NodeName[] = [];
   private node: NodeName | undefined;
   private timer: Cancel | undefined;
-  private readonly stopping = new AbortController();
+  private stopped = true;
 
   constructor(context: OverlayContext) {
     this.context = context;
@@ -34,6 +33,7 @@ class Kalimero implements Overlay {
   }
 
   async start(): Promise<void> {
+    this.stopped = false;
     const { peers } = this.context;
     if (this.context.self()) {
       this.node = this.directory.self;
@@ -46,17 +46,18 @@ class Kalimero implements Overlay {
       if (kind === 'disconnected') this.events.emit('left', peer.id);
       else if (record) this.events.emit('joined', record);
       this.events.emit('changed', undefined);
-      if (kind === 'disconnected') this.retry();
+      if (kind === 'disconnected') void this.meet().catch(() => undefined);
     };
     this.offs.push(peers.events.on('connected', changed('connected')));
     this.offs.push(peers.events.on('disconnected', changed('disconnected')));
   }
 
   async stop(): Promise<void> {
-    this.stopping.abort(new InfinitError('cancelled', 'the overlay stops'));
+    if (this.stopped) return;
+    this.stopped = true;
     this.timer?.();
     for (const off of this.offs.splice(0)) off();
-    if (this.node !== undefined) await this.directory.save([this.node]);
+    await this.directory.stop(this.node === undefined ? [] : [this.node]);
   }
 
   async join(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
@@ -105,22 +106,28 @@ class Kalimero implements Overlay {
     return connected ? 'alive' : 'suspect';
   }
 
-  private async meet(signal: AbortSignal | undefined): Promise<void> {
-    const peer = await this.directory.meet(this.seeds, this.remembered, signal);
-    if (!peer) return this.retry();
-    const record = this.directory.get(toHex(peer.id));
-    if (!record || !equalBytes(record.id, peer.id)) await this.directory.fetch([toHex(peer.id)], peer);
-    this.node = toHex(peer.id);
-    this.remembered = [this.node];
-    this.events.emit('changed', undefined);
-    this.directory.saveSoon(() => (this.node === undefined ? [] : [this.node]));
+  /** Finds the node, and hears every little while what has become of it. */
+  private async meet(signal?: AbortSignal): Promise<void> {
+    this.timer?.();
+    try {
+      const peer = await this.directory.meet(this.seeds, this.remembered, signal);
+      if (peer) await this.met(peer);
+    } finally {
+      if (!this.stopped) {
+        const again = () => void this.meet().catch(() => undefined);
+        this.timer = this.context.runtime.clock.after(refreshMs, again);
+      }
+    }
   }
 
-  private retry(): void {
-    this.timer?.();
-    if (this.stopping.signal.aborted) return;
-    this.timer = this.context.runtime.clock.after(retryMs, () => {
-      void this.meet(this.stopping.signal).catch(() => this.retry());
-    });
+  private async met(peer: Peer): Promise<void> {
+    const node = toHex(peer.id);
+    await this.directory.fetch([node], peer);
+    if (this.node === node && !this.seeds.length) return;
+    this.node = node;
+    this.seeds = [];
+    this.remembered = [node];
+    this.events.emit('changed', undefined);
+    this.directory.saveSoon(() => [node]);
   }
 }

@@ -109,9 +109,10 @@ export function walkFrom(sorted: readonly Entry[], point: Point): Entry[] {
 
 /**
  * Up to `count` distinct nodes for an address whose positions follow in `walk`, clockwise from the owner (protocols 1.8).
- * While the first 8 * count positions last, a node is taken only if its zone is new or the zones left are fewer than the
- * nodes left to take; a node without a zone is a zone of its own. What is then missing is filled from the whole walk without
- * regard to zones. Skipped: nodes `recordOf` does not give, and closed and leaving ones unless `all`. In ring order.
+ * Among the first 8 * count positions, of R nodes at most (what every successor list shows, so that all views agree), a node
+ * is taken only if its zone is new or the zones left are fewer than the nodes left to take; a node without a zone is a zone
+ * of its own. What is then missing is filled from the whole walk without regard to zones. Skipped: nodes `recordOf` does not
+ * give, and closed and leaving ones unless `all`. In ring order.
  */
 export function replicas(
   walk: readonly Entry[],
@@ -119,14 +120,16 @@ export function replicas(
   recordOf: (node: NodeName) => NodeRecord | undefined,
   all = false,
 ): NodeRecord[] {
+  const seen = new Set<NodeName>();
   const near = new Map<NodeName, NodeRecord>();
   const far = new Map<NodeName, NodeRecord>();
   for (const [index, { node }] of walk.entries()) {
-    if (near.size + far.size >= count && index >= 8 * count) break;
-    if (near.has(node) || far.has(node)) continue;
-    const record = recordOf(node);
-    if (record === undefined || (!all && (record.closed || record.leaving))) continue;
-    (index < 8 * count ? near : far).set(node, record);
+    const record = seen.has(node) ? undefined : recordOf(node);
+    if (record === undefined) continue;
+    seen.add(node);
+    const isNear = index < 8 * count && seen.size <= limits.successorNodes;
+    if (!isNear && near.size + far.size >= count) break;
+    if (all || !(record.closed || record.leaving)) (isNear ? near : far).set(node, record);
   }
   const taken = spread(near, count);
   for (const [node] of [...near, ...far]) if (taken.size < count) taken.add(node);

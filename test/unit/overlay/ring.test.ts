@@ -101,7 +101,8 @@ function slowReplicas(walk: readonly NodeRecord[], count: number, all: boolean):
   const eligible = (record: NodeRecord) => all || (!record.closed && !record.leaving);
   const zone = (record: NodeRecord) => record.zone ?? toHex(record.id);
   const taken: NodeRecord[] = [];
-  const near = walk.slice(0, 8 * count).filter(eligible);
+  const first = [...new Set(walk)].slice(0, 8);
+  const near = walk.slice(0, 8 * count).filter((record) => first.includes(record) && eligible(record));
   for (const record of near) {
     if (taken.length === count || taken.includes(record)) continue;
     const used = taken.map(zone);

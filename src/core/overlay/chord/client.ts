@@ -2,7 +2,6 @@
 // are computed from it when it is the whole network and looked up otherwise.
 
 import { fromHex, toHex } from '../../base/bytes.ts';
-import { InfinitError } from '../../base/errors.ts';
 import { Events } from '../../base/events.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
 import type { Address, NodeId } from '../../block/address.ts';
@@ -33,7 +32,7 @@ export class ChordClient implements Overlay {
   private remembered: NodeName[] = [];
   private retryMs = retryMinMs;
   private timer: Cancel | undefined;
-  private stopping = new AbortController();
+  private stopped = true;
 
   constructor(context: OverlayContext) {
     this.context = context;
@@ -42,6 +41,7 @@ export class ChordClient implements Overlay {
       liveness,
       standing: () => ({ nodes: [...this.view.keys()], whole: false }),
     });
+    this.directory.onChange = (record) => this.owner.refute(toHex(record.id));
     this.owner = new Owners({
       clock: context.runtime.clock,
       directory: this.directory,
@@ -54,7 +54,7 @@ export class ChordClient implements Overlay {
 
   async start(): Promise<void> {
     const { peers } = this.context;
-    this.stopping = new AbortController();
+    this.stopped = false;
     const look = (peer: Peer) => {
       if (peer.identity.kind === 'storage') this.schedule(0);
     };
@@ -67,11 +67,11 @@ export class ChordClient implements Overlay {
   }
 
   async stop(): Promise<void> {
-    if (this.stopping.signal.aborted) return;
-    this.stopping.abort(new InfinitError('cancelled', 'the overlay stops'));
+    if (this.stopped) return;
+    this.stopped = true;
     for (const off of this.offs.splice(0)) off();
     this.timer?.();
-    await this.directory.save([...this.view.keys()]);
+    await this.directory.stop([...this.view.keys()]);
   }
 
   async join(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
@@ -129,14 +129,13 @@ export class ChordClient implements Overlay {
 
   private schedule(delayMs: number): void {
     this.timer?.();
-    if (this.stopping.signal.aborted) return;
+    if (this.stopped) return;
     this.timer = this.context.runtime.clock.after(delayMs, () => {
       void this.refresh();
     });
   }
 
   private async refresh(): Promise<void> {
-    const { signal } = this.stopping;
     const connected = this.context.peers
       .connected()
       .filter((peer) => peer.identity.kind === 'storage' && peer.open)
@@ -149,7 +148,7 @@ export class ChordClient implements Overlay {
       }
     }
     const nodes = [...new Set([...this.living(), ...this.view.keys(), ...this.remembered])];
-    const met = await this.directory.meet(this.seeds, nodes, signal).catch(() => undefined);
+    const met = await this.directory.meet(this.seeds, nodes).catch(() => undefined);
     this.retryMs = met ? retryMinMs : Math.min(retryMaxMs, this.retryMs * 2);
     this.schedule(met ? 0 : this.retryMs);
   }
@@ -163,6 +162,7 @@ export class ChordClient implements Overlay {
     this.directory.learn(answer.known.map((each) => each.record));
     const before = this.view;
     this.view = new Map(answer.known.map(({ record, liveness }) => [toHex(record.id), liveness]));
+    for (const [node, liveness] of this.view) if (liveness !== before.get(node)) this.owner.refute(node);
     for (const [node, liveness] of before) {
       const now = this.view.get(node);
       if (liveness !== 'dead' && (now === undefined || now === 'dead')) this.events.emit('left', fromHex(node));

@@ -1,5 +1,6 @@
 // The location cache (protocols 1.6): arc -> the positions responsible for it. A hint: a stale one costs a round trip. Entries
-// go when their owner is dead, when the cache is full, and after a minute, because callers have no way to refute them.
+// go when a position in them appears or dies, when the cache is full, and after half a minute, because callers have no way to
+// refute them.
 
 import { limits } from '../../base/limits.ts';
 import type { Liveness } from '../overlay.ts';
@@ -11,7 +12,7 @@ export interface Location {
   readonly entries: readonly Entry[];
 }
 
-const freshMs = 60_000;
+const freshMs = 30_000;
 
 export class Locations {
   private readonly byOwner = new Map<Point, Location & { at: number }>();
@@ -43,9 +44,15 @@ export class Locations {
     return undefined;
   }
 
-  clear(): void {
-    this.byOwner.clear();
-    this.owners.length = 0;
+  /** Something happened at the point: whatever was said of it and the positions around it is refuted. */
+  refute(point: Point): void {
+    for (let at = this.indexOf(point); this.owners.length > 0; at--) {
+      const owner = this.owners[(at + this.owners.length) % this.owners.length] as Point;
+      const location = this.byOwner.get(owner);
+      const last = location?.entries.at(-1);
+      if (!location || !last || !within(location.after.point, point, last.point)) return;
+      this.drop(owner);
+    }
   }
 
   private drop(owner: Point): void {

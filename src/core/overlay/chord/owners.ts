@@ -6,7 +6,17 @@ import type { Address } from '../../block/address.ts';
 import type { Clock } from '../../runtime/runtime.ts';
 import type { Directory } from '../directory.ts';
 import type { Liveness, NodeRecord } from '../overlay.ts';
-import { advance, circleOf, type Entry, type NodeName, type Point, pointOf, replicas, walkFrom } from '../ring.ts';
+import {
+  advance,
+  circleOf,
+  type Entry,
+  type NodeName,
+  type Point,
+  pointOf,
+  positionPoint,
+  replicas,
+  walkFrom,
+} from '../ring.ts';
 import type { FindAnswer } from './answers.ts';
 import { type Location, Locations } from './locations.ts';
 import { lookup } from './lookup.ts';
@@ -41,6 +51,12 @@ export class Owners {
   /** Entries in the location cache. */
   get cached(): number {
     return this.locations.size;
+  }
+
+  /** A node came, went, or changed: what was remembered of its places is forgotten. */
+  refute(node: NodeName): void {
+    const positions = this.parts.directory.get(node)?.positions ?? 0;
+    for (let index = 0; index < positions; index++) this.locations.refute(positionPoint(node, index));
   }
 
   async of(address: Address, count: number, options: Abortable & { all?: boolean }): Promise<NodeRecord[]> {

@@ -43,7 +43,7 @@ export class ChordStorage implements Overlay {
   private readonly owner: Owners;
   private readonly offs: (() => void)[] = [];
   private readonly timers = new Map<string, Cancel>();
-  private stopping = new AbortController();
+  private stopped = true;
   private wakeAt = Number.POSITIVE_INFINITY;
   private whenJoined = deferred();
   private fingerTurns = 0;
@@ -59,7 +59,10 @@ export class ChordStorage implements Overlay {
       liveness: this.machine.detector.liveness,
       standing: () => ({ nodes: [...this.alive()], whole: this.whole }),
     });
-    this.directory.onChange = () => this.events.emit('changed', undefined);
+    this.directory.onChange = (record) => {
+      this.owner.refute(toHex(record.id));
+      this.events.emit('changed', undefined);
+    };
     this.owner = new Owners({
       clock,
       directory: this.directory,
@@ -72,7 +75,7 @@ export class ChordStorage implements Overlay {
 
   async start(): Promise<void> {
     const { peers } = this.context;
-    this.stopping = new AbortController();
+    this.stopped = false;
     this.directory.serve();
     peers.serve(ringFind, async (request) => this.machine.find(request, this.hints()));
     this.serve('state');
@@ -88,12 +91,12 @@ export class ChordStorage implements Overlay {
   }
 
   async stop(): Promise<void> {
-    if (this.stopping.signal.aborted) return;
-    this.stopping.abort(new InfinitError('cancelled', 'the overlay stops'));
+    if (this.stopped) return;
+    this.stopped = true;
     for (const off of this.offs.splice(0)) off();
     for (const cancel of this.timers.values()) cancel();
     this.timers.clear();
-    await this.directory.save(this.machine.contacts.all());
+    await this.directory.stop(this.machine.contacts.all());
   }
 
   async join(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
@@ -188,7 +191,7 @@ export class ChordStorage implements Overlay {
 
   /** Gives the machine an input, then does what it wants done. */
   private input(task: () => void): void {
-    if (this.stopping.signal.aborted) return;
+    if (this.stopped) return;
     this.machine.serial = this.context.self()?.serial ?? this.machine.serial;
     task();
     for (const { node, from, to } of this.machine.takeChanges()) this.livenessChanged(node, from, to);
@@ -205,14 +208,13 @@ export class ChordStorage implements Overlay {
 
   private timer(name: string, delayMs: number, task: () => void): void {
     this.timers.get(name)?.();
-    if (!this.stopping.signal.aborted)
-      this.timers.set(name, this.context.runtime.clock.after(Math.max(0, delayMs), task));
+    if (!this.stopped) this.timers.set(name, this.context.runtime.clock.after(Math.max(0, delayMs), task));
   }
 
   private async perform(outgoing: Outgoing): Promise<void> {
     const { id, to, call, timeoutMs } = outgoing;
     try {
-      const answer = await this.directory.within(timeoutMs, this.stopping.signal, async (signal) => {
+      const answer = await this.directory.within(timeoutMs, undefined, async (signal) => {
         const peer = await this.directory.peer(to, { signal });
         const method = methods[call.method] as Method<Requests[MethodName], Answers[MethodName]>;
         const heard = await peer.call(method, call.request, { signal, timeoutMs });
@@ -301,7 +303,7 @@ export class ChordStorage implements Overlay {
 
   private retrySeeds(seeds: readonly Endpoint[], delayMs: number): void {
     this.timer('seeds', delayMs, async () => {
-      const met = await this.directory.meet(seeds, [], this.stopping.signal).catch(() => undefined);
+      const met = await this.directory.meet(seeds, []).catch(() => undefined);
       if (met) await this.introduce(met);
       else this.retrySeeds(seeds, Math.min(seedRetryMaxMs, delayMs * 2));
     });
@@ -314,11 +316,12 @@ export class ChordStorage implements Overlay {
     this.timer('finger', this.whole ? fingerPeriodMs : period, () => this.refreshFinger());
     if (this.whole) return;
     for (const position of this.machine.ring.positions) this.hear(position.list);
-    void this.owner.locate(this.fingers.next(list.at(-1)?.point), this.stopping.signal).catch(() => undefined);
+    void this.owner.locate(this.fingers.next(list.at(-1)?.point)).catch(() => undefined);
   }
 
   private livenessChanged(node: NodeName, from: Liveness, to: Liveness): void {
     const record = this.directory.get(node);
+    if (to !== 'suspect') this.owner.refute(node);
     if (to === 'dead') {
       this.fingers.forget(node);
       if (from !== 'unknown') this.events.emit('left', asBuffer(Buffer.from(node, 'hex')));

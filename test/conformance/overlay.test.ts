@@ -1,0 +1,6 @@
+import { overlaySuite } from './overlay.ts';
+
+overlaySuite({ overlay: 'kalimero', nodes: 1 });
+overlaySuite({ overlay: 'chord', nodes: 1 });
+overlaySuite({ overlay: 'chord', nodes: 3 });
+overlaySuite({ overlay: 'chord', nodes: 12 });

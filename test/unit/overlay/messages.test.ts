@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type Codec, decode, encode } from '../../../src/core/base/codec.ts';
+import { InfinitError } from '../../../src/core/base/errors.ts';
+import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
+import { ringFind, ringGossip, ringLeave, ringNotify, ringState } from '../../../src/core/overlay/chord/messages.ts';
+import { checkedAnswer, checkedRequest, namedIn } from '../../../src/core/overlay/chord/trust.ts';
+import { ringRecords } from '../../../src/core/overlay/messages.ts';
+import { signRecord } from '../../../src/core/overlay/node-record.ts';
+import { entryOf } from '../../../src/core/overlay/ring.ts';
+
+const node = (i: number) => i.toString(16).padStart(64, '0');
+const a = entryOf(node(1), 0);
+const b = entryOf(node(2), 63);
+const record = signRecord(keyPairFromSeed(Buffer.alloc(32, 1)), {
+  userKey: Buffer.alloc(32),
+  endpoints: [],
+  positions: 4,
+  zone: undefined,
+  capacityBytes: 0,
+  freeBytes: 0,
+  stores: [],
+  closed: false,
+  leaving: false,
+  serial: 1,
+});
+
+const values: [Codec<never>, unknown][] = [
+  [
+    ringState.request,
+    {
+      items: [
+        { target: 3, held: '' },
+        { target: 63, held: '0123456789abcdef' },
+      ],
+    },
+  ],
+  [
+    ringState.response,
+    {
+      items: [undefined, { list: [a, b], pred: undefined }, { list: undefined, pred: b }],
+      known: [node(3)],
+      leaving: true,
+    },
+  ],
+  [ringNotify.request, { items: [{ from: 1, target: 2, changed: true }] }],
+  [ringFind.request, { keys: [node(9)], strict: true, want: 2 }],
+  [
+    ringFind.response,
+    { answers: [undefined, { type: 'owners', after: a, entries: [b] }, { type: 'closer', entries: [a] }] },
+  ],
+  [ringLeave.request, { positions: [{ self: a, list: [b], pred: undefined }] }],
+  [
+    ringGossip.request,
+    {
+      about: node(4),
+      incarnation: 1_700_000_000_000,
+      serial: 3,
+      news: [{ node: node(1), state: 'left', incarnation: 5 }],
+    },
+  ],
+  [ringGossip.response, { reached: false, incarnation: 0, serial: 0, news: [] }],
+  [ringRecords.request, { ids: [node(1)], held: 'ffffffffffffffff' }],
+  [ringRecords.response, { known: undefined, whole: true, digest: '00000000000000aa' }],
+] as never;
+
+test('every message survives its encoding', () => {
+  for (const [codec, value] of values) assert.deepEqual(decode(codec, encode(codec, value as never)), value);
+  const full = { known: [{ record, liveness: 'suspect' as const }], whole: false, digest: '00000000000000aa' };
+  const back = decode(ringRecords.response, encode(ringRecords.response, full));
+  assert.deepEqual(encode(ringRecords.response, back), encode(ringRecords.response, full));
+});
+
+test('bytes of anybody never do more than throw `corrupt`', () => {
+  fc.assert(
+    fc.property(fc.nat(values.length - 1), fc.uint8Array({ maxLength: 200 }), fc.nat(60), (which, noise, at) => {
+      const [codec, value] = values[which] as [Codec<never>, never];
+      const bytes = encode(codec, value);
+      for (const hostile of [noise, Buffer.concat([bytes.subarray(0, at), noise])])
+        try {
+          decode(codec, hostile);
+        } catch (error) {
+          assert.ok(error instanceof InfinitError && error.kind === 'corrupt', String(error));
+        }
+    }),
+  );
+});
+
+test('a position index above the limit is corrupt', () => {
+  const bytes = encode(ringState.request, { items: [{ target: 1, held: '' }] });
+  bytes[4] = 64;
+  assert.throws(() => decode(ringState.request, bytes), /limit/);
+});
+
+test('positions nobody declared are dropped from what is heard', () => {
+  const recordOf = (name: string) => (name === node(1) ? record : undefined);
+  const ghost = entryOf(node(1), 4);
+  const state = { items: [{ list: [a, ghost, b], pred: ghost }, undefined], known: [node(1), node(2)], leaving: false };
+  assert.deepEqual(namedIn('state', state), [node(1), node(2)]);
+  const call = { method: 'state' as const, request: { items: [{ target: 0, held: '' }] } };
+  assert.deepEqual(checkedAnswer(call, state, recordOf), {
+    items: [{ list: [a], pred: undefined }],
+    known: [node(1)],
+    leaving: false,
+  });
+  const find = { method: 'find' as const, request: { keys: [node(5)], strict: false, want: 1 } };
+  const heard = { answers: [{ type: 'owners' as const, after: ghost, entries: [a] }] };
+  assert.deepEqual(checkedAnswer(find, heard, recordOf), { answers: [undefined] });
+
+  const notify = {
+    items: [
+      { from: 3, target: 0, changed: false },
+      { from: 4, target: 0, changed: false },
+    ],
+  };
+  assert.equal(checkedRequest(node(1), 'notify', notify, recordOf).items.length, 1);
+  assert.equal(checkedRequest(node(2), 'notify', notify, recordOf).items.length, 0);
+  const leave = {
+    positions: [
+      { self: b, list: [a], pred: undefined },
+      { self: a, list: [b, a], pred: b },
+    ],
+  };
+  assert.deepEqual(checkedRequest(node(1), 'leave', leave, recordOf).positions, [
+    { self: a, list: [a], pred: undefined },
+  ]);
+});
