@@ -98,9 +98,7 @@ export async function makeCluster(world: World, options: ClusterOptions): Promis
   for (const device of others) await world.settle(device.context.repository.put('user', as, user));
   for (const device of devices.slice(0, options.nodes)) {
     const { context } = device;
-    await world.settle(
-      createFilesystemSilo(context, { name: 'disk', capacity: options.capacity ?? 256 << 20 }),
-    );
+    await world.settle(createFilesystemSilo(context, { name: 'disk', capacity: options.capacity ?? 256 << 20 }));
   }
   const found =
     (device: Device) => (link: Parameters<typeof foundNetwork>[2], seal: Parameters<typeof foundNetwork>[3]) =>
