@@ -324,6 +324,7 @@ class FakeWriter implements JournalWriter {
       if ((this.batches[0]?.last ?? 0) > applied) break;
       this.batches.shift();
     }
+    while (this.waiting[0] && this.waiting[0].last <= applied) this.waiting.shift()?.done.resolve();
     for (const storage of this.storages)
       this.process.world.send(this.process, storage, () => storage.journal.trim(this.treeId, applied));
   }

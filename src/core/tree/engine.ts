@@ -3,7 +3,7 @@
 
 import type { Bytes } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
-import { type Abortable, checkSignal, Semaphore } from '../base/lifecycle.ts';
+import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { Address, Member } from '../block/address.ts';
 import { treeTagOf } from '../block/immutable.ts';
@@ -72,7 +72,6 @@ class TreeEngine implements Tree, ServedTree {
   private readonly reader: ChunkReader;
   private readonly follower: Follower;
   private readonly feed: ChangeFeed;
-  private readonly window = new Semaphore(limits.sessionWindowMax);
   private readonly stopping = new AbortController();
   private session: ClientSession;
   private leader: Leader | undefined;
@@ -121,7 +120,7 @@ class TreeEngine implements Tree, ServedTree {
     if (this.options.readOnly) throw new InfinitError('denied', 'the tree is open for reading only');
     if (operation.length > limits.operationBytesMax)
       throw new InfinitError('full', `an operation has at most ${limits.operationBytesMax} bytes`);
-    return this.window.run(() => this.numbered(operation, options));
+    return this.numbered(operation, options);
   }
 
   async query(query: Bytes, options: Abortable = {}): Promise<Bytes> {
@@ -230,7 +229,7 @@ class TreeEngine implements Tree, ServedTree {
   /** One numbered operation, asked until answered. */
   private async numbered(operation: Bytes, options: DoOptions): Promise<Bytes> {
     let session = this.session;
-    let opSeq = session.take();
+    let opSeq = await session.take();
     let asked = false;
     const chunks = (options.chunks ?? []).map(({ address, generation }) => ({ address, generation }));
     const attempt = async (target: Target, timeoutMs: number): Promise<Outcome> => {
@@ -243,7 +242,7 @@ class TreeEngine implements Tree, ServedTree {
       // Never asked before, so nothing was executed: once more under a new name.
       session.end(opSeq);
       session = this.renewed(session);
-      opSeq = session.take();
+      opSeq = await session.take();
       asked = false;
       return this.movedOutcome();
     };

@@ -17,6 +17,7 @@ const pauseMaxMs = 500;
 /** A leader's grants last as long; one second more for what is on its way. */
 const silenceMs = limits.grantMs + 1000;
 const raceMs = 500;
+const lastLookMs = 1000;
 
 export type Target =
   | { type: 'self'; leader: Leader }
@@ -67,7 +68,7 @@ export class Follower {
       const left = deadline - clock.monotonic();
       if (left <= 0) throw new InfinitError('unavailable', `no leader answers: ${last?.message ?? 'out of time'}`);
       try {
-        const outcome = await this.once(attempt, Math.min(left, attemptMs), options);
+        const outcome = await this.within(left, this.once(attempt, Math.min(left, attemptMs), options), options);
         if (outcome !== undefined) return outcome;
       } catch (error) {
         last = asError(error);
@@ -80,7 +81,7 @@ export class Follower {
   /** Makes sure that somebody leads: this process when nobody else does. */
   async settle(): Promise<void> {
     const target = await this.target({});
-    if (target.type === 'peer' && !(await this.alive(target.peer))) await this.target({});
+    if (target.type === 'peer' && !(await this.alive(target.peer, this.epochOf(target)))) await this.target({});
   }
 
   /** The leader to ask for changes, when another process leads. */
@@ -95,30 +96,50 @@ export class Follower {
     this.stale = true;
   }
 
+  /** Gives up when the time is over or the caller says so; what is asked goes on, for nobody. */
+  private within<T>(timeMs: number, asked: Promise<T>, { signal }: Abortable): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const over = () => reject(new InfinitError('unavailable', 'out of time'));
+      const abort = () => reject(cancelled(signal));
+      const cancel = this.options.context.runtime.clock.after(timeMs, over);
+      signal?.addEventListener('abort', abort, { once: true });
+      asked.then(resolve, reject).finally(() => {
+        cancel();
+        signal?.removeEventListener('abort', abort);
+      });
+    });
+  }
+
   private async once(
     attempt: (target: Target, timeoutMs: number) => Promise<Outcome>,
     timeoutMs: number,
     options: AskOptions,
   ): Promise<Exclude<Outcome, { type: 'moved' }> | undefined> {
-    const target = await abortable(this.target(options), options.signal);
+    const target = await this.target(options);
+    const epoch = this.epochOf(target);
     let outcome: Outcome;
     try {
       outcome = await attempt(target, timeoutMs);
     } catch (error) {
-      if (target.type === 'peer' && isError(error, 'unavailable')) await this.alive(target.peer);
+      if (target.type === 'peer' && isError(error, 'unavailable')) await this.alive(target.peer, epoch);
       throw error;
     }
     if (outcome.type !== 'moved') {
       this.silence = undefined;
       return outcome;
     }
-    this.moved(outcome.role === 'none', outcome.epoch);
+    this.moved(outcome.role === 'none', epoch);
     return undefined;
   }
 
+  /** The epoch for which a target is asked. */
+  private epochOf(target: Target): number {
+    return target.type === 'self' ? target.leader.epoch : (this.options.context.root.latest?.header.epoch ?? 0);
+  }
+
+  /** The one asked for that epoch does not lead; when it does not even try, the epoch is vacant. */
   private moved(vacant: boolean, epoch: number): void {
-    const known = this.options.context.root.latest?.header.epoch ?? 0;
-    if (vacant && epoch <= known) this.vacant = known;
+    if (vacant) this.vacant = epoch;
     else this.silence = undefined;
     this.stale = true;
   }
@@ -129,7 +150,7 @@ export class Follower {
     const root = await this.root();
     const { leader, state, epoch } = root.header;
     if (state === 'idle' || leader === undefined || this.isSelf(root)) return this.lead(root, options);
-    if (this.vacant === epoch || this.isSilent(epoch)) {
+    if (this.vacant === epoch || (this.isSilent(epoch) && !(await this.isBack(root)))) {
       await this.race();
       const again = await this.options.context.root.read();
       if (again.header.epoch === epoch) return this.lead(again, options);
@@ -142,6 +163,17 @@ export class Follower {
       this.noteSilence(epoch);
       throw new InfinitError('unavailable', 'the leader cannot be reached', { cause: error });
     }
+  }
+
+  /** A last look before deposing a silent leader: perhaps it was we who were cut off. */
+  private async isBack(root: Root): Promise<boolean> {
+    const { leader, epoch } = root.header;
+    if (leader === undefined) return false;
+    const look = async () => {
+      const peer = await this.options.peers.connect({ id: leader.node, endpoints: leader.endpoints });
+      return this.alive(peer, epoch);
+    };
+    return this.within(lastLookMs, look(), {}).catch(() => false);
   }
 
   /** Candidates do not start together: the first one to claim spares the others the attempt. */
@@ -179,14 +211,13 @@ export class Follower {
   }
 
   /** Whether the process answers at all; notes the silence when not. */
-  private async alive(peer: Peer): Promise<boolean> {
+  private async alive(peer: Peer, epoch: number): Promise<boolean> {
     const { context } = this.options;
-    const epoch = context.root.latest?.header.epoch ?? 0;
     this.stale = true;
     try {
       const request = { treeId: context.treeId, client: context.session };
       const answer = await peer.call(treeAttach, request, { timeoutMs: probeMs });
-      this.moved(answer.role === 'none', answer.epoch);
+      this.moved(answer.role === 'none', epoch);
       return answer.role !== 'none';
     } catch (error) {
       if (isError(error, 'denied')) throw error;
@@ -217,14 +248,4 @@ export function replyOf(outcome: Outcome) {
     'unavailable',
     'the leader has forgotten this client: whether the operation happened is unknown',
   );
-}
-
-/** What is shared goes on when one caller gives up. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(cancelled(signal));
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

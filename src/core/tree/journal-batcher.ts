@@ -74,7 +74,9 @@ export class JournalBatcher {
     let batch = this.queue.at(-1);
     const full =
       batch !== undefined &&
-      (batch.bytes + bytes > batchBytesMax || batch.changes.length >= limits.journalBatchOperationsMax);
+      (batch.acknowledged ||
+        batch.bytes + bytes > batchBytesMax ||
+        batch.changes.length >= limits.journalBatchOperationsMax);
     if (batch === undefined || full) {
       batch = { changes: [], bytes: 0, wanted: false, acknowledged: false, done: deferred<void>() };
       batch.done.promise.catch(() => {});
@@ -111,9 +113,9 @@ export class JournalBatcher {
     this.pump();
   }
 
-  /** Everything up to `sequence` is in the chosen root, whatever the journal says. */
+  /** Everything up to `sequence` is in the chosen root, whatever the journal says. It is appended all the same: no holes. */
   committed(sequence: number): void {
-    for (const batch of this.inFlight) if (lastOf(batch) <= sequence) this.acknowledge(batch);
+    for (const batch of [...this.inFlight, ...this.queue]) if (lastOf(batch) <= sequence) this.acknowledge(batch);
   }
 
   /** Goes on in another segment; everything issued must be acknowledged. */

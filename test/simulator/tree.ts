@@ -1,0 +1,246 @@
+// Random schedules for the tree: clients that put, get, delete and compare-and-set on few keys, while leaders crash, pause and
+// are cut off, storages go down, messages are lost and root writes end in doubt. Checked: histories are linearizable, counters
+// count every operation once, and the chosen roots never go back (docs/protocols.md L1, L3, L5, L8).
+
+import { utf8 } from '../../src/core/base/bytes.ts';
+import { decode } from '../../src/core/base/codec.ts';
+import { isError } from '../../src/core/base/errors.ts';
+import type { Member } from '../../src/core/block/address.ts';
+import { rootHeader } from '../../src/core/consensus/consensus.ts';
+import { openKeyStore } from '../../src/core/volume/key-store.ts';
+import { keyView } from '../../src/core/volume/key-view.ts';
+import type { KeyStore } from '../../src/core/volume/keys.ts';
+import { type Opened, TreeWorld } from '../fakes/fake-tree.ts';
+import type { Process } from '../fakes/world.ts';
+import { describe, findViolation, type Operation } from './linearizable.ts';
+
+export interface TreeScheduleOptions {
+  seed: number;
+  /** Virtual time of load, milliseconds. */
+  timeMs?: number;
+  clients?: number;
+  keys?: number;
+  faults?: boolean;
+}
+
+export interface TreeScheduleResult {
+  operations: number;
+  answered: number;
+  epochs: number;
+  commits: number;
+}
+
+/** Runs one schedule; throws with the history of the offending key when an invariant is broken. */
+export async function runTreeSchedule(options: TreeScheduleOptions): Promise<TreeScheduleResult> {
+  const { seed, timeMs = 60_000, clients = 3, keys = 3, faults = true } = options;
+  const w = new TreeWorld({ seed, view: keyView, delayMs: [0.5, 20], storages: ['s1', 's2', 's3', 's4'] });
+  await w.found();
+  w.world.loss = faults ? 0.005 : 0;
+  const schedule = new Schedule(w, { keys, timeMs, faults });
+  for (let i = 0; i < clients; i++) await schedule.openClient();
+  if (faults) schedule.harm();
+  await w.world.run(timeMs);
+  schedule.calm();
+  await w.world.run(90_000);
+  await schedule.readAll();
+  return schedule.check();
+}
+
+const loadsAClient = 3;
+
+interface Client {
+  opened: Opened;
+  store: KeyStore;
+}
+
+class Schedule {
+  private readonly w: TreeWorld;
+  private readonly keys: number;
+  private readonly until: number;
+  private readonly faults: boolean;
+  private readonly history: Operation[] = [];
+  private clients: Client[] = [];
+  private opened = 0;
+  private written = 0;
+
+  constructor(w: TreeWorld, { keys, timeMs, faults }: { keys: number; timeMs: number; faults: boolean }) {
+    this.w = w;
+    this.keys = keys;
+    this.faults = faults;
+    this.until = w.world.now + timeMs;
+  }
+
+  async openClient(): Promise<void> {
+    const name = `c${this.opened++}`;
+    const { world } = this.w;
+    // A candidate may die at any step of its takeover (T1 to T7).
+    const onTakeoverStep = () => {
+      if (!this.faults || world.now > this.until || world.below(12) !== 0) return;
+      world.at(world.below(15), () => this.crash(opened.process));
+    };
+    const opened = await this.w.open(name, { door: this.opened % 2 === 0, start: false, onTakeoverStep });
+    if (this.faults) opened.process.clockRate = 0.99 + world.fraction() * 0.02;
+    const client = { opened, store: openKeyStore(opened.tree) };
+    this.clients.push(client);
+    const started = this.begin(opened);
+    for (let i = 0; i < loadsAClient; i++)
+      void started.then(async () => {
+        while (this.w.world.now < this.until) {
+          await this.operate(client, name);
+          await opened.process.runtime.clock.sleep(this.w.world.below(300));
+        }
+      });
+  }
+
+  /** The root may be out of reach at first. */
+  private async begin({ tree, process }: Opened): Promise<void> {
+    for (;;) {
+      try {
+        return await tree.start();
+      } catch {
+        await process.runtime.clock.sleep(500);
+      }
+    }
+  }
+
+  private async operate({ store }: Client, by: string): Promise<void> {
+    const { world } = this.w;
+    const key = `key${world.below(this.keys)}`;
+    const value = `v${++this.written}${world.below(4) === 0 ? 'x'.repeat(300) : ''}`;
+    const choice = world.below(10);
+    const operation: Operation = { key, call: world.now, end: Number.POSITIVE_INFINITY, type: 'get', by };
+    this.history.push(operation);
+    try {
+      if (choice < 4) await this.read(store, operation);
+      else if (choice < 7) {
+        Object.assign(operation, { type: 'put', value });
+        await store.put(utf8(key), utf8(value));
+      } else if (choice < 8) {
+        operation.type = 'delete';
+        operation.result = await store.delete(utf8(key));
+      } else {
+        Object.assign(operation, { type: 'cas', value, expected: undefined });
+        operation.result = await store.put(utf8(key), utf8(value), { ifAbsent: true }).then(
+          () => true,
+          (error: unknown) => {
+            if (isError(error, 'exists')) return false;
+            throw error;
+          },
+        );
+      }
+      operation.end = world.now;
+    } catch (error) {
+      if (!isError(error, 'unavailable')) world.fail(error);
+    }
+  }
+
+  private async read(store: KeyStore, operation: Operation): Promise<void> {
+    try {
+      operation.result = Buffer.from((await store.get(utf8(operation.key))).value).toString();
+    } catch (error) {
+      if (!isError(error, 'not-found')) throw error;
+      operation.result = undefined;
+    }
+  }
+
+  private crash(process: Process): void {
+    if (this.w.world.now > this.until) return;
+    process.crash();
+    this.clients = this.clients.filter(({ opened }) => opened.process !== process);
+    void this.openClient();
+  }
+
+  /** One fault after another, each healed after a while. */
+  harm(): void {
+    const { world, cluster } = this.w;
+    if (world.now > this.until) return;
+    const heal = 500 + world.below(12_000);
+    const client = this.clients[world.below(this.clients.length)];
+    const storage = cluster.storages[world.below(cluster.storages.length)];
+    if (client === undefined || storage === undefined) return;
+    const { process, tree } = client.opened;
+    switch (world.below(8)) {
+      case 0:
+        this.crash(process);
+        break;
+      case 1:
+        process.pause();
+        world.at(heal, () => process.resume());
+        break;
+      case 2:
+        world.cut(process.name, storage.name, world.below(2) === 0);
+        break;
+      case 3:
+        storage.up = false;
+        world.at(Math.min(heal, 3000), () => {
+          storage.up = true;
+        });
+        break;
+      case 4: {
+        const other = this.clients[world.below(this.clients.length)];
+        if (other) world.cut(process.name, other.opened.process.name, world.below(2) === 0);
+        break;
+      }
+      case 5:
+        cluster.onWrite = () => {
+          cluster.onWrite = undefined;
+          return 'lose';
+        };
+        break;
+      case 6:
+        void tree.commit().catch(() => {});
+        break;
+      case 7: {
+        const start = world.below(cluster.storages.length);
+        const members = [0, 1, 2].map((i) => cluster.members[(start + i) % cluster.members.length] as Member);
+        void cluster
+          .store(process)
+          .registers.reconfigure(this.w.rootAddress, members)
+          .catch(() => {});
+        break;
+      }
+    }
+    world.at(200 + world.below(4000), () => {
+      if (world.below(2) === 0) world.heal();
+      this.harm();
+    });
+  }
+
+  calm(): void {
+    const { world, cluster } = this.w;
+    world.heal();
+    world.loss = 0;
+    cluster.onWrite = undefined;
+    for (const storage of cluster.storages) storage.up = true;
+    for (const { opened } of this.clients) opened.process.resume();
+  }
+
+  /** Everybody reads every key at the end: what was acknowledged is there, the same for all. */
+  async readAll(): Promise<void> {
+    const { world } = this.w;
+    for (const { store } of this.clients)
+      for (let i = 0; i < this.keys; i++) {
+        const operation: Operation = { key: `key${i}`, call: world.now, end: 0, type: 'get', by: 'end' };
+        await world.until(this.read(store, operation));
+        operation.end = world.now;
+        this.history.push(operation);
+      }
+  }
+
+  check(): TreeScheduleResult {
+    const violation = findViolation(this.history);
+    if (violation) throw new Error(`not linearizable: ${violation.key}\n${describe(violation.operations)}`);
+    let epoch = 0;
+    let applied = 0;
+    let commits = 0;
+    for (const snapshot of this.w.cluster.chosen) {
+      const header = decode(rootHeader, snapshot.payload);
+      if (header.epoch < epoch || header.applied < applied)
+        throw new Error(`L5: root went from epoch ${epoch}, ${applied} to epoch ${header.epoch}, ${header.applied}`);
+      if (header.applied > applied) commits++;
+      ({ epoch, applied } = header);
+    }
+    const answered = this.history.filter((one) => one.end !== Number.POSITIVE_INFINITY).length;
+    return { operations: this.history.length, answered, epochs: epoch, commits };
+  }
+}
