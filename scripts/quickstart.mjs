@@ -1,13 +1,15 @@
 // `npm run quickstart`: a three-node network in throw-away homes under .quickstart/, a key put on one node and read on another.
-// Leaves it running; `npm run quickstart -- --stop` ends it and removes the folder. Needs no terminal.
+// Leaves it running; `npm run quickstart -- --stop` ends it and removes the folder. Needs no terminal. `--folder DIR` puts the
+// homes elsewhere.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const folder = join(root, '.quickstart');
+const asked = process.argv.indexOf('--folder');
+const folder = asked > 0 && process.argv[asked + 1] ? resolve(process.argv[asked + 1]) : join(root, '.quickstart');
 const nodes = ['one', 'two', 'three'];
 const program = join(root, 'bin', 'infinit.js');
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { registry } from '../../src/commands/registry.ts';
 import { manPages } from '../../src/core/cli/man-pages.ts';
+import { withOverview } from '../../src/core/cli/overview.ts';
 import { loadCommands } from '../../src/core/cli/registry.ts';
 import { root } from './shell.ts';
 
@@ -35,15 +36,17 @@ test('every file of a command is registered under its own words', () => {
   assert.deepEqual([...objects].sort(), Object.keys(registry.objects).sort());
 });
 
-test('the options of the README overview exist', () => {
+test('the README has the overview of today, and names commands that exist', async () => {
   const readme = readFileSync(join(root, 'README.md'), 'utf8');
-  const named = [...readme.matchAll(/^\s*(?:\$ )?infinit ([a-z-]+) ([a-z-]+)/gm)].map(
-    ([, object, mode]) => `${object} ${mode}`,
-  );
-  const known = Object.keys(registry.commands);
-  for (const name of named)
+  assert.equal(await withOverview(readme, registry), readme, 'run `npm run man`');
+  assert.match(readme, /\| `infinit user create` \|/);
+  const named = [...readme.matchAll(/^(?:INFINIT_HOME=\S+ )?infinit ([a-z-]+) ([a-z-]+)/gm)];
+  assert.ok(named.length > 10);
+  for (const [, object, mode] of named) {
+    const words = `${object} ${mode}`;
     assert.ok(
-      known.some((command) => `${command} `.startsWith(`${name} `)),
-      `infinit ${name}`,
+      Object.keys(registry.commands).some((command) => `${command} `.startsWith(`${words} `)),
+      words,
     );
+  }
 });
