@@ -70,7 +70,7 @@ class Recovery {
   }
 
   async run(): Promise<JournalBatch[]> {
-    const segments = [...this.header.segments].sort((a, b) => a.start - b.start);
+    const segments = [...this.header.segments].sort((a, b) => a.start - b.start || a.id - b.id);
     const members = new Map(segments.flatMap((s) => s.members).map((member) => [memberName(member), member]));
     if (segments.length === 0) return [];
     for (const member of members.values()) void this.fence(member);
@@ -126,7 +126,7 @@ class Recovery {
   private async longest(segment: JournalSegment): Promise<SignedBatch[]> {
     const found = [...(this.tails.get(segment.id)?.values() ?? [])].sort((a, b) => b.tail.last - a.tail.last);
     const longest = found[0];
-    if (!longest || longest.tail.last <= this.header.applied) return [];
+    if (!longest || longest.tail.last < Math.max(this.header.applied + 1, segment.start)) return [];
     let failure: unknown;
     for (const { member, tail } of found) {
       if (tail.last !== longest.tail.last) break;
