@@ -2,9 +2,9 @@
 // header, attachments as they are. Greeting frames carry no attachments.
 
 import type { Bytes } from '../base/bytes.ts';
-import { asBuffer } from '../base/bytes.ts';
 import { bytes, type Codec, oneOf, optional, struct, text, u16 } from '../base/codec.ts';
 import { errorKinds, InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 
 export const protocolVersions = { min: 1, max: 1 } as const;
 
@@ -79,15 +79,17 @@ export function namePart(name: string): Buffer {
   return out;
 }
 
-export const presentedBytesMax = 16 * 1024;
-
 export interface Hello {
   versionMin: number;
   versionMax: number;
   /** Credentials, for admission to judge. */
   presented: Bytes;
 }
-export const hello: Codec<Hello> = struct({ versionMin: u16, versionMax: u16, presented: bytes(presentedBytesMax) });
+export const hello: Codec<Hello> = struct({
+  versionMin: u16,
+  versionMax: u16,
+  presented: bytes(limits.presentedBytesMax),
+});
 
 const messageCharsMax = 2048;
 const dataBytesMax = 8192;
@@ -141,6 +143,6 @@ function dataObject(json: string): Record<string, unknown> {
 
 export function sizeOf(parts: readonly Bytes[]): number {
   let sum = 0;
-  for (const part of parts) sum += asBuffer(part).length;
+  for (const part of parts) sum += part.length;
   return sum;
 }

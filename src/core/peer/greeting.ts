@@ -1,6 +1,7 @@
 // The first exchange on a connection: the dialler presents its credentials, the listener judges them and only then presents
 // its own. Whoever is not convinced says so in one refusal frame and closes. Nothing else is processed before.
 
+import { equalBytes } from '../base/bytes.ts';
 import { decodeParts, encodeParts } from '../base/codec.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { checkSignal } from '../base/lifecycle.ts';
@@ -114,7 +115,10 @@ function judge(bytes: Buffer, connection: Connection, admission: Admission): Pee
       `peer speaks protocol ${versionMin} to ${versionMax}, this one ${min} to ${max}`,
     );
   }
-  return admission.admit(presented, connection.remoteKey);
+  const identity = admission.admit(presented, connection.remoteKey);
+  if (!equalBytes(identity.nodeKey, connection.remoteKey))
+    throw new InfinitError('denied', 'credentials are of another node than the one connected');
+  return identity;
 }
 
 /** The error of a refusal frame. Throws `corrupt`. */

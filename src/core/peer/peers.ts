@@ -165,6 +165,10 @@ class NodePeers implements Peers {
 
   private establish(connection: Connection, greeted: Greeted, side: Side): Peer {
     const { identity } = greeted;
+    if (this.stopping.signal.aborted) {
+      connection.close();
+      throw cancelled(this.stopping.signal);
+    }
     if (equalBytes(identity.id, this.self.id)) {
       connection.close();
       return this.loopback;

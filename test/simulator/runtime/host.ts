@@ -90,17 +90,25 @@ export class Host {
     this.paused = true;
   }
 
+  /** What waited happens in its order, one event each, before anything that comes later. */
   resume(): void {
     this.paused = false;
-    const waiting = this.deferred;
-    this.deferred = [];
-    for (const task of waiting) this.schedule(0, `resumed ${this.name}`, task);
+    this.catchUp();
+  }
+
+  private catchUp(): void {
+    if (this.paused || this.deferred.length === 0) return;
+    this.world.schedule(0, `resumed ${this.name}`, () => {
+      if (this.paused) return;
+      this.deferred.shift()?.();
+      this.catchUp();
+    });
   }
 
   /** As `World.schedule`, held back while the host is paused. */
   schedule(delayUs: number, label: string, task: () => void): Cancel {
     return this.world.schedule(delayUs, label, () => {
-      if (this.paused) this.deferred.push(task);
+      if (this.paused || this.deferred.length > 0) this.deferred.push(task);
       else task();
     });
   }

@@ -188,6 +188,25 @@ test('frames keep their order, cut links swallow them, mended links carry again'
   assert.deepEqual(got.slice(20), ['after']);
 });
 
+test('what reaches a paused host waits there in order, also behind what comes right after', async () => {
+  for (let seed = 0; seed < 10; seed++) {
+    const { world, near, far } = await pair({ seed, link: { latencyMs: { min: 0.01, max: 0.1 } } });
+    const got: number[] = [];
+    far.onFrame((frame) => got.push(frame.readUInt8()));
+    world.host('b').pause();
+    for (let i = 0; i < 10; i++) near.send([Buffer.from([i])]);
+    await world.runFor(50);
+    assert.equal(got.length, 0);
+    for (let i = 10; i < 20; i++) near.send([Buffer.from([i])]);
+    world.host('b').resume();
+    await world.runFor(50);
+    assert.deepEqual(
+      got,
+      Array.from({ length: 20 }, (_, i) => i),
+    );
+  }
+});
+
 test('loss, repetition and reordering happen when asked for', async () => {
   const { world, near, far } = await pair({ seed: 6, link: { loss: 0.2, duplication: 0.2, reordering: 0.2 } });
   const got: number[] = [];
