@@ -106,7 +106,7 @@ test('fingers keep the first known position behind each start', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 60 }), (numbers) => {
       const [origin] = ring as [Entry];
-      const fingers = new Fingers(origin.point);
+      const fingers = new Fingers([origin.point]);
       const heard = numbers.map((i) => entryOf(nodeOf(i + 1000), 0));
       for (const entry of heard) fingers.heard(entry);
       for (const entry of fingers.entries()) {
@@ -121,9 +121,9 @@ test('fingers keep the first known position behind each start', () => {
 
 test('fingers to look up next are the levels above the span of the list, the longest first', () => {
   const [origin] = ring as [Entry];
-  const fingers = new Fingers(origin.point);
+  const fingers = new Fingers([origin.point]);
   const span = fingerStart(origin.point, 62, 3);
-  const starts = Array.from({ length: 31 }, () => fingers.next(span));
+  const starts = Array.from({ length: 31 }, () => fingers.next([span]));
   assert.equal(starts[0], fingerStart(origin.point, 63, 1));
   assert.equal(starts[29], fingerStart(origin.point, 62, 15));
   assert.equal(starts[30], starts[0]);

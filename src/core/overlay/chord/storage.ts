@@ -28,7 +28,8 @@ const methods: { [M in MethodName]: Method<Requests[M], Answers[M]> } = {
 };
 
 const fingerPeriodMs = 10_000;
-const fingerFirstPeriodMs = 500;
+const fingerFillPeriodMs = 500;
+const fingerFillPerPosition = 45;
 const seedRetryMinMs = 1000;
 const seedRetryMaxMs = 15_000;
 const joinWaitMs = 15_000;
@@ -54,7 +55,7 @@ export class ChordStorage implements Overlay {
     const name = toHex(self.id);
     this.machine = new Machine({ self: name, positions: self.positions, incarnation: Math.floor(clock.now()), random });
     this.machine.serial = self.serial;
-    this.fingers = new Fingers(entryOf(name, 0).point);
+    this.fingers = new Fingers(this.machine.ring.positions.map((position) => position.self.point));
     this.directory = new Directory(context, {
       liveness: this.machine.detector.liveness,
       standing: () => ({ nodes: [...this.alive()], whole: this.whole }),
@@ -108,7 +109,7 @@ export class ChordStorage implements Overlay {
     const contacts = met ? [toHex(met.id), ...remembered.filter((node) => node !== toHex(met.id))] : [];
     this.input(() => this.machine.join(contacts, this.now));
     if (!met) for (const node of remembered) this.machine.contacts.remember(node, this.now, false);
-    this.timer('finger', fingerFirstPeriodMs, () => this.refreshFinger());
+    this.timer('finger', fingerFillPeriodMs, () => this.refreshFinger());
     await this.directory.within(joinWaitMs, options.signal, (signal) => {
       const { promise, reject } = deferred();
       signal.addEventListener('abort', () => reject(signal.reason));
@@ -309,14 +310,15 @@ export class ChordStorage implements Overlay {
     });
   }
 
+  /** One finger a period; at first faster, until each of a few levels had its turn. */
   private refreshFinger(): void {
-    const list = this.machine.ring.positions[0]?.list ?? [];
-    const round = 60;
-    const period = this.fingerTurns++ < round ? fingerFirstPeriodMs : fingerPeriodMs;
-    this.timer('finger', this.whole ? fingerPeriodMs : period, () => this.refreshFinger());
+    const { positions } = this.machine.ring;
+    const filling = this.fingerTurns++ < positions.length * fingerFillPerPosition;
+    this.timer('finger', filling && !this.whole ? fingerFillPeriodMs : fingerPeriodMs, () => this.refreshFinger());
     if (this.whole) return;
-    for (const position of this.machine.ring.positions) this.hear(position.list);
-    void this.owner.locate(this.fingers.next(list.at(-1)?.point)).catch(() => undefined);
+    for (const position of positions) this.hear(position.list);
+    const start = this.fingers.next(positions.map((position) => position.list.at(-1)?.point));
+    void this.owner.locate(start).catch(() => undefined);
   }
 
   private livenessChanged(node: NodeName, from: Liveness, to: Liveness): void {
