@@ -1,5 +1,6 @@
 // The peer suite over the simulated runtime and the real one.
 
+import type { Runtime } from '../../src/core/runtime/runtime.ts';
 import { systemRuntime } from '../../src/core/runtime/system/system.ts';
 import { createWorld } from '../simulator/runtime/world.ts';
 import { type PeerHarness, peerSuite } from './peer.ts';
@@ -9,6 +10,7 @@ function simulated(seed: number): PeerHarness {
   return {
     runtime: (index) => world.host(`h${index}`).runtime,
     hostName: (index) => `h${index}`,
+    patienceMs: 10_000,
     settle: (promise) => world.settle(promise),
     until: (condition) => world.run(condition),
   };
@@ -16,10 +18,11 @@ function simulated(seed: number): PeerHarness {
 
 for (const seed of [1, 2, 3]) peerSuite(`simulated, seed ${seed}`, () => simulated(seed));
 
-const real = systemRuntime({ log: { level: 'error' } });
+const real: Runtime = { ...systemRuntime(), log: { write: () => {} } };
 peerSuite('real', () => ({
   runtime: () => real,
   hostName: () => '127.0.0.1',
+  patienceMs: 100,
   settle: (promise) => promise,
   until: async (condition) => {
     for (let i = 0; !condition(); i++) {

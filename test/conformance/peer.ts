@@ -14,6 +14,8 @@ export interface PeerHarness {
   runtime(index: number): Runtime;
   /** The host name under which node `index` is dialled. */
   hostName(index: number): string;
+  /** How long a test may wait for what takes seconds. */
+  patienceMs: number;
   settle<T>(promise: Promise<T>): Promise<T>;
   until(condition: () => boolean): Promise<void>;
 }
@@ -263,7 +265,7 @@ export function peerSuite(name: string, makeHarness: () => PeerHarness): void {
     );
     const texts = Array.from({ length: 10 }, (_, i) => `${i}`);
     await harness.settle(Promise.all(texts.flatMap((t) => [toA.call(echo, { text: t }), toB.call(echo, { text: t })])));
-    await harness.settle(a.runtime.clock.sleep(5000));
+    await harness.settle(a.runtime.clock.sleep(harness.patienceMs));
     await harness.settle(Promise.all([toA.call(echo, { text: '' }), toB.call(echo, { text: '' })]));
     assert.equal(events, 2);
     assert.ok(toA.open && toB.open);

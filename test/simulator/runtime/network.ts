@@ -103,6 +103,11 @@ export class Network {
       }
   }
 
+  /** How many connections a host has open to another. */
+  connectionCount(a: string, b: string): number {
+    return [...this.connections].filter((one) => one.life.host.name === a && one.far.life.host.name === b).length;
+  }
+
   latencyUs(from: string, to: string): number {
     const { min, max } = this.link(from, to).latencyMs;
     return 1000 * (from === to ? 0.02 : this.random.between(min, max));

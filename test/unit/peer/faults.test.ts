@@ -52,6 +52,26 @@ for (const oneWay of [false, true])
     assert.deepEqual(await world.settle(again.call(echo, { text: 'after' })), { text: 'after' });
   });
 
+test('of connections made at once one stays, and no call is lost in between', async () => {
+  for (let seed = 0; seed < 30; seed++) {
+    const { world, a, b } = await makePair(seed, { latencyMs: { min: 0.1, max: 20 } });
+    let most = 0;
+    for (const node of [a, b]) node.serve(echo, (request) => request);
+    const talk = async (from: Peers, to: Peers, index: number) => {
+      const peer = await from.connect({ id: to.self.id, endpoints: [at(index)] });
+      for (let i = 0; i < 200; i++) {
+        await peer.call(echo, { text: `${i}` });
+        most = Math.max(most, world.network.connectionCount('h0', 'h1'));
+      }
+    };
+    await world.settle(Promise.all([talk(a, b, 1), talk(b, a, 0)]));
+    await world.runFor(3 * limits.heartbeatPeriodMs);
+    assert.equal(world.network.connectionCount('h0', 'h1'), 1);
+    assert.ok(a.get(b.self.id)?.open && b.get(a.self.id)?.open);
+    assert.ok(most <= 2);
+  }
+});
+
 test('an idle connection stays open for hours', async () => {
   const { world, a, b, connect } = await makePair(2);
   const peer = await connect(a, b, 1);
