@@ -13,7 +13,7 @@ import type { Ballot } from './ballot.ts';
 import type { Conversation } from './conversation.ts';
 import type { Courier } from './courier.ts';
 import type { Place, Places } from './places.ts';
-import { type Attempt, beginAccept, beginPrepare, isSettled, propose } from './proposer.ts';
+import { type Attempt, beginAccept, beginPrepare, isChosen, isSettled, propose } from './proposer.ts';
 import { nodesOf, votersOf } from './quorum.ts';
 
 const backOffMs = 10;
@@ -48,11 +48,16 @@ export class Patience {
   }
 }
 
-/**
- * The next state on the one found, or the one found to agree on that; throws to give up. While the configuration found is not
- * `settled`, known to be agreed on, it must not be changed.
- */
-export type Build = (found: StateImage, settled: boolean) => Promise<StateImage>;
+export interface Found {
+  image: StateImage;
+  /** Known to be chosen. What is not may never have been said: nothing must be concluded from it alone. */
+  chosen: boolean;
+  /** Its configuration is known to be agreed on. One that is not must not be changed. */
+  settled: boolean;
+}
+
+/** The next state on the one found, or the one found to agree on that; throws to give up. */
+export type Build = (found: Found) => Promise<StateImage>;
 
 /** What was chosen, and the configuration it was proposed from. */
 export interface Reached {
@@ -101,7 +106,7 @@ export class Agreement {
     if (!latest || !promised) return undefined;
     place.promised = undefined;
     // What the caller objects to may be outdated: it is asked again on the state that is found.
-    const image = await build(latest, true).catch(() => undefined);
+    const image = await build({ image: latest, chosen: true, settled: true }).catch(() => undefined);
     if (!image) return undefined;
     const step = beginAccept(promised, image, latest.state.config, place.reserve(promised));
     return this.parts.conversation.attempt(place.address, step, latest);
@@ -113,7 +118,7 @@ export class Agreement {
     const ballot = place.nextBallot(runtime.clock.now());
     const prepared = await conversation.attempt(place.address, beginPrepare(ballot, nodes, place.latest), place.latest);
     if (prepared.phase !== 'ready' || !prepared.top) return prepared;
-    const image = await build(prepared.top.image, isSettled(prepared));
+    const image = await build({ image: prepared.top.image, chosen: isChosen(prepared), settled: isSettled(prepared) });
     return conversation.attempt(place.address, propose(prepared, image, place.reserve(ballot)), place.latest);
   }
 

@@ -151,11 +151,15 @@ class Client implements RegisterClient {
       // Out of a change somebody else left half done, into ours, out of ours, and once in the new configuration alone: only
       // then do the old members no longer count.
       while (true) {
-        const reached = await this.agreement.reach(operation.place, operation.patience, async (found, settled) => {
-          const { config } = found.state;
-          if (!settled || config.previous || sameMembers(config.current, members)) return this.settled(found);
-          return this.image(address, { ...found.state, config: enterJoint(config, members) });
-        });
+        const reached = await this.agreement.reach(
+          operation.place,
+          operation.patience,
+          async ({ image: found, settled }) => {
+            const { config } = found.state;
+            if (!settled || config.previous || sameMembers(config.current, members)) return this.settled(found);
+            return this.image(address, { ...found.state, config: enterJoint(config, members) });
+          },
+        );
         if (isAt(reached, members)) return this.observe(operation, reached.image);
       }
     });
@@ -200,7 +204,7 @@ class Client implements RegisterClient {
       // Once more before writing: most often somebody's write is about to be chosen.
       if (reports.length > 0 && ++undecided > 1 && (rights.write || rights.storage))
         return await this.locks.run(toHex(place.address), () =>
-          this.agreement.reach(place, patience, async (found) => this.settled(found)),
+          this.agreement.reach(place, patience, async ({ image: found }) => this.settled(found)),
         );
       await patience.again('none', reports.length > 0 ? 'a register is not agreed' : 'no member of a register answers');
     }
@@ -234,12 +238,16 @@ class Client implements RegisterClient {
       const operation = await this.begin(address, options);
       const write = new Write(author, change);
       try {
-        const { image } = await this.agreement.reach(operation.place, operation.patience, async (found) => {
-          write.release();
-          const value = await write.on(found, (draft) => this.signed(address, author, draft));
-          if (!value) return this.settled(found);
-          return this.image(address, { ...found.state, config: leaveJoint(found.state.config), value });
-        });
+        const { image } = await this.agreement.reach(
+          operation.place,
+          operation.patience,
+          async ({ image: found, chosen }) => {
+            write.release();
+            const value = await write.on(found, chosen, (draft) => this.signed(address, author, draft));
+            if (!value) return this.settled(found);
+            return this.image(address, { ...found.state, config: leaveJoint(found.state.config), value });
+          },
+        );
         const snapshot = this.observe(operation, image);
         if (write.failure) throw write.failure.error;
         return snapshot;
@@ -280,7 +288,11 @@ class Write {
   }
 
   /** The value to propose on the state found; undefined: agree on what was found, then look at `failure`. */
-  async on(found: StateImage, sign: (draft: Draft) => Promise<SignedValue>): Promise<RegisterValue | undefined> {
+  async on(
+    found: StateImage,
+    chosen: boolean,
+    sign: (draft: Draft) => Promise<SignedValue>,
+  ): Promise<RegisterValue | undefined> {
     const { value, access } = found.state;
     this.failure = undefined;
     for (const earlier of this.tried) {
@@ -302,7 +314,7 @@ class Write {
       next = this.apply(snapshotOf(found));
     } catch (error) {
       this.failure = { error };
-      if (this.tried.length === 0) throw error;
+      if (chosen && this.tried.length === 0) throw error;
       return undefined;
     }
     const lineage = [found.valueHash, ...value.lineage].slice(0, limits.lineageMax);

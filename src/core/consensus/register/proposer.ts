@@ -2,7 +2,7 @@
 // answer and every silence, and when the phase is `ready` call `propose` with a state built on `top`. `beginAccept` skips the
 // first half: for a ballot already promised (fast path), and for a genesis.
 
-import { type Bytes, toHex } from '../../base/bytes.ts';
+import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { type Member, sameMember } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
 import type { StateImage } from '../../block/register-validity.ts';
@@ -155,18 +155,25 @@ function withEntry(attempt: Attempt, entry: Entry | undefined, committed: boolea
   return { ...attempt, top: entry, topCommitted: committed || (order === 0 && attempt.topCommitted) };
 }
 
+/** Whether `top` is known to be chosen: then it is what the register says at the moment of the promises. */
+export function isChosen(attempt: Attempt): boolean {
+  const { top, known } = attempt;
+  if (!top) return false;
+  if (attempt.topCommitted || (known && equalBytes(known.hash, top.image.hash))) return true;
+  const has = (member: Member) => {
+    const entry = saysYes(attempt, member) ? answerOf(attempt, member)?.entry : undefined;
+    return entry !== undefined && compareBallots(entry.ballot, top.ballot) === 0;
+  };
+  return isQuorum(top.image.state.config, has) && isQuorum(top.from, has);
+}
+
 /** Whether the configuration of `top` is known to be agreed on, and not only proposed. */
 export function isSettled(attempt: Attempt): boolean {
   const { top, known } = attempt;
   if (!top) return false;
   const { config } = top.image.state;
-  if (config.generation === top.from.generation || attempt.topCommitted) return true;
-  if (known && sameConfig(known.state.config, config)) return true;
-  const has = (member: Member) => {
-    const entry = saysYes(attempt, member) ? answerOf(attempt, member)?.entry : undefined;
-    return entry !== undefined && compareBallots(entry.ballot, top.ballot) === 0;
-  };
-  return isQuorum(config, has) && isQuorum(top.from, has);
+  if (config.generation === top.from.generation || (known && sameConfig(known.state.config, config))) return true;
+  return isChosen(attempt);
 }
 
 function baseOfTop(attempt: Attempt, top: Entry): RegisterConfig {
