@@ -92,6 +92,7 @@ export async function bindDevice(context: DescriptorContext, binding: Binding): 
   if (needsFounding && !sameKey(user.public_key, binding.network.owner))
     throw new InfinitError('denied', `network "${name}" is not founded yet: its owner must link a silo first`);
   const key = binding.nodeId === undefined ? await createNodeKey(context, user.name, name) : undefined;
+  let isMember = false;
   try {
     const nodeId = key?.nodeId ?? binding.nodeId ?? '';
     if (key === undefined) await readNodeKey(context, user.name, name, nodeId);
@@ -106,12 +107,14 @@ export async function bindDevice(context: DescriptorContext, binding: Binding): 
       network: binding.network,
     }));
     const network = needsFounding ? await foundNetwork(user, unfounded, binding.found) : binding.network;
+    isMember = needsFounding;
     const link = { ...unfounded, network };
     await context.repository.put('network', name, network, { replace: true });
     await context.repository.put('linked-network', linkName, link);
     return { link, network, founded: needsFounding };
   } catch (error) {
-    await key?.remove();
+    // A node that founded is the register's first member: its key must outlive whatever failed after.
+    if (!isMember) await key?.remove();
     throw error;
   }
 }

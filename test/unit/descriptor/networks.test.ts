@@ -3,9 +3,11 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fromBase64, toBase64 } from '../../../src/core/base/bytes.ts';
+import { InfinitError } from '../../../src/core/base/errors.ts';
 import { boxKeyPair } from '../../../src/core/crypto/sealed-box.ts';
+import { descriptorContext } from '../../../src/core/descriptor/context.ts';
 import { createKeyValueStore } from '../../../src/core/descriptor/key-value-stores.ts';
-import { getLink } from '../../../src/core/descriptor/links.ts';
+import { type Found, getLink, linkNetwork } from '../../../src/core/descriptor/links.ts';
 import {
   compareVersions,
   createNetwork,
@@ -127,6 +129,28 @@ test('a founding that fails leaves nothing behind', async (t) => {
   assert.deepEqual(await listNetworks(device, 'alice'), []);
   assert.deepEqual(await readdir(join(device.home.state, 'alice/n/.nodes/alice')), []);
   await createNetwork(device, { as: 'alice', name: 'n', silos: ['local'], found });
+});
+
+test('once the register exists its first member keeps its key, even when the link cannot be saved', async (t) => {
+  const device = await deviceOf(t, 'a');
+  await createFilesystemSilo(device, { name: 'local' });
+  const files = {
+    ...device.runtime.files,
+    replace: async (path: string, ...rest: [Buffer]) => {
+      if (path.includes('linked_networks')) throw new InfinitError('full', 'no space left');
+      return device.runtime.files.replace(path, ...rest);
+    },
+  };
+  const full = descriptorContext({ ...device.runtime, files }, device.home);
+  let nodeId = '';
+  const founds: Found = async (link) => {
+    nodeId = link.node_id;
+    return { ...someFounding, node: nodeId };
+  };
+  const created = createNetwork(full, { as: 'alice', name: 'n', silos: ['local'], found: founds });
+  await assert.rejects(created, failsWith('full', /no space left/));
+  const { link, founded } = await linkNetwork(device, { as: 'alice', name: 'n', silos: ['local'], nodeId });
+  assert.deepEqual([founded, link.network.founding?.node], [false, nodeId]);
 });
 
 test('update: serial, signature, linked copies; only by the owner', async (t) => {
