@@ -17,7 +17,7 @@ import { keyOf } from '../../conformance/silo.ts';
 import { crashValue } from './crash.ts';
 import { siloRuntime } from './runtime.ts';
 
-const rounds = 12;
+const rounds = 8;
 const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
 
 /** What a key may be: the last acknowledged version, or one announced since. -1 is deleted. */
@@ -84,7 +84,7 @@ describe('silo of a killed process', () => {
         await check(silo, possible);
         await silo.close();
       }
-      assert.ok(acknowledged > 500, `only ${acknowledged} changes were made`);
+      assert.ok(acknowledged > 300, `only ${acknowledged} changes were made`);
       context.diagnostic(`${acknowledged} acknowledged changes over ${rounds} kills`);
     } finally {
       await fs.rm(root, { recursive: true, force: true });

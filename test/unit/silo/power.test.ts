@@ -12,7 +12,7 @@ import { keyOf } from '../../conformance/silo.ts';
 import { createWorld, type World } from '../../simulator/runtime/world.ts';
 import { crashValue } from './crash.ts';
 
-const seeds = 16;
+const seeds = 8;
 const crashesPerSeed = 4;
 const capacity = 4 * 1024 * 1024;
 

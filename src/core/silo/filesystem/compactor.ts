@@ -3,11 +3,11 @@
 
 import type { Clock, Log } from '../../runtime/runtime.ts';
 import { recordHeaderBytes } from '../entries.ts';
+import type { Change } from './flush.ts';
 import { checksum, readRecordHeader, recordFlags } from './format.ts';
 import { type IndexEntry, shardCount } from './index.ts';
 import type { Segment } from './segments.ts';
 import type { SiloState } from './state.ts';
-import type { Change } from './writer.ts';
 
 export interface CompactorOptions {
   state: SiloState;

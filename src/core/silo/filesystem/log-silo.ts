@@ -183,7 +183,8 @@ export class LogSilo implements Silo {
       await this.writer.close();
       await this.housekeeping;
       await this.compactor.stop();
-      if (this.state.appendedBytes > 0) await this.checkpoint();
+      // Only saves time at the next opening, which a broken or full device may cost.
+      if (this.state.appendedBytes > 0) await this.checkpoint().catch((error) => this.warn('closing', error));
     } finally {
       await this.state.segments.close();
       await this.options.lock.release();
@@ -278,6 +279,11 @@ export class LogSilo implements Silo {
       .finally(() => {
         this.housekeeping = undefined;
       });
+  }
+
+  private warn(doing: string, error: unknown): void {
+    const { log } = this.options.runtime;
+    log.write('warn', 'silo', `${doing}: ${asError(error).message}`, { folder: this.options.folder });
   }
 
   private async tidyUp(): Promise<void> {

@@ -14,7 +14,7 @@ const MiB = 1024 * 1024;
 const zeroSliceBytes = MiB;
 const zeroAheadMin = MiB;
 const zeroAheadMax = 16 * MiB;
-/** Left on the device, so that checkpoints can still be written when it fills up. */
+/** Left on the device for checkpoints and deletions, which must still be written when it is full. */
 const deviceReserveBytes = 64 * MiB;
 
 const segmentName = /^segment-(\d{5})$/;
@@ -140,10 +140,10 @@ export class Segments {
     return Math.min(this.options.segmentBytes, Math.ceil((position + ahead) / zeroSliceBytes) * zeroSliceBytes);
   }
 
-  /** Zeroes the segment up to there, a slice at a time. Throws `full` when the device has no space. */
-  async zero(segment: Segment, target: number): Promise<void> {
+  /** Zeroes the segment up to there, a slice at a time. Throws `full` when the device has no space; `needed` takes its last. */
+  async zero(segment: Segment, target: number, needed = false): Promise<void> {
     if (segment.bytes >= target) return;
-    await this.checkDevice(target - segment.bytes);
+    if (!needed) await this.checkDevice(target - segment.bytes);
     const file = await this.writer(segment);
     this.zeros ??= file.alignedBuffer(zeroSliceBytes);
     while (segment.bytes < target) {

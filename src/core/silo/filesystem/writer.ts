@@ -1,51 +1,12 @@
 // The one writer of a silo's log: group commit without timers. What waits when the disk is idle is one flush; what arrives
 // meanwhile is the next, built while the disk works when it is a whole one. Nothing shows in the index before it is durable.
 
-import type { Bytes } from '../../base/bytes.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { closedError, recordHeaderBytes } from '../entries.ts';
-import { alignUp, checksum, pageBytes, recordFlags, resealRecord, writeRecordHeader } from './format.ts';
-import type { Place } from './index.ts';
-import type { Segment } from './segments.ts';
+import { type Atom, type Change, type Flush, pendingBytes, stageAtom } from './flush.ts';
+import { alignUp, pageBytes } from './format.ts';
 import type { SiloState } from './state.ts';
-
-export interface Change {
-  space: number;
-  key: Bytes;
-  value: Bytes | undefined;
-  /** Compaction: only while the value is still at this place. */
-  movedFrom?: Place;
-}
-
-/** Changes that take effect together or not at all. */
-interface Atom {
-  changes: readonly Change[];
-  bytes: number;
-  /** Needs room beyond what is kept for deletions and compaction. */
-  grows: boolean;
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
-interface Written extends Change {
-  segment: Segment;
-  offset: number;
-}
-
-interface Flush {
-  buffer: Buffer;
-  length: number;
-  segment: Segment;
-  offset: number;
-  number: number;
-  sequence: number;
-  atoms: Atom[];
-  records: Written[];
-  /** By fingerprint, the bytes of a key once the flush is applied. */
-  overlay: Map<number, number>;
-  usedBytes: number;
-}
 
 export interface WriterOptions {
   state: SiloState;
@@ -80,6 +41,7 @@ export class Writer {
   private background: Promise<void> | undefined;
   private failure: InfinitError | undefined;
   private closed = false;
+  private readonly waiters: (() => void)[] = [];
 
   constructor(options: WriterOptions) {
     this.options = options;
@@ -109,7 +71,6 @@ export class Writer {
   private idle(): Promise<void> {
     return new Promise((resolve) => this.waiters.push(resolve));
   }
-  private readonly waiters: (() => void)[] = [];
 
   private enqueue(queue: Atom[], changes: readonly Change[]): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
@@ -197,7 +158,7 @@ export class Writer {
       this.queuedBytes -= atom.bytes;
       this.queuedChanges--;
       if (!this.admit(atom, flush)) continue;
-      this.stage(atom, flush);
+      stageAtom(state, atom, flush, before);
       flush.atoms.push(atom);
     }
     if (flush.atoms.length === 0) return undefined;
@@ -217,71 +178,18 @@ export class Writer {
     return Math.min(reservedBytes, this.state.superblock.segmentBytes / 8);
   }
 
-  /** Bytes a key takes once all flushes before, and this one so far, are applied. */
-  private bytesOf(change: Change, flush: Flush): number {
-    const fingerprint = this.state.index.fingerprint(change.space, change.key);
-    const pending = flush.overlay.get(fingerprint) ?? this.inFlight?.overlay.get(fingerprint);
-    if (pending !== undefined) return pending;
-    const place = this.state.index.get(change.space, change.key);
-    return place === undefined ? 0 : recordHeaderBytes + place.length;
-  }
-
   /** Rejects what the capacity does not allow; counting a key twice within a batch errs on the safe side. */
   private admit(atom: Atom, flush: Flush): boolean {
     if (!atom.grows) return true;
+    const { state } = this;
     let growth = 0;
     for (const change of atom.changes) {
       const after = change.value === undefined ? 0 : recordHeaderBytes + change.value.length;
-      growth += after - this.bytesOf(change, flush);
+      growth += after - pendingBytes(state, change, flush, this.inFlight);
     }
     if (growth <= 0 || flush.usedBytes + growth <= this.options.usedBytesMax) return true;
     atom.reject(fullError(this.state.usedBytes, this.options.usedBytesMax));
     return false;
-  }
-
-  private stage(atom: Atom, flush: Flush): void {
-    const { state } = this;
-    let last = -1;
-    for (const change of atom.changes) {
-      const { space, key, value, movedFrom } = change;
-      const fingerprint = state.index.fingerprint(space, key);
-      const before = this.bytesOf(change, flush);
-      if (movedFrom !== undefined) {
-        const changed = flush.overlay.has(fingerprint) || this.inFlight?.overlay.has(fingerprint);
-        if (changed || !state.samePlace(state.index.get(space, key), movedFrom)) continue;
-      } else if (value === undefined && before === 0 && state.index.get(space, key) === undefined) {
-        continue;
-      }
-      const after = value === undefined ? 0 : recordHeaderBytes + value.length;
-      if (movedFrom === undefined) flush.sequence++;
-      flush.usedBytes += after - before;
-      flush.overlay.set(fingerprint, after);
-      flush.records.push({ ...change, segment: flush.segment, offset: flush.offset + flush.length });
-      last = flush.length;
-      this.stageRecord(change, flush);
-    }
-    if (last < 0) return;
-    const flags = flush.buffer.readUInt8(last + 4) | recordFlags.end;
-    resealRecord(flush.buffer, last, flags, state.superblock.salt);
-  }
-
-  private stageRecord({ space, key, value, movedFrom }: Change, flush: Flush): void {
-    const header = {
-      flags: (value === undefined ? recordFlags.deletion : 0) | (movedFrom === undefined ? 0 : recordFlags.moved),
-      space,
-      flush: flush.number,
-      opening: this.state.superblock.openings,
-      serial: flush.segment.serial,
-      length: value?.length ?? 0,
-      sequence: flush.sequence,
-      key,
-      valueChecksum: value === undefined ? 0 : checksum(value),
-    };
-    writeRecordHeader(flush.buffer, flush.length, header, this.state.superblock.salt);
-    flush.length += recordHeaderBytes;
-    if (value === undefined) return;
-    flush.buffer.set(value, flush.length);
-    flush.length += value.length;
   }
 
   private async write(flush: Flush): Promise<void> {
@@ -341,6 +249,8 @@ export class Writer {
   private async makeRoom(atom: Atom): Promise<boolean> {
     await this.background;
     const { state } = this;
+    // A device that was full may not be any more: others use it too.
+    await unlessFull(state.segments.checkDevice(atom.bytes));
     if (this.fits(atom, state.offset)) return true;
     if (pageBytes + alignUp(atom.bytes) + this.reserve() > state.superblock.segmentBytes) {
       return this.refuse(
@@ -350,9 +260,9 @@ export class Writer {
     }
     const spareNeeded = atom.grows ? 1 : 0;
     const end = alignUp(state.offset + atom.bytes) + (atom.grows ? this.reserve() : 0);
-    const target = Math.max(end, state.segments.zeroTarget(state.offset));
     const inPlace = end <= state.superblock.segmentBytes && state.spare >= spareNeeded;
-    if (inPlace && (await unlessFull(state.segments.zero(state.active, target)))) return true;
+    const target = atom.grows ? Math.max(end, state.segments.zeroTarget(state.offset)) : end;
+    if (inPlace && (await unlessFull(state.segments.zero(state.active, target, !atom.grows)))) return true;
     if (state.spare >= spareNeeded + 1 && (await unlessFull(this.roll()))) return true;
     const hopeless = this.exhaustedAt === state.sequence || this.moves[0] === atom || this.closed;
     if (hopeless) return this.refuse(atom, fullError(state.usedBytes, this.options.usedBytesMax));
