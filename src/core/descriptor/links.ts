@@ -69,7 +69,7 @@ export async function linkNetwork(context: DescriptorContext, options: LinkNetwo
   return bindDevice(context, { user, network, passport, silos, nodeId, zone, port, found });
 }
 
-export interface Binding {
+interface Binding {
   user: UserDescriptor;
   network: NetworkDescriptor;
   passport: PassportDescriptor;

@@ -35,12 +35,12 @@ export function isVersion(value: string): boolean {
   return /^\d{1,5}\.\d{1,5}\.\d{1,5}$/.test(value);
 }
 
-export function isEmail(value: string): boolean {
+function isEmail(value: string): boolean {
   return /^[^@]+@[^@]+\.[^@]+$/.test(value);
 }
 
 /** `host:port`, IPv6 hosts in brackets. */
-export function isEndpointText(value: string): boolean {
+function isEndpointText(value: string): boolean {
   const match = /^(?:\[[0-9a-fA-F:.%a-z]+\]|[^\s:[\]/]+):(\d{1,5})$/.exec(value);
   return match !== null && Number(match[1]) >= 1 && Number(match[1]) <= 65_535;
 }
