@@ -2,9 +2,7 @@
 // are cut off, storages go down, messages are lost and root writes end in doubt. Checked: histories are linearizable, counters
 // count every operation once, and the chosen roots never go back (docs/protocols.md L1, L3, L5, L8).
 
-import { utf8 } from '../../src/core/base/bytes.ts';
 import { decode } from '../../src/core/base/codec.ts';
-import { isError } from '../../src/core/base/errors.ts';
 import type { Member } from '../../src/core/block/address.ts';
 import { rootHeader } from '../../src/core/consensus/consensus.ts';
 import { openKeyStore } from '../../src/core/volume/key-store.ts';
@@ -12,7 +10,7 @@ import { keyView } from '../../src/core/volume/key-view.ts';
 import type { KeyStore } from '../../src/core/volume/keys.ts';
 import { type Opened, TreeWorld } from '../fakes/fake-tree.ts';
 import type { Process } from '../fakes/world.ts';
-import { describe, findViolation, type Operation } from './linearizable.ts';
+import { KeyLoad } from './key-load.ts';
 
 export interface TreeScheduleOptions {
   seed: number;
@@ -55,19 +53,22 @@ interface Client {
 
 class Schedule {
   private readonly w: TreeWorld;
-  private readonly keys: number;
   private readonly until: number;
   private readonly faults: boolean;
-  private readonly history: Operation[] = [];
+  private readonly load: KeyLoad;
   private clients: Client[] = [];
   private opened = 0;
-  private written = 0;
 
   constructor(w: TreeWorld, { keys, timeMs, faults }: { keys: number; timeMs: number; faults: boolean }) {
     this.w = w;
-    this.keys = keys;
     this.faults = faults;
     this.until = w.world.now + timeMs;
+    this.load = new KeyLoad({
+      keys,
+      now: () => w.world.now,
+      below: (limit) => w.world.below(limit),
+      onError: (error) => w.world.fail(error),
+    });
   }
 
   async openClient(): Promise<void> {
@@ -86,7 +87,7 @@ class Schedule {
     for (let i = 0; i < loadsAClient; i++)
       void started.then(async () => {
         while (this.w.world.now < this.until) {
-          await this.operate(client, name);
+          await this.load.operate(client.store, name);
           await opened.process.runtime.clock.sleep(this.w.world.below(300));
         }
       });
@@ -100,46 +101,6 @@ class Schedule {
       } catch {
         await process.runtime.clock.sleep(500);
       }
-    }
-  }
-
-  private async operate({ store }: Client, by: string): Promise<void> {
-    const { world } = this.w;
-    const key = `key${world.below(this.keys)}`;
-    const value = `v${++this.written}${world.below(4) === 0 ? 'x'.repeat(300) : ''}`;
-    const choice = world.below(10);
-    const operation: Operation = { key, call: world.now, end: Number.POSITIVE_INFINITY, type: 'get', by };
-    this.history.push(operation);
-    try {
-      if (choice < 4) await this.read(store, operation);
-      else if (choice < 7) {
-        Object.assign(operation, { type: 'put', value });
-        await store.put(utf8(key), utf8(value));
-      } else if (choice < 8) {
-        operation.type = 'delete';
-        operation.result = await store.delete(utf8(key));
-      } else {
-        Object.assign(operation, { type: 'cas', value, expected: undefined });
-        operation.result = await store.put(utf8(key), utf8(value), { ifAbsent: true }).then(
-          () => true,
-          (error: unknown) => {
-            if (isError(error, 'exists')) return false;
-            throw error;
-          },
-        );
-      }
-      operation.end = world.now;
-    } catch (error) {
-      if (!isError(error, 'unavailable')) world.fail(error);
-    }
-  }
-
-  private async read(store: KeyStore, operation: Operation): Promise<void> {
-    try {
-      operation.result = Buffer.from((await store.get(utf8(operation.key))).value).toString();
-    } catch (error) {
-      if (!isError(error, 'not-found')) throw error;
-      operation.result = undefined;
     }
   }
 
@@ -215,21 +176,12 @@ class Schedule {
     for (const { opened } of this.clients) opened.process.resume();
   }
 
-  /** Everybody reads every key at the end: what was acknowledged is there, the same for all. */
   async readAll(): Promise<void> {
-    const { world } = this.w;
-    for (const { store } of this.clients)
-      for (let i = 0; i < this.keys; i++) {
-        const operation: Operation = { key: `key${i}`, call: world.now, end: 0, type: 'get', by: 'end' };
-        await world.until(this.read(store, operation));
-        operation.end = world.now;
-        this.history.push(operation);
-      }
+    for (const { store } of this.clients) await this.w.world.until(this.load.readAll(store));
   }
 
   check(): TreeScheduleResult {
-    const violation = findViolation(this.history);
-    if (violation) throw new Error(`not linearizable: ${violation.key}\n${describe(violation.operations)}`);
+    this.load.check();
     let epoch = 0;
     let applied = 0;
     let commits = 0;
@@ -240,7 +192,7 @@ class Schedule {
       if (header.applied > applied) commits++;
       ({ epoch, applied } = header);
     }
-    const answered = this.history.filter((one) => one.end !== Number.POSITIVE_INFINITY).length;
-    return { operations: this.history.length, answered, epochs: epoch, commits };
+    const { history, answered } = this.load;
+    return { operations: history.length, answered, epochs: epoch, commits };
   }
 }
