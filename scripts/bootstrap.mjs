@@ -9,7 +9,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 if (major < 20 || (major === 20 && minor < 17)) fail(`Node 20.17 or newer is needed, this is ${process.versions.node}`);
-if (!existsSync(`${root}node_modules/.package-lock.json`)) run('npm', ['ci', '--no-audit', '--no-fund']);
+if (!existsSync(`${root}node_modules/.package-lock.json`)) {
+  process.stderr.write('Installing dependencies; where sqlite3 must be compiled this takes some minutes.\n');
+  run('npm', ['ci', '--no-audit', '--no-fund']);
+}
 run(process.execPath, ['--import', 'tsx', 'scripts/build.ts']);
 
 function run(program, words) {
