@@ -11,6 +11,7 @@ import {
   entryOf,
   fingerStart,
   type NodeName,
+  ownerIndex,
   type Point,
 } from '../../src/core/overlay/ring.ts';
 import { SeededRandom } from './runtime/random.ts';
@@ -104,12 +105,5 @@ function learnFingers(fingers: Fingers, self: Entry, list: readonly Entry[], sor
 }
 
 function ownerOf(sorted: readonly Entry[], key: Point): Entry {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((sorted[middle] as Entry).point < key) low = middle + 1;
-    else high = middle;
-  }
-  return sorted[low % sorted.length] as Entry;
+  return sorted[ownerIndex(sorted, key)] as Entry;
 }

@@ -2,13 +2,8 @@
 // machines are the production ones; only sockets, records and real time are missing.
 
 import { hash } from '../../src/core/crypto/hash.ts';
-import {
-  type Answers,
-  Machine,
-  type MachineOptions,
-  type MethodName,
-  type Outgoing,
-} from '../../src/core/overlay/chord/machine.ts';
+import type { Answers, MethodName, Outgoing } from '../../src/core/overlay/chord/calls.ts';
+import { Machine, type MachineOptions } from '../../src/core/overlay/chord/machine.ts';
 import type { Position } from '../../src/core/overlay/chord/state.ts';
 import type { NodeName, Point } from '../../src/core/overlay/ring.ts';
 import { EventQueue } from './runtime/event-queue.ts';

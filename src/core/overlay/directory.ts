@@ -28,6 +28,7 @@ const fetchTimeoutMs = 3000;
 export class Directory {
   /** Grows with every change of a record. */
   version = 0;
+  readonly self: NodeName;
   /** Called when a record is new or has changed. */
   onChange: (record: NodeRecord) => void = () => {};
   private readonly context: OverlayContext;
@@ -41,10 +42,7 @@ export class Directory {
   constructor(context: OverlayContext, view: View) {
     this.context = context;
     this.view = view;
-  }
-
-  get self(): NodeName {
-    return toHex(this.context.peers.self.id);
+    this.self = toHex(context.peers.self.id);
   }
 
   get(node: NodeName): NodeRecord | undefined {

@@ -95,8 +95,8 @@ export function byPoint(a: Entry, b: Entry): number {
   return a.point < b.point ? -1 : a.point > b.point ? 1 : 0;
 }
 
-/** The entries of a sorted circle clockwise from the owner of the point, once around. */
-export function walkFrom(sorted: readonly Entry[], point: Point): Entry[] {
+/** Where in a sorted circle the owner of the point stands; 0 also behind the last one. */
+export function ownerIndex(sorted: readonly Entry[], point: Point): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {
@@ -104,7 +104,13 @@ export function walkFrom(sorted: readonly Entry[], point: Point): Entry[] {
     if ((sorted[middle] as Entry).point < point) low = middle + 1;
     else high = middle;
   }
-  return [...sorted.slice(low), ...sorted.slice(0, low)];
+  return low === sorted.length ? 0 : low;
+}
+
+/** The entries of a sorted circle clockwise from the owner of the point, once around. */
+export function walkFrom(sorted: readonly Entry[], point: Point): Entry[] {
+  const owner = ownerIndex(sorted, point);
+  return [...sorted.slice(owner), ...sorted.slice(0, owner)];
 }
 
 /**

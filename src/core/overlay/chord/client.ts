@@ -26,6 +26,8 @@ export class ChordClient implements Overlay {
   private readonly owner: Owners;
   private readonly offs: (() => void)[] = [];
   private view = new Map<NodeName, Liveness>();
+  /** Of the view, those not confirmed dead. */
+  private members: ReadonlySet<NodeName> = new Set();
   private whole = false;
   private held = '';
   private seeds: readonly Endpoint[] = [];
@@ -41,12 +43,15 @@ export class ChordClient implements Overlay {
       liveness,
       standing: () => ({ nodes: [...this.view.keys()], whole: false }),
     });
-    this.directory.onChange = (record) => this.owner.refute(toHex(record.id));
+    this.directory.onChange = (record) => {
+      this.owner.refute(toHex(record.id));
+      this.members = this.living();
+    };
     this.owner = new Owners({
       clock: context.runtime.clock,
       directory: this.directory,
       liveness,
-      members: () => (this.whole ? this.living() : undefined),
+      members: () => (this.whole ? this.members : undefined),
       local: (key) => this.nearby(key),
       heard: () => {},
     });
@@ -173,6 +178,7 @@ export class ChordClient implements Overlay {
       if (liveness === 'alive' && ![`alive`, 'suspect'].includes(before.get(node) ?? 'unknown') && record)
         this.events.emit('joined', record);
     }
+    this.members = this.living();
     this.events.emit('changed', undefined);
     this.directory.saveSoon(() => [...this.view.keys()]);
   }

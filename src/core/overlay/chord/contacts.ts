@@ -11,6 +11,8 @@ export class Contacts {
   private readonly random: Random;
   /** First and last time of a sign of life. */
   private readonly seen = new Map<NodeName, { first: number; last: number }>();
+  /** Grows with every newcomer. */
+  version = 0;
   private turn = 0;
 
   constructor(random: Random) {
@@ -39,6 +41,7 @@ export class Contacts {
     }
     if (this.seen.size >= limits.knownContactsMax) this.evict();
     this.seen.set(node, { first: now, last: now });
+    this.version++;
   }
 
   /** The next one in turn that passes. */

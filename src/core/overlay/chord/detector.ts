@@ -38,6 +38,8 @@ const suspicionPeriods = 4;
 export class Detector {
   readonly self: NodeName;
   incarnation: number;
+  /** Grows with every change of what is believed. */
+  version = 0;
   effects: DetectorEffect[] = [];
   private readonly random: Random;
   private readonly members = new Map<NodeName, Member>();
@@ -166,7 +168,7 @@ export class Detector {
 
   /** Forgets all other nodes. */
   keep(nodes: ReadonlySet<NodeName>): void {
-    for (const node of this.members.keys()) if (!nodes.has(node)) this.members.delete(node);
+    for (const node of this.members.keys()) if (!nodes.has(node) && this.members.delete(node)) this.version++;
   }
 
   private unreachable(node: NodeName, now: number): void {
@@ -181,6 +183,7 @@ export class Detector {
     const old = this.members.get(node);
     if (old?.state === state && old.incarnation === incarnation) return;
     const patience = suspicionPeriods * probePeriodMs * Math.max(1, Math.log10(this.members.size + 1));
+    this.version++;
     this.members.set(node, { state, incarnation, until: state === 'suspect' ? now + patience : 0 });
     this.spread({ node, state, incarnation });
     const to = this.liveness(node);

@@ -4,38 +4,13 @@
 
 import { limits } from '../../base/limits.ts';
 import type { Random } from '../../runtime/runtime.ts';
-import { type Entry, entryOf, type NodeName, type Point } from '../ring.ts';
-import { type FindAnswer, findFrom, stateOf } from './answers.ts';
+import { type Entry, entryOf, type NodeName } from '../ring.ts';
+import { findFrom, stateOf } from './answers.ts';
+import { type Answers, type Call, gather, type MethodName, type Outgoing, type Requests } from './calls.ts';
 import { Contacts } from './contacts.ts';
 import { Detector, type DetectorEffect, type News, probePeriodMs } from './detector.ts';
-import { newRing, type Ring, type StateAnswer } from './state.ts';
-import { type LeaverPosition, type RingEvent, type Send, step } from './steps.ts';
-
-export interface Requests {
-  state: { items: { target: number; held: string }[] };
-  notify: { items: { from: number; target: number; changed: boolean }[] };
-  find: { keys: Point[]; strict: boolean; want: number };
-  leave: { positions: LeaverPosition[] };
-  gossip: { about: NodeName | undefined; incarnation: number; serial: number; news: News[] };
-}
-
-export interface Answers {
-  state: { items: (StateAnswer | undefined)[]; known: NodeName[]; leaving: boolean };
-  notify: Record<string, never>;
-  find: { answers: (FindAnswer | undefined)[] };
-  leave: Record<string, never>;
-  gossip: { reached: boolean; incarnation: number; serial: number; news: News[] };
-}
-
-export type MethodName = keyof Requests;
-export type Call = { [M in MethodName]: { method: M; request: Requests[M] } }[MethodName];
-
-export interface Outgoing {
-  readonly id: number;
-  readonly to: NodeName;
-  readonly call: Call;
-  readonly timeoutMs: number;
-}
+import { newRing, type Ring } from './state.ts';
+import { type RingEvent, type Send, step } from './steps.ts';
 
 /** What an open call was for. */
 interface Pending {
@@ -64,6 +39,8 @@ const joinAgainMs = 150;
 const unifyPeriodMs = 30_000;
 /** Positions that unify in one period; when a lost node comes back, all do at once. */
 const unifyPositions = 4;
+/** Nodes wanted in a walk's answer: itself and the next; a joiner wants the whole list. */
+const unifyWant = 2;
 const reconnectPeriodMs = 5000;
 const pendingMax = 4096;
 /** A helper has to probe before it answers. */
@@ -226,6 +203,11 @@ export class Machine {
     });
   }
 
+  /** Grows with whatever `neighbours`, `tiny`, the contacts or their liveness may depend on. */
+  get version(): number {
+    return this.ring.version + this.detector.version + this.contacts.version;
+  }
+
   /** Distinct other nodes its positions point to. */
   neighbours(): NodeName[] {
     const nodes = new Set<NodeName>();
@@ -348,33 +330,12 @@ export class Machine {
     }
   }
 
-  /** Sends of one turn to one node share a message of each kind. */
   private flush(): void {
     const sends = this.sends;
     this.sends = [];
-    const byNode = new Map<NodeName, Send[]>();
-    for (const send of sends) {
-      const to = send.type === 'find' ? send.to : 'to' in send ? send.to.node : this.self;
-      byNode.set(to, [...(byNode.get(to) ?? []), send]);
-    }
-    for (const [to, list] of byNode) {
-      const state = list.filter((send) => send.type === 'state');
-      if (state.length > 0) {
-        const items = state.map((send) => ({ target: send.to.index, held: send.held }));
-        this.call(to, { method: 'state', request: { items } }, state);
-      }
-      const find = list.filter((send) => send.type === 'find');
-      if (find.length > 0) {
-        const keys = find.map((send) => send.key);
-        const want = find.some(({ position }) => !this.ring.positions[position]?.joined) ? limits.successorNodes : 2;
-        this.call(to, { method: 'find', request: { keys, strict: true, want } }, find);
-      }
-      const notify = list.filter((send) => send.type === 'notify');
-      if (notify.length > 0) {
-        const items = notify.map((send) => ({ from: send.from.index, target: send.to.index, changed: send.changed }));
-        this.call(to, { method: 'notify', request: { items } }, []);
-      }
-    }
+    const joined = this.ring.positions.every((position) => position.joined);
+    for (const { to, call, items } of gather(sends, joined ? unifyWant : limits.successorNodes))
+      this.call(to, call, items);
   }
 
   private call(to: NodeName, call: Call, sends: readonly { position: number; nonce: number }[]): void {

@@ -8,8 +8,8 @@ import type { Method } from '../../peer/peer.ts';
 import { held, name } from '../messages.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import { closerMax } from './answers.ts';
+import type { Answers, Requests } from './calls.ts';
 import { newsStates } from './detector.ts';
-import type { Answers, Requests } from './machine.ts';
 
 const index: Codec<number> = mapped(
   u8,

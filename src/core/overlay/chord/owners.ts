@@ -2,6 +2,7 @@
 // a lookup; then placed over the records (protocols 1.6, 1.8). Storage nodes and clients share it.
 
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
 import type { Address } from '../../block/address.ts';
 import type { Clock } from '../../runtime/runtime.ts';
 import type { Directory } from '../directory.ts';
@@ -11,11 +12,11 @@ import {
   circleOf,
   type Entry,
   type NodeName,
+  ownerIndex,
   type Point,
   pointOf,
   positionPoint,
   replicas,
-  walkFrom,
 } from '../ring.ts';
 import type { FindAnswer } from './answers.ts';
 import { type Location, Locations } from './locations.ts';
@@ -27,11 +28,17 @@ export interface OwnersParts {
   clock: Clock;
   directory: Directory;
   liveness: (node: NodeName) => Liveness;
-  /** All members when they are known, else undefined. */
+  /** All members when they are known, else undefined; the same set as long as neither they, their records nor liveness change. */
   members: () => ReadonlySet<NodeName> | undefined;
   /** What is known here without asking. */
   local: (key: Point) => FindAnswer | undefined;
   heard: (entries: readonly Entry[]) => void;
+}
+
+interface Circle {
+  readonly members: ReadonlySet<NodeName>;
+  readonly entries: readonly Entry[];
+  readonly placed: Map<string, readonly NodeRecord[]>;
 }
 
 const askTimeoutMs = 2000;
@@ -42,7 +49,7 @@ const arcsMax = 4;
 export class Owners {
   private readonly parts: OwnersParts;
   private readonly locations = new Locations();
-  private circle: { key: string; entries: Entry[] } = { key: '', entries: [] };
+  private circle: Circle = { members: new Set(), entries: [], placed: new Map() };
 
   constructor(parts: OwnersParts) {
     this.parts = parts;
@@ -63,7 +70,7 @@ export class Owners {
     checkSignal(options.signal);
     const point = pointOf(address);
     const members = this.parts.members();
-    if (members) return this.place(walkFrom(this.circleOf(members), point), count, options.all);
+    if (members) return this.fromCircle(members, point, count, options.all);
     const walk: Entry[] = [];
     let key = point;
     for (let arc = 0; arc < arcsMax; arc++) {
@@ -120,14 +127,22 @@ export class Owners {
     return measured === undefined ? hedgeDefaultMs : Math.max(20, 3 * measured);
   }
 
-  private circleOf(members: ReadonlySet<NodeName>): Entry[] {
-    const { directory } = this.parts;
-    const key = `${directory.version} ${[...members].join()}`;
-    if (this.circle.key !== key) {
-      const records = [...members].flatMap((node) => directory.get(node) ?? []);
-      this.circle = { key, entries: circleOf(records) };
+  /** Placement depends on the address only through its owner, so there are few different answers: each is computed once. */
+  private fromCircle(members: ReadonlySet<NodeName>, point: Point, count: number, all = false): NodeRecord[] {
+    if (this.circle.members !== members) {
+      const records = [...members].flatMap((node) => this.parts.directory.get(node) ?? []);
+      this.circle = { members, entries: circleOf(records), placed: new Map() };
     }
-    return this.circle.entries;
+    const { entries, placed } = this.circle;
+    const owner = ownerIndex(entries, point);
+    const key = `${owner} ${count} ${all}`;
+    let found = placed.get(key);
+    if (!found) {
+      if (placed.size >= limits.locationCacheEntriesMax) placed.clear();
+      found = this.place([...entries.slice(owner), ...entries.slice(0, owner)], count, all);
+      placed.set(key, found);
+    }
+    return [...found];
   }
 
   private place(walk: readonly Entry[], count: number, all = false): NodeRecord[] {

@@ -13,8 +13,9 @@ import { Directory } from '../directory.ts';
 import { ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
+import type { Answers, MethodName, Outgoing, Requests } from './calls.ts';
 import { Fingers } from './fingers.ts';
-import { type Answers, Machine, type MethodName, type Outgoing, type Requests } from './machine.ts';
+import { Machine } from './machine.ts';
 import { ringFind, ringGossip, ringLeave, ringNotify, ringState } from './messages.ts';
 import { Owners } from './owners.ts';
 import { checkedAnswer, checkedRequest, namedIn } from './trust.ts';
@@ -35,6 +36,14 @@ const seedRetryMaxMs = 15_000;
 const joinWaitMs = 15_000;
 const introduceMax = 2 * limits.successorNodes;
 
+interface Membership {
+  readonly version: number;
+  /** Of this node's own record. */
+  readonly serial: number;
+  readonly alive: ReadonlySet<NodeName>;
+  readonly whole: boolean;
+}
+
 export class ChordStorage implements Overlay {
   readonly events = new Events<{ joined: NodeRecord; left: NodeId; changed: undefined }>();
   private readonly context: OverlayContext;
@@ -48,6 +57,7 @@ export class ChordStorage implements Overlay {
   private wakeAt = Number.POSITIVE_INFINITY;
   private whenJoined = deferred();
   private fingerTurns = 0;
+  private members: Membership | undefined;
 
   constructor(context: OverlayContext, self: NodeRecord) {
     this.context = context;
@@ -169,15 +179,25 @@ export class ChordStorage implements Overlay {
   }
 
   /** This node, and all others met and not confirmed dead. */
-  private alive(): Set<NodeName> {
-    const { liveness } = this.machine.detector;
-    const others = this.machine.contacts.all().filter((node) => ['alive', 'suspect'].includes(liveness(node)));
-    return new Set([this.machine.self, ...others.filter((node) => this.directory.get(node))]);
+  private alive(): ReadonlySet<NodeName> {
+    return this.membership().alive;
   }
 
   /** Whether the nodes known alive are the whole network (protocols 1.6: lists are full membership up to R others). */
   private get whole(): boolean {
-    return this.machine.tiny && this.alive().size <= limits.successorNodes;
+    return this.membership().whole;
+  }
+
+  /** Computed anew only when something it depends on has changed: every request for owners asks it. */
+  private membership(): Membership {
+    const serial = this.context.self()?.serial ?? 0;
+    const version = this.machine.version + this.directory.version;
+    if (this.members?.version === version && this.members.serial === serial) return this.members;
+    const { liveness } = this.machine.detector;
+    const others = this.machine.contacts.all().filter((node) => ['alive', 'suspect'].includes(liveness(node)));
+    const alive = new Set([this.machine.self, ...others.filter((node) => this.directory.get(node))]);
+    this.members = { version, serial, alive, whole: this.machine.tiny && alive.size <= limits.successorNodes };
+    return this.members;
   }
 
   private hints(): Entry[] {

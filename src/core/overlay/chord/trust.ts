@@ -2,7 +2,7 @@
 
 import type { NodeRecord } from '../overlay.ts';
 import type { Entry, NodeName } from '../ring.ts';
-import type { Answers, Call, MethodName, Requests } from './machine.ts';
+import type { Answers, Call, MethodName, Requests } from './calls.ts';
 
 type RecordOf = (node: NodeName) => NodeRecord | undefined;
 
