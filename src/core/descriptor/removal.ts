@@ -1,6 +1,7 @@
 // Taking descriptors away, with what hangs on them: links, passports, key-value stores, caches, node keys.
 
 import { join } from 'node:path';
+import { InfinitError, isError } from '../base/errors.ts';
 import type { DescriptorContext, Removed } from './context.ts';
 import type { DescriptorKind, Descriptors, Home } from './descriptor.ts';
 import { removeNodeKeys } from './node-keys.ts';
@@ -10,9 +11,32 @@ export function networkCacheDirectory(home: Home, user: string, network: string)
   return join(home.cache, 'networks', user, network);
 }
 
+/** Throws `exists` while a process of this device is the network's storage node. */
+export async function refuseWhileRunning(context: DescriptorContext, network: string): Promise<void> {
+  const path = nodeLockPath(context.home, network);
+  if ((await context.runtime.files.stat(path)) === undefined) return;
+  try {
+    const lock = await context.runtime.files.lock(path);
+    await lock.release();
+  } catch (error) {
+    if (!isError(error, 'exists')) throw error;
+    const pid = /pid \d+/.exec(error.message)?.[0];
+    throw new InfinitError('exists', `network "${network}" is running on this device${pid ? ` (${pid})` : ''}`, {
+      hint: 'stop it first',
+      cause: error,
+    });
+  }
+}
+
+/** Held by the one process that is this device's storage node of the network. */
+export function nodeLockPath(home: Home, network: string): string {
+  return join(home.state, network, 'node.lock');
+}
+
 /** The node's key stays, so that the identity can be taken up again. */
 export async function removeLink(context: DescriptorContext, user: string, network: string): Promise<Removed> {
   const name = `${user}/${network}`;
+  await refuseWhileRunning(context, network);
   await context.repository.delete('linked-network', name);
   await context.runtime.files.remove(networkCacheDirectory(context.home, user, network));
   return { kind: 'linked-network', name };

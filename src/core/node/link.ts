@@ -6,6 +6,7 @@ import type { DescriptorContext } from '../descriptor/context.ts';
 import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
 import { nodeKeyPair } from '../descriptor/node-keys.ts';
+import { nodeLockPath } from '../descriptor/removal.ts';
 import { getSilo } from '../descriptor/silos.ts';
 import { getUser, userKeyPair } from '../descriptor/users.ts';
 import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
@@ -95,7 +96,7 @@ async function takeStorage(
   }
   let lock: FileLock;
   try {
-    lock = await context.runtime.files.lock(`${folder}/node.lock`);
+    lock = await context.runtime.files.lock(nodeLockPath(context.home, link.name));
   } catch (error) {
     if (!isError(error, 'exists')) throw error;
     if (role === 'either') return undefined;

@@ -203,12 +203,14 @@ export class Node {
   }
 
   private async listen(wanted: Endpoint): Promise<Endpoint> {
-    const remembered = Number((await this.options.state.setting('port')) ?? 0);
+    const { state, silo } = this.options;
+    // The state is shared with the clients of this device: the port in it is the storage node's, where others look for it.
+    const remembered = silo === undefined ? 0 : Number((await state.setting('port')) ?? 0);
     const ports = wanted.port === 0 && remembered > 0 ? [remembered, 0] : [wanted.port];
     for (const port of ports) {
       try {
         const got = await this.peers.listen({ host: wanted.host, port });
-        await this.options.state.remember('port', String(got.port));
+        if (silo !== undefined) await state.remember('port', String(got.port));
         return got;
       } catch (error) {
         if (port === 0 || !(error instanceof InfinitError) || ports.length === 1) throw error;

@@ -6,10 +6,10 @@ import { toBase64 } from '../../../src/core/base/bytes.ts';
 import { nodeIdOf } from '../../../src/core/block/address.ts';
 import type { NetworkDescriptor } from '../../../src/core/descriptor/descriptor.ts';
 import { getLink, linkNetwork, listNetworkSilos, unlinkNetwork } from '../../../src/core/descriptor/links.ts';
-import { createNetwork, getNetwork, importNetwork } from '../../../src/core/descriptor/networks.ts';
+import { createNetwork, deleteNetwork, getNetwork, importNetwork } from '../../../src/core/descriptor/networks.ts';
 import { nodeKeyPair } from '../../../src/core/descriptor/node-keys.ts';
 import { createPassport, importPassport } from '../../../src/core/descriptor/passports.ts';
-import { networkCacheDirectory } from '../../../src/core/descriptor/removal.ts';
+import { networkCacheDirectory, nodeLockPath } from '../../../src/core/descriptor/removal.ts';
 import { createFilesystemSilo } from '../../../src/core/descriptor/silos.ts';
 import { createUser } from '../../../src/core/descriptor/users.ts';
 import { carryUsers, failsWith, found, newDevice, type TestDevice } from './support.ts';
@@ -132,4 +132,16 @@ test('a damaged node key is named', async (t) => {
     await writeFile(path, content);
     await assert.rejects(nodeKeyPair(a, link), failsWith('corrupt', message));
   }
+});
+
+test('a network that runs on this device is neither unlinked nor deleted', async (t) => {
+  const { a } = await twoDevices(t);
+  await mkdir(join(nodeLockPath(a.home, 'alice/n'), '..'), { recursive: true });
+  const lock = await a.runtime.files.lock(nodeLockPath(a.home, 'alice/n'));
+  const running = failsWith('exists', /^network "alice\/n" is running on this device \(pid \d+\)$/);
+  await assert.rejects(unlinkNetwork(a, 'alice', 'n'), running);
+  await assert.rejects(deleteNetwork(a, 'alice', 'n', { unlink: true }), running);
+  assert.equal((await getLink(a, 'alice', 'n')).name, 'alice/n');
+  await lock.release();
+  await unlinkNetwork(a, 'alice', 'n');
 });
