@@ -6,7 +6,7 @@ import { limits } from '../../base/limits.ts';
 import type { Member } from '../../block/address.ts';
 import type { StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot, zeroBallot } from './ballot.ts';
-import type { CommitHint, Entry, Message, Reply } from './messages.ts';
+import type { CommitHint, Entry, Evidence, Message, Reply } from './messages.ts';
 import { hasMember, isJoining, mayFollow, votersOf } from './quorum.ts';
 
 /** What a store keeps of one register. No record: the store is *blank*, and a blank store never votes unasked (G7). */
@@ -71,9 +71,9 @@ function prepare(
   const accepted = record?.accepted;
   if (!accepted) {
     // Rule 1: without evidence that it is new in a joint state, a blank store must not count towards a quorum.
-    if (!evidence || !isJoining(evidence.state.config, context.self)) return unchanged({ type: 'unknown' });
+    if (!evidence || !namesAsNew(evidence, context.self)) return unchanged({ type: 'unknown' });
     if (compareBallots(ballot, context.floor) <= 0) return unchanged({ type: 'refused', promised: context.floor });
-    const reason = context.refuse(evidence, undefined);
+    const reason = context.refuse(evidence.image, undefined);
     if (reason !== undefined) return unchanged({ type: 'denied', reason });
   }
   if (beyondHorizon(ballot, context)) return unchanged(tooFarAhead);
@@ -81,6 +81,10 @@ function prepare(
   if (compareBallots(ballot, promised) <= 0) return unchanged({ type: 'refused', promised });
   const next: AcceptorRecord = { promised: ballot, accepted, committed: record?.committed };
   return { record: next, persist: true, reply: { type: 'promise', entry: accepted, committed: isCommitted(next) } };
+}
+
+function namesAsNew({ image, from }: Evidence, self: Member): boolean {
+  return isJoining(image.state.config, self) || (isJoining(from, self) && mayFollow(from, image.state.config));
 }
 
 function accept(

@@ -1,7 +1,7 @@
 // Runs a proposer's attempt, or a read, over the courier: sends what the pure cores ask for, feeds them what comes back, and
 // counts as silent who does not answer in time or shows states that do not verify.
 
-import { type Bytes, toHex } from '../../base/bytes.ts';
+import { type Bytes, fromHex, toHex } from '../../base/bytes.ts';
 import { asError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Address } from '../../block/address.ts';
@@ -60,7 +60,7 @@ export class Conversation {
       const stop = this.runtime.clock.after(limits.registerCallTimeoutMs, () => {
         const kind = attempt.phase === 'preparing' ? 'prepare' : 'accept';
         for (const name of attempt.asked.keys())
-          if (!attempt.answers.has(name)) apply(onSilence(attempt, Buffer.from(name, 'hex'), kind));
+          if (!attempt.answers.has(name)) apply(onSilence(attempt, fromHex(name), kind));
       });
       apply(first);
     });

@@ -145,5 +145,5 @@ function takeBatch(lane: Lane): { calls: RegisterCall[]; waiting: Waiting[] } {
 
 function messageBytes(message: WireMessage): number {
   if (message.type === 'accept') return message.state.length;
-  return message.type === 'prepare' ? (message.evidence?.length ?? 0) : 0;
+  return message.type === 'prepare' ? (message.evidence?.state.length ?? 0) : 0;
 }

@@ -36,9 +36,15 @@ export interface CommitHint {
   hash: Bytes;
 }
 
+/** A state that is joint, or was proposed from a joint one, naming whom it is shown to among the new members. */
+export interface Evidence {
+  image: StateImage;
+  from: RegisterConfig;
+}
+
 export type Message =
   | { type: 'read'; known: Bytes | undefined }
-  | { type: 'prepare'; ballot: Ballot; known: Bytes | undefined; evidence: StateImage | undefined }
+  | { type: 'prepare'; ballot: Ballot; known: Bytes | undefined; evidence: Evidence | undefined }
   | {
       type: 'accept';
       ballot: Ballot;
@@ -71,7 +77,11 @@ const commitHint: Codec<CommitHint> = struct({ ballot, hash: fixed(hashBytes) })
 
 export const wireMessage = union({
   read: struct({ known: optional(fixed(hashBytes)) }),
-  prepare: struct({ ballot, known: optional(fixed(hashBytes)), evidence: optional(imageBytes) }),
+  prepare: struct({
+    ballot,
+    known: optional(fixed(hashBytes)),
+    evidence: optional(struct({ state: imageBytes, from: optional(registerConfig) })),
+  }),
   accept: struct({
     ballot,
     state: imageBytes,

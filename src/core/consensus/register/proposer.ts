@@ -68,7 +68,8 @@ const fresh = {
 
 /** Asks the nodes for a promise; more are asked as their configurations become known. */
 export function beginPrepare(ballot: Ballot, nodes: readonly Bytes[], known: StateImage | undefined): ProposerStep {
-  const attempt: Attempt = { ...fresh, ballot, phase: 'preparing', highest: ballot, known };
+  const phase = nodes.length > 0 ? 'preparing' : 'failed';
+  const attempt: Attempt = { ...fresh, ballot, phase, highest: ballot, known };
   return ask(attempt, nodes, known?.hash);
 }
 
@@ -215,11 +216,13 @@ function showEvidence(attempt: Attempt, top: Entry): ProposerStep {
   const send: Send[] = [];
   for (const [name, answer] of attempt.answers) {
     const { node, store, unknown } = answer;
-    if (!unknown || !store || asked.get(name) || !isJoining(top.image.state.config, { node, store })) continue;
+    if (!unknown || !store || asked.get(name)) continue;
+    const configs = [top.image.state.config, top.from];
+    if (!configs.some((config) => isJoining(config, { node, store }))) continue;
     asked.set(name, true);
     answers.delete(name);
     const { ballot } = attempt;
-    send.push({ node, message: { type: 'prepare', ballot, known: top.image.hash, evidence: top.image } });
+    send.push({ node, message: { type: 'prepare', ballot, known: top.image.hash, evidence: top } });
   }
   return { attempt: { ...attempt, asked, answers }, send };
 }

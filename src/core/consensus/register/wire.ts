@@ -4,13 +4,13 @@ import { type Bytes, equalBytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import type { Address } from '../../block/address.ts';
 import type { StateImage } from '../../block/register-validity.ts';
-import type { Entry, Message, Reply, WireEntry, WireMessage, WireReply } from './messages.ts';
+import type { Entry, Evidence, Message, Reply, WireEntry, WireMessage, WireReply } from './messages.ts';
 import { differentFrom } from './record.ts';
 
 export function messageToWire(message: Message): WireMessage {
   switch (message.type) {
     case 'prepare':
-      return { ...message, evidence: message.evidence?.bytes };
+      return { ...message, evidence: message.evidence && evidenceToWire(message.evidence) };
     case 'accept': {
       const { ballot, image, from, next } = message;
       return { type: 'accept', ballot, state: image.bytes, from: differentFrom(from, image.state.config), next };
@@ -25,7 +25,8 @@ export function messageFromWire(address: Address, wire: WireMessage, read: (byte
   const readHere = (bytes: Bytes) => imageAt(address, bytes, read);
   switch (wire.type) {
     case 'prepare':
-      return { ...wire, evidence: wire.evidence && readHere(wire.evidence) };
+      if (!wire.evidence) return { ...wire, evidence: undefined };
+      return { ...wire, evidence: evidenceFromWire(wire.evidence, readHere) };
     case 'accept': {
       const image = readHere(wire.state);
       return { type: 'accept', ballot: wire.ballot, image, from: wire.from ?? image.state.config, next: wire.next };
@@ -33,6 +34,18 @@ export function messageFromWire(address: Address, wire: WireMessage, read: (byte
     default:
       return wire;
   }
+}
+
+function evidenceToWire({ image, from }: Evidence): NonNullable<(WireMessage & { type: 'prepare' })['evidence']> {
+  return { state: image.bytes, from: differentFrom(from, image.state.config) };
+}
+
+function evidenceFromWire(
+  { state, from }: NonNullable<(WireMessage & { type: 'prepare' })['evidence']>,
+  read: (bytes: Bytes) => StateImage,
+): Evidence {
+  const image = read(state);
+  return { image, from: from ?? image.state.config };
 }
 
 /** Leaves the state out when the asker said that it has it. */
