@@ -241,7 +241,9 @@ class FakeWriter implements JournalWriter {
     try {
       for (;;) {
         const known = this.last.get(storage) ?? 0;
-        const missing = this.batches.filter((batch) => batch.last > known);
+        let from = this.batches.length;
+        while (from > 0 && (this.batches[from - 1]?.last ?? 0) > known) from--;
+        const missing = this.batches.slice(from);
         if (missing.length === 0 || this.ended) return;
         await this.sendTo(storage, missing);
       }

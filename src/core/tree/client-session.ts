@@ -2,7 +2,7 @@
 // given up, so that they are never asked for again.
 
 import type { Bytes } from '../base/bytes.ts';
-import { type Deferred, deferred } from '../base/lifecycle.ts';
+import { checkSignal, type Deferred, deferred } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 
 export class ClientSession {
@@ -17,8 +17,11 @@ export class ClientSession {
   }
 
   /** The next number; waits while the oldest operation without an answer is a whole window behind. */
-  async take(): Promise<number> {
-    while (this.last - this.through >= limits.sessionWindowMax) await this.room.promise;
+  async take(signal?: AbortSignal): Promise<number> {
+    while (this.last - this.through >= limits.sessionWindowMax) {
+      await this.room.promise;
+      checkSignal(signal);
+    }
     return ++this.last;
   }
 

@@ -104,11 +104,17 @@ export class Committer {
     }
   }
 
+  /** A commit should begin now, so that nobody has to wait for room. */
+  get filling(): boolean {
+    if (this.frozen !== undefined) return false;
+    return this.active.bytes > memtableBytesMax / 2 || this.activeBytes > commitBytes;
+  }
+
   /** 64 MiB of journal, five minutes, or thirty seconds of rest with something dirty. */
   due(now: number): boolean {
     if (now < this.retryAt) return false;
     if (this.frozen !== undefined && this.publishing === undefined) return true;
-    if (this.active.bytes > memtableBytesMax / 2 || this.journalBytes > commitBytes) return true;
+    if (this.filling) return true;
     return (
       this.dirtySince !== undefined && (now - this.dirtySince > commitAgeMs || now - this.changedAt > commitIdleMs)
     );

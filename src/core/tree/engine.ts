@@ -229,7 +229,7 @@ class TreeEngine implements Tree, ServedTree {
   /** One numbered operation, asked until answered. */
   private async numbered(operation: Bytes, options: DoOptions): Promise<Bytes> {
     let session = this.session;
-    let opSeq = await session.take();
+    let opSeq = await session.take(options.signal);
     let asked = false;
     const chunks = (options.chunks ?? []).map(({ address, generation }) => ({ address, generation }));
     const attempt = async (target: Target, timeoutMs: number): Promise<Outcome> => {
@@ -242,7 +242,7 @@ class TreeEngine implements Tree, ServedTree {
       // Never asked before, so nothing was executed: once more under a new name.
       session.end(opSeq);
       session = this.renewed(session);
-      opSeq = await session.take();
+      opSeq = await session.take(options.signal);
       asked = false;
       return this.movedOutcome();
     };

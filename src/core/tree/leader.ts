@@ -69,6 +69,7 @@ export class Leader {
   private readonly batcher: JournalBatcher;
   private readonly committer: Committer;
   private writer: JournalWriter;
+  private committing = false;
   private view: { sequence: number; base: BaseTree; reader: LayeredReader } | undefined;
   private holding: Promise<void> | undefined;
   private ended: InfinitError | undefined;
@@ -268,6 +269,14 @@ export class Leader {
     this.committer.apply(change, bytes);
     this.marks.add(change, durable);
     this.batcher.add(change, bytes, durable);
+    if (!this.committer.filling || this.committing) return;
+    this.committing = true;
+    // A failure is met again by the next tick.
+    void this.commit()
+      .catch(() => {})
+      .finally(() => {
+        this.committing = false;
+      });
   }
 
   /** A change of the leader's own; resolves when it is acknowledged. */
