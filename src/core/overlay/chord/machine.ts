@@ -6,18 +6,17 @@ import { limits } from '../../base/limits.ts';
 import type { Random } from '../../runtime/runtime.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import { findFrom, stateOf } from './answers.ts';
-import { type Answers, type Call, gather, type MethodName, type Outgoing, type Requests } from './calls.ts';
+import { type Answers, type Call, gather, type Item, type MethodName, type Outgoing, type Requests } from './calls.ts';
 import { Contacts } from './contacts.ts';
 import { Detector, type DetectorEffect, type News, probePeriodMs } from './detector.ts';
-import { newRing, type Ring } from './state.ts';
+import { neighboursOf, newRing, type Ring } from './state.ts';
 import { type RingEvent, type Send, step } from './steps.ts';
 
 /** What an open call was for. */
 interface Pending {
   readonly to: NodeName;
   readonly call: Call;
-  /** Of `state` and `find`, item by item. */
-  readonly items: readonly { position: number; nonce: number }[];
+  readonly items: readonly Item[];
 }
 
 export type LivenessChange = Extract<DetectorEffect, { type: 'changed' }>;
@@ -208,15 +207,8 @@ export class Machine {
     return this.ring.version + this.detector.version + this.contacts.version;
   }
 
-  /** Distinct other nodes its positions point to. */
   neighbours(): NodeName[] {
-    const nodes = new Set<NodeName>();
-    for (const { list, pred } of this.ring.positions) {
-      for (const entry of list) nodes.add(entry.node);
-      if (pred) nodes.add(pred.node);
-    }
-    nodes.delete(this.self);
-    return [...nodes];
+    return neighboursOf(this.ring);
   }
 
   /** Fewer other nodes than a list holds: then lists are the whole membership (protocols 1.6). */
@@ -338,23 +330,24 @@ export class Machine {
       this.call(to, call, items);
   }
 
-  private call(to: NodeName, call: Call, sends: readonly { position: number; nonce: number }[]): void {
+  private call(to: NodeName, call: Call, sends: readonly Item[]): void {
     const id = ++this.lastId;
     if (this.pending.size >= pendingMax) this.pending.delete(this.pending.keys().next().value as number);
     this.pending.set(id, { to, call, items: sends.map(({ position, nonce }) => ({ position, nonce })) });
-    const timeoutMs =
-      call.method !== 'gossip'
-        ? callTimeoutMs
-        : call.request.about === undefined
-          ? this.detector.pingTimeoutMs
-          : Math.max(viaTimeoutMs, this.detector.pingTimeoutMs);
-    this.outbox.push({ id, to, call, timeoutMs });
+    this.outbox.push({ id, to, call, timeoutMs: this.timeoutOf(call) });
   }
 
   private take(id: number): Pending | undefined {
     const open = this.pending.get(id);
     this.pending.delete(id);
     return open;
+  }
+
+  private timeoutOf(call: Call): number {
+    if (call.method !== 'gossip') return callTimeoutMs;
+    return call.request.about === undefined
+      ? this.detector.pingTimeoutMs
+      : Math.max(viaTimeoutMs, this.detector.pingTimeoutMs);
   }
 
   private gossipAnswered(to: NodeName, about: NodeName | undefined, answer: Answers['gossip']): void {

@@ -87,3 +87,14 @@ export function headOf(position: Position, liveness: LivenessOf): Entry | undefi
   const usable = (entry: Entry) => liveness(entry.node) !== 'dead';
   return position.list.find(usable) ?? position.spare.find(usable);
 }
+
+/** Distinct other nodes the positions point to. */
+export function neighboursOf(ring: Ring): NodeName[] {
+  const nodes = new Set<NodeName>();
+  for (const { list, pred } of ring.positions) {
+    for (const entry of list) nodes.add(entry.node);
+    if (pred) nodes.add(pred.node);
+  }
+  nodes.delete(ring.self);
+  return [...nodes];
+}
