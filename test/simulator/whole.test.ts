@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { utf8 } from '../../src/core/base/bytes.ts';
+import { updateNetwork } from '../../src/core/descriptor/networks.ts';
 import { createWorld } from './runtime/world.ts';
 import { makeCluster, openStore } from './whole.ts';
 
@@ -27,4 +28,77 @@ test('three nodes meet, grow the network register, and keep keys a client puts',
   assert.equal(tree.status().role, 'leader');
   for (let i = 0; i < 20; i++)
     assert.equal(Buffer.from((await world.settle(keys.get(utf8(`k${i}`)))).value).toString(), `v${i}`);
+});
+
+test('what the owner changes in the descriptor reaches running nodes, and their homes', {
+  timeout: 120_000,
+}, async () => {
+  const world = createWorld({ seed: process.env.INFINIT_SEED ?? 2 });
+  const cluster = await makeCluster(world, { nodes: 2, clients: 0 });
+  const [owner, other] = cluster.devices;
+  if (!owner || !other) throw new Error('two devices');
+  await world.settle(owner.startNode([]));
+  await world.settle(other.startNode([owner.endpoint]));
+  await world.runFor(5_000);
+  owner.crash(false);
+  owner.host.restart();
+  await world.settle(updateNetwork(owner.context, { as: 'alice', name: 'cluster', description: 'moved' }));
+  await world.settle(owner.startNode([other.endpoint]));
+  await world.run(() => other.linked?.node.network().description === 'moved', { limitMs: 180_000 });
+  await world.runFor(1_000);
+  assert.equal((await world.settle(other.context.repository.get('network', 'alice/cluster'))).description, 'moved');
+  assert.equal(
+    (await world.settle(other.context.repository.get('linked-network', 'alice/alice/cluster'))).network.description,
+    'moved',
+  );
+});
+
+test('an emptied silo is a new member; registers and blocks come back to it', { timeout: 120_000 }, async () => {
+  const world = createWorld({ seed: process.env.INFINIT_SEED ?? 3 });
+  const cluster = await makeCluster(world, { nodes: 3, clients: 1 });
+  const [a, b, c, client] = cluster.devices;
+  if (!a || !b || !c || !client) throw new Error('four devices');
+  await world.settle(a.startNode([]));
+  await world.settle(Promise.all([b.startNode([a.endpoint]), c.startNode([a.endpoint])]));
+  await world.runFor(5_000);
+  await world.settle(client.startClient([a.endpoint]));
+  const { keys } = await world.settle(openStore(client, cluster, true));
+  const value = Buffer.alloc(300_000, 7);
+  for (let i = 0; i < 5; i++) await world.settle(keys.put(utf8(`k${i}`), value));
+  await world.runFor(40_000);
+  b.crash(false);
+  await world.settle(b.host.restart().files.remove('/home/data/blocks/disk'));
+  await world.settle(b.startNode([]));
+  await world.runFor(90_000);
+  assert.equal(await world.settle(b.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
+  // The other two go, one after the other: what b was given back is enough to go on with each of them.
+  for (const gone of [a, c]) {
+    gone.crash();
+    for (let i = 0; i < 5; i++) {
+      const got = await world.settle(keys.get(utf8(`k${i}`)), { limitMs: 120_000 });
+      assert.ok(Buffer.from(got.value).equals(value));
+    }
+    await world.settle(keys.put(utf8(`without ${gone.host.name}`), utf8('x')), { limitMs: 120_000 });
+    gone.host.restart();
+    await world.settle(gone.startNode([]));
+    await world.runFor(30_000);
+  }
+});
+
+test('a whole network that stops at once meets again without being told anything', { timeout: 120_000 }, async () => {
+  const world = createWorld({ seed: process.env.INFINIT_SEED ?? 4 });
+  const cluster = await makeCluster(world, { nodes: 3, clients: 0 });
+  const [first, ...others] = cluster.devices;
+  if (!first) throw new Error('three devices');
+  await world.settle(first.startNode([]));
+  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  await world.runFor(40_000);
+  for (const device of cluster.devices) device.crash();
+  await world.runFor(2_000);
+  for (const device of cluster.devices) device.host.restart();
+  await world.settle(Promise.all(cluster.devices.map((device) => device.startNode([]))));
+  await world.run(() => cluster.devices.every((device) => device.linked?.node.overlay.nodes().length === 3), {
+    limitMs: 60_000,
+  });
+  assert.equal(await world.settle(first.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
 });

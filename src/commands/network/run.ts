@@ -25,7 +25,6 @@ export default class NetworkRun extends RunCommand {
       default: true,
       allowNo: true,
     }),
-    'resign-on-shutdown': Flags.boolean({ description: 'hand everything over when stopping', allowNo: true }),
   };
 
   async run(): Promise<void> {
@@ -38,7 +37,6 @@ export default class NetworkRun extends RunCommand {
       ...options,
       rebalancingAutoExpand: flags['paxos-rebalancing-auto-expand'],
       rebalancingInspect: flags['paxos-rebalancing-inspect'],
-      resignOnShutdown: flags['resign-on-shutdown'],
       ...(this.script && options.daemon === undefined ? { script: this.requests(flags.input) } : {}),
       ready: () => this.say(`Running network "${options.name}".`),
     });

@@ -63,7 +63,6 @@ export interface RunOptions extends Acting, Presence, CacheSizes {
 export interface RunNetworkOptions extends RunOptions {
   rebalancingAutoExpand: boolean;
   rebalancingInspect: boolean;
-  resignOnShutdown: boolean;
   /** `--script`: one request a line in, one reply out; ends with the requests. */
   script?: { requests: AsyncIterable<unknown>; reply(value: unknown): void };
 }

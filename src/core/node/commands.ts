@@ -53,7 +53,9 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
   await reporting(async () => {
     const listen = listenEndpoint(options, link.port);
     const advertiseHosts = options.advertiseHosts;
-    const linked = await openLinkedNode({ context, as, network: link.name, role: 'storage', listen, advertiseHosts });
+    const rebalancing = { expand: options.rebalancingAutoExpand, inspectAtStart: options.rebalancingInspect };
+    const role = 'storage';
+    const linked = await openLinkedNode({ context, as, network: link.name, role, listen, advertiseHosts, rebalancing });
     try {
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });
       if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);

@@ -6,8 +6,8 @@ import { type Member, registerAddress } from '../block/address.ts';
 import { signatureBytes } from '../crypto/keys.ts';
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../descriptor/descriptor.ts';
 import { initialNetworkState } from '../store/network-register.ts';
+import { descriptorBytes } from './descriptor-sync.ts';
 import { type Context, openLinkedNode } from './link.ts';
-import { descriptorBytes } from './node.ts';
 
 const saltBytes = 32;
 

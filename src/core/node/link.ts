@@ -5,6 +5,7 @@ import { type KeyPair, keyPairFromSeed } from '../crypto/keys.ts';
 import type { DescriptorContext } from '../descriptor/context.ts';
 import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
+import { importNetwork } from '../descriptor/networks.ts';
 import { nodeKeyPair } from '../descriptor/node-keys.ts';
 import { nodeLockPath } from '../descriptor/removal.ts';
 import { getSilo } from '../descriptor/silos.ts';
@@ -33,6 +34,7 @@ export interface OpenOptions {
   advertiseHosts?: readonly string[] | undefined;
   /** Before anybody else can be there. */
   alone?: boolean | undefined;
+  rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
   link?: LinkedNetworkDescriptor | undefined;
 }
 
@@ -55,7 +57,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
   const open = new Stack();
   try {
     await runtime.files.makeDirectory(folder);
-    const silo = await takeStorage(options, link, folder, open);
+    const silo = await takeStorage(options, link, open);
     const state = await NodeState.open(runtime, `${folder}/.links/${link.user}`);
     open.push(() => state.close());
     const node = await Node.open({
@@ -70,6 +72,8 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
       listen: options.listen,
       advertiseHosts: options.advertiseHosts,
       alone: options.alone,
+      rebalancing: options.rebalancing,
+      learned: async (descriptor) => void (await importNetwork(context, descriptor)),
     });
     open.push(() => node.stop());
     return { node, user, link, isStorage: silo !== undefined, close: () => open.close() };
@@ -83,7 +87,6 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
 async function takeStorage(
   options: OpenOptions,
   link: LinkedNetworkDescriptor,
-  folder: string,
   open: Stack,
 ): Promise<Silo | undefined> {
   const { context, role } = options;

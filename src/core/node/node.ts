@@ -1,7 +1,7 @@
 // A node, assembled: every part named once and wired. The same function makes nodes of the operating system and of the simulator,
 // storage nodes and clients; only the runtime and what is handed in differ.
 
-import { type Bytes, fromBase64, toHex, utf8 } from '../base/bytes.ts';
+import { type Bytes, fromBase64, toHex } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { type Member, networkIdOf } from '../block/address.ts';
@@ -28,6 +28,7 @@ import { NetworkRegister } from '../store/network-register.ts';
 import { Pull } from '../store/pull.ts';
 import type { Store } from '../store/store.ts';
 import { Worker } from '../store/worker.ts';
+import { DescriptorSync } from './descriptor-sync.ts';
 import { PassportBook } from './passport-book.ts';
 import { SelfRecord } from './self-record.ts';
 import type { NodeState } from './state.ts';
@@ -48,11 +49,16 @@ export interface NodeOptions {
   listen?: Endpoint | undefined;
   /** Hosts to tell others instead of this machine's addresses. */
   advertiseHosts?: readonly string[] | undefined;
+  /** Whether registers and blocks are brought to new nodes (default), and whether everything is looked at at start (default). */
+  rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
+  /** A newer descriptor was heard of and verified; kept for the next start. */
+  learned?: ((descriptor: NetworkDescriptor) => Promise<void>) | undefined;
   /** Ignores the descriptor's overlay: founding happens before anybody else is there. */
   alone?: boolean | undefined;
 }
 
 const workerPeriodMs = 30_000;
+const descriptorPeriodMs = 60_000;
 const recordPeriodMs = 5_000;
 /** Names of parts of a node are many; others appear at once when several nodes start together: look again this soon. */
 const growthDelayMs = 200;
@@ -116,7 +122,10 @@ export class Node {
       journals: createJournals({ runtime, peers, overlay, networkId }),
     };
     this.networkRegister = this.openNetworkRegister();
-    if (options.silo !== undefined) this.serveStorage(options.silo, replicas);
+    if (options.silo !== undefined) {
+      this.serveStorage(options.silo, replicas);
+      this.keepDescriptor();
+    }
   }
 
   /** Makes the parts; nothing runs and nothing is sent before `start`. */
@@ -149,6 +158,7 @@ export class Node {
     const service = (this.registerService = serveRegisters({ runtime, peers, silo, member, networkId, authors: book }));
     serveJournals({ runtime, peers, silo, member, networkId, authors: book });
     const pull = new Pull({ self: peers.self.id, silo, overlay });
+    if (this.options.rebalancing?.expand === false) return;
     const growth = new Growth({
       self: peers.self.id,
       overlay,
@@ -157,6 +167,17 @@ export class Node {
       replicationFactor: replicas,
     });
     this.workers.push(new Worker(growth, runtime, workerPeriodMs), new Worker(pull, runtime, workerPeriodMs));
+  }
+
+  private keepDescriptor(): void {
+    const register = this.networkRegister;
+    if (register === undefined || this.options.alone) return;
+    const learned = async (descriptor: NetworkDescriptor) => {
+      this.descriptor = descriptor;
+      await this.options.learned?.(descriptor);
+    };
+    const sync = new DescriptorSync({ register, user: this.options.user, current: () => this.descriptor, learned });
+    this.workers.push(new Worker(sync, this.runtime, descriptorPeriodMs));
   }
 
   private member(silo: Silo): Member {
@@ -184,7 +205,8 @@ export class Node {
     this.selfRecord?.update({ endpoints: this.endpoints() });
     await this.overlay.start();
     await this.overlay.join([...seeds, ...(await this.sameDevice())], options);
-    for (const worker of this.workers) await worker.start();
+    const inspect = this.options.rebalancing?.inspectAtStart ?? true;
+    for (const worker of this.workers) if (inspect || worker.name === 'descriptor') await worker.start();
     const wake = () => this.runtime.clock.after(growthDelayMs, () => this.wakeWorkers());
     this.overlay.events.on('joined', wake);
     this.overlay.events.on('changed', wake);
@@ -244,11 +266,6 @@ export class Node {
     return this.descriptor;
   }
 
-  /** Takes up a newer descriptor, already verified. */
-  adopt(descriptor: NetworkDescriptor): void {
-    if (descriptor.serial > this.descriptor.serial) this.descriptor = descriptor;
-  }
-
   /** Leaves, lets go of everything; idempotent. Silo and state stay open: they belong to who made them. */
   stop(): Promise<void> {
     this.stopped ??= this.shutDown();
@@ -265,9 +282,4 @@ export class Node {
     await this.peers.stop();
     await this.seen.close();
   }
-}
-
-/** The bytes of a descriptor as the network register holds them. */
-export function descriptorBytes(descriptor: NetworkDescriptor): Bytes {
-  return utf8(JSON.stringify(descriptor));
 }

@@ -41,7 +41,7 @@ const treeEntry: Codec<TreeEntry> = struct({
 
 const networkState: Codec<NetworkState> = struct({
   format: u8,
-  descriptor: bytes(8 * 1024),
+  descriptor: bytes(16 * 1024),
   revoked: list(fixed(32), revokedMax),
   trees: list(treeEntry, limits.treesInNetworkMax),
 });
