@@ -202,7 +202,7 @@ function durableSilo(cluster: Cluster, host: Host): Silo {
     return value;
   };
   const write = async (entries: readonly SiloEntry[]) => {
-    await runtime.clock.sleep(runtime.random.fraction() * 3);
+    await runtime.clock.sleep(runtime.random.fraction() * (cluster.answersEarly ? 300 : 3));
     if (!life.alive || cluster.disk(name) !== disk) throw new InfinitError('unavailable', 'the disk is gone');
     for (const { space, key, value } of entries) {
       if (value === undefined) disk.values.delete(nameOf(space, key));

@@ -6,7 +6,7 @@ import { runJournals } from './consensus-journals.ts';
 import { runRegisters } from './consensus-registers.ts';
 
 const one = process.env.INFINIT_SEED;
-const count = Number(process.env.INFINIT_SEEDS ?? 4);
+const count = Number(process.env.INFINIT_SEEDS ?? 2);
 const seeds = one === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(one)];
 const replay = (seed: number) =>
   `replay: INFINIT_SEED=${seed} node --import tsx --test test/simulator/consensus.test.ts`;
@@ -43,5 +43,6 @@ test('canary: a takeover that does not read the journal is caught', async () => 
 });
 
 test('canary: answers that leave before the flush are caught', async () => {
-  assert.ok((await caught((seed) => runJournals(seed, 'answers-early'), 20)) > 0);
+  assert.ok((await caught((seed) => runJournals(seed, 'answers-early'), 8)) > 0, 'journals');
+  assert.ok((await caught((seed) => runRegisters(seed, 'answers-early'), 8)) > 0, 'registers');
 });
