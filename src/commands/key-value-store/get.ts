@@ -1,6 +1,6 @@
 // infinit key-value-store get
 
-import { toBase64 } from '../../core/base/bytes.ts';
+import { asBuffer, toBase64 } from '../../core/base/bytes.ts';
 import { writeBytes } from '../../core/cli/documents.ts';
 import { outputFlag } from '../../core/cli/flags.ts';
 import { KeyCommand, keyArgs, keyFlags, keyText } from '../../core/cli/key-command.ts';
@@ -22,6 +22,8 @@ export default class KeyValueStoreGet extends KeyCommand {
       keys.get(key, { signal }),
     );
     if (this.script) this.printJson({ key: keyText(key), value: toBase64(value), version });
+    else if (parsed.flags.output === undefined && this.invocation.stdout.isTTY)
+      this.say(asBuffer(value).toString('utf8'));
     else await writeBytes(this.invocation, parsed.flags.output, value);
   }
 }

@@ -14,7 +14,7 @@ export async function confirmByTyping(invocation: Invocation, message: string, w
   return (await answered(input({ message }, streams(invocation)))) === wanted;
 }
 
-/** A secret, typed without echo; from a pipe, the first line of standard input. */
+/** A secret, typed without echo. Throws `usage` when nobody can answer. */
 export async function askPassphrase(invocation: Invocation, message: string): Promise<string> {
   if (!isInteractive(invocation)) {
     throw new InfinitError('usage', 'a passphrase is needed, and standard input is not a terminal');
