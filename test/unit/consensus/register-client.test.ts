@@ -1,0 +1,133 @@
+// The promises of `Registers` where nothing fails: round trips, shared signatures, conflicts, rights, deletion, rollback.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { toHex } from '../../../src/core/base/bytes.ts';
+import { isError } from '../../../src/core/base/errors.ts';
+import { type Address, registerAddress } from '../../../src/core/block/address.ts';
+import { readImage } from '../../../src/core/block/register-validity.ts';
+import { MemorySeenVersions } from '../../../src/core/consensus/register/seen-versions.ts';
+import { hash } from '../../../src/core/crypto/hash.ts';
+import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
+import { Cluster, networkId, user } from '../../simulator/consensus-cluster.ts';
+import { createWorld, type World } from '../../simulator/runtime/world.ts';
+
+const latencyMs = 10;
+
+function setUp(): { world: World; cluster: Cluster; create(n: number): Promise<Address> } {
+  const world = createWorld({ seed: 1, link: { latencyMs: { min: latencyMs, max: latencyMs } } });
+  const cluster = new Cluster(world, 5, 2);
+  const members = cluster.storage.slice(0, 3).map((name) => cluster.member(name));
+  const access = {
+    version: 1,
+    owner: user.publicKey,
+    readers: [],
+    writers: [],
+    worldReader: undefined,
+    worldWrite: false,
+    signature: Buffer.alloc(64),
+  };
+  const create = async (n: number) => {
+    const salt = hash(Buffer.from(`salt ${n}`));
+    const { registers } = cluster.client('c0');
+    await registers.create({ owner: user, salt, members, access, payload: Buffer.from('0') });
+    return registerAddress(user.publicKey, salt);
+  };
+  return { world, cluster, create };
+}
+
+test('a repeated write and an agreed read take one round trip', async () => {
+  const { world, cluster, create } = setUp();
+  const { registers } = cluster.client('c0');
+  const address = await world.settle(create(1));
+  for (const operation of [
+    () => registers.write(address, user, () => Buffer.from('1')),
+    () => registers.write(address, user, () => Buffer.from('2')),
+    () => registers.read(address),
+  ]) {
+    const began = world.nowMs;
+    await world.settle(operation());
+    assert.ok(world.nowMs - began < 3 * latencyMs, `took ${world.nowMs - began} ms`);
+  }
+});
+
+test('concurrent writes share signatures', async () => {
+  const { world, cluster, create } = setUp();
+  const { registers } = cluster.client('c0');
+  const addresses = await world.settle(Promise.all(Array.from({ length: 128 }, (_, n) => create(n))));
+  const written = await world.settle(
+    Promise.all(addresses.map((address) => registers.write(address, user, () => Buffer.from('1')))),
+  );
+  const signatures = new Set(
+    written.map(({ proof }) => toHex(readImage(networkId, proof).state.value.signature.signature)),
+  );
+  assert.ok(signatures.size <= 4, `${signatures.size} signatures for 128 writes`);
+});
+
+test('errors of the change are passed on, and nothing is written then', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  const [mine, theirs] = [cluster.client('c0').registers, cluster.client('c1').registers];
+  const other = theirs.write(address, user, (current) => Buffer.from(`${Buffer.from(current.payload)}1`));
+  assert.equal((await world.settle(other)).version, 2);
+  class Mine extends Error {}
+  const seen: string[] = [];
+  const change = (current: { payload: Uint8Array }) => {
+    seen.push(Buffer.from(current.payload).toString());
+    throw new Mine();
+  };
+  await assert.rejects(world.settle(mine.write(address, user, change)), Mine);
+  assert.equal(seen.at(-1), '01');
+  assert.equal((await world.settle(theirs.read(address))).version, 2);
+});
+
+test('a stranger is denied; a deleted register stays deleted', async () => {
+  const { world, cluster, create } = setUp();
+  const { registers } = cluster.client('c0');
+  const address = await world.settle(create(1));
+  const stranger = keyPairFromSeed(hash(Buffer.from('stranger')));
+  await assert.rejects(world.settle(registers.write(address, stranger, () => Buffer.from('x'))), (error) =>
+    isError(error, 'denied'),
+  );
+  await world.settle(registers.delete(address, user));
+  assert.ok((await world.settle(registers.read(address))).deleted);
+  await assert.rejects(world.settle(registers.write(address, user, () => Buffer.from('x'))), (error) =>
+    isError(error, 'not-found'),
+  );
+});
+
+test('another set of members takes over, and the old ones may all be gone', async () => {
+  const { world, cluster, create } = setUp();
+  const { registers } = cluster.client('c0');
+  const address = await world.settle(create(1));
+  await world.settle(registers.write(address, user, () => Buffer.from('kept')));
+  const target = ['n2', 'n3', 'n4'].map((name) => cluster.member(name));
+  const moved = await world.settle(registers.reconfigure(address, target));
+  assert.deepEqual([moved.joint, moved.generation, moved.members.length], [false, 2, 3]);
+  assert.equal((await world.settle(registers.reconfigure(address, target))).generation, 2);
+  for (const name of ['n0', 'n1']) world.host(name).crash();
+  const read = await world.settle(cluster.client('c1').registers.read(address));
+  assert.equal(Buffer.from(read.payload).toString(), 'kept');
+  await world.settle(cluster.client('c1').registers.write(address, user, () => Buffer.from('on')));
+});
+
+test('a network that shows an older state is caught', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  const snapshot = await world.settle(cluster.client('c0').registers.write(address, user, () => Buffer.from('1')));
+  const seen = new MemorySeenVersions();
+  seen.put(address, { version: snapshot.version + 1, hash: Buffer.alloc(32) });
+  seen.put(address, { version: snapshot.version, hash: snapshot.valueHash });
+  assert.equal((await seen.get(address))?.version, snapshot.version + 1);
+  const disks = cluster.storage.map((name) => new Map(cluster.disk(name).values));
+  await world.settle(cluster.client('c0').registers.write(address, user, () => Buffer.from('2')));
+  for (const [i, name] of cluster.storage.entries()) {
+    cluster.disk(name).values.clear();
+    for (const [key, value] of disks[i] ?? []) cluster.disk(name).values.set(key, value);
+    cluster.restart(name);
+  }
+  await assert.rejects(
+    world.settle(cluster.client('c0').registers.read(address)),
+    (error) => isError(error, 'corrupt') && /rollback detected/.test(error.message),
+  );
+});
