@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { runWholeTree } from './tree-whole.ts';
 
 test('keys stay linearizable over whole nodes while clients and nodes crash', { timeout: 300_000 }, async () => {
-  const given = process.env['INFINIT_SEED'];
+  const given = process.env.INFINIT_SEED;
   const { operations, answered } = await runWholeTree({
     seed: Number(given ?? 1),
     timeMs: given === undefined ? 20_000 : 60_000,

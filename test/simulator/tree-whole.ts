@@ -93,7 +93,7 @@ class WholeSchedule {
   harm(): void {
     const { world, random, cluster } = this;
     if (world.nowMs > this.until - 5000) return;
-    const client = this.pick(cluster.devices.slice(nodes));
+    const client = random.below(2) === 0 ? this.pick(cluster.devices.slice(nodes)) : this.leader;
     const storage = this.pick(cluster.devices.slice(0, nodes));
     const healMs = 500 + random.below(9000);
     const later = (task: () => void) => world.schedule(healMs * 1000, 'heal', task);
@@ -129,6 +129,12 @@ class WholeSchedule {
     this.load.check();
     const { history, answered } = this.load;
     return { operations: history.length, answered, leaders: this.epochs.size };
+  }
+
+  /** The device that leads, or any. */
+  private get leader(): Device {
+    for (const [device, { tree }] of this.open) if (tree.status().role === 'leader') return device;
+    return this.pick(this.cluster.devices.slice(nodes));
   }
 
   private pick<T>(list: readonly T[]): T {

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runTreeSchedule } from './tree.ts';
 
-const only = process.env['INFINIT_SEED'];
-const count = Number(process.env['INFINIT_SEEDS'] ?? 12);
+const only = process.env.INFINIT_SEED;
+const count = Number(process.env.INFINIT_SEEDS ?? 12);
 const seeds = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(only)];
 
 for (const seed of seeds)

@@ -110,7 +110,9 @@ class Watch implements AsyncIterableIterator<KeyChange> {
     for (;;) {
       const value = this.queue.shift();
       if (value !== undefined) return { value, done: false };
-      if (this.error) throw this.error;
+      const { error } = this;
+      this.error = undefined;
+      if (error) throw error;
       if (this.ended) return { value: undefined, done: true };
       this.waiting ??= deferred<void>();
       await this.waiting.promise;

@@ -92,10 +92,10 @@ describe('tree engine', () => {
     await w.world.until(add(tree, 'x'));
     const start = w.world.now;
     const times: { [name: string]: number } = {};
-    const write = add(tree, 'x').then(() => (times['write'] = w.world.now - start));
+    const write = add(tree, 'x').then(() => (times.write = w.world.now - start));
     await w.world.run(1);
     const read = get(tree, 'x').then((value) => (times[`read ${value}`] = w.world.now - start));
-    const other = get(tree, 'other').then(() => (times['other'] = w.world.now - start));
+    const other = get(tree, 'other').then(() => (times.other = w.world.now - start));
     await w.world.until(Promise.all([write, read, other]));
     assert.deepEqual(times, { other: 1, 'read 2': 20, write: 20 });
   });
@@ -237,8 +237,8 @@ describe('tree engine', () => {
     const b = await w.open('b');
     await w.world.until(add(a.tree, 'x'));
     const seen: { [name: string]: number[] } = { a: [], b: [] };
-    a.tree.onChange(({ sequence }) => seen['a']?.push(sequence));
-    const off = b.tree.onChange(({ sequence }) => seen['b']?.push(sequence));
+    a.tree.onChange(({ sequence }) => seen.a?.push(sequence));
+    const off = b.tree.onChange(({ sequence }) => seen.b?.push(sequence));
     await w.world.run(1000);
     for (let i = 0; i < 5; i++) await w.world.until(add(i % 2 ? a.tree : b.tree, 'x'));
     await w.world.run(1000);

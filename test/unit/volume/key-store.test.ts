@@ -198,4 +198,38 @@ describe('key-value store', () => {
     assert.deepEqual(here, [`put a/1 ${one}`, `delete a/0 ${one + 2}`]);
     assert.deepEqual(there, here);
   });
+
+  test('a watch goes on over a change of leader, and misses nothing', async () => {
+    const { w, a, store, run } = await opened();
+    await run(store.put(k('warm'), k('x')));
+    const b = await w.open('b');
+    const c = await w.open('c');
+    const seen = new Set<number>();
+    void (async () => {
+      for await (const { version } of openKeyStore(b.tree).watch(k('a/'))) seen.add(version);
+    })();
+    await w.world.run(1000);
+    const other = openKeyStore(c.tree);
+    const versions: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      if (i === 5) a.process.crash();
+      versions.push(await run(other.put(k(`a/${i}`), k('x'))));
+    }
+    await w.world.run(10_000);
+    assert.deepEqual(
+      versions.filter((version) => !seen.has(version)),
+      [],
+    );
+  });
+
+  test('a watch that cannot keep up ends with an error', async () => {
+    const { store, run, refused } = await opened();
+    await run(store.put(k('warm'), k('x')));
+    const changes = store.watch(k(''))[Symbol.asyncIterator]();
+    const puts = Array.from({ length: limits.changesKeptMax + 1 }, (_, i) => store.put(k(`${i}`), k('')));
+    await run(Promise.all(puts));
+    for (let i = 0; i < limits.changesKeptMax; i++) assert.equal((await run(changes.next())).done, false);
+    await refused(changes.next(), 'full');
+    assert.equal((await run(changes.next())).done, true);
+  });
 });
