@@ -26,6 +26,8 @@ export interface AuthorCheck {
   mayWrite(userKey: Bytes, passportHash: Bytes): boolean;
   /** Whether that node is a certified storage node of the network: new members must be. */
   mayStore(node: NodeId): boolean;
+  /** What the network demands besides of a value at this register, given what is held; the reason when it is refused. */
+  refuseValue?(image: StateImage, held: StateImage | undefined): string | undefined;
 }
 
 /** A state with its address, encoding and hashes. Immutable. */

@@ -2,12 +2,12 @@
 // even when the author never spoke to them. Nodes tell each other the passports they meet. Everything is verified with the
 // network owner's key before it counts. Also which nodes were met as certified storage nodes: only they become members.
 
-import { type Bytes, toHex } from '../base/bytes.ts';
+import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { bytes, empty, list, struct } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { NodeId } from '../block/address.ts';
-import type { AuthorCheck } from '../block/register-validity.ts';
+import { type NodeId, networkIdOf } from '../block/address.ts';
+import type { AuthorCheck, StateImage } from '../block/register-validity.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
@@ -16,6 +16,7 @@ import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
 import type { Method, Peer, PeerIdentity, Peers } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import { refuseNetworkValue } from '../store/network-register.ts';
 import type { NodeState } from './state.ts';
 
 const passportsPerMessageMax = 256;
@@ -93,6 +94,22 @@ export class PassportBook implements AuthorCheck {
         .finally(() => this.meeting.delete(name));
     }
     return false;
+  }
+
+  /** The network register has rules of its own; what cannot be read is refused with its reason. */
+  refuseValue(image: StateImage, held: StateImage | undefined): string | undefined {
+    const { founding, owner, name } = this.options.network();
+    if (founding === null || !equalBytes(fromBase64(founding.register), image.address)) return undefined;
+    const { value } = image.state;
+    const isAncestor = held !== undefined && value.lineage.some((hash) => equalBytes(hash, held.valueHash));
+    const key = keyFromJson(owner);
+    try {
+      const ancestor = isAncestor ? held.state.value.payload : undefined;
+      return refuseNetworkValue({ id: networkIdOf(key, name), owner: key }, value, ancestor);
+    } catch (error) {
+      if (isError(error)) return error.message;
+      throw error;
+    }
   }
 
   private learn(encoded: Bytes, fresh: boolean): void {

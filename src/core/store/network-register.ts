@@ -64,34 +64,36 @@ export function signTreeEntry(networkId: Bytes, owner: KeyPair, treeId: Bytes, r
 }
 
 /**
- * What an acceptor demands of a change of the network register: trees are added only with their owner's signature, and none
- * is altered or dropped. Descriptor and revocations are the network owner's. Throws `denied`.
+ * What an acceptor demands of a value of the network register (docs/protocols.md 2.10): every tree entry is signed by its owner;
+ * and towards an ancestor held here, no entry is altered or dropped, and descriptor and revocations change by the network's
+ * owner alone. What is held but no ancestor was never chosen and binds nobody. Returns the reason of a refusal.
  */
-export function checkNetworkChange(networkId: Bytes, author: Bytes, owner: Bytes, before: Bytes, after: Bytes): void {
-  const old = decodeNetworkState(before);
-  const next = decodeNetworkState(after);
-  const known = new Map(old.trees.map((entry) => [toHex(entry.treeId), toHex(encode(treeEntry, entry))]));
+export function refuseNetworkValue(
+  network: { id: Bytes; owner: Bytes },
+  value: { author: Bytes; payload: Bytes },
+  ancestor: Bytes | undefined,
+): string | undefined {
+  const next = decodeNetworkState(value.payload);
+  const old = ancestor === undefined ? undefined : decodeNetworkState(ancestor);
+  const known = new Map((old?.trees ?? []).map((entry) => [toHex(entry.treeId), toHex(encode(treeEntry, entry))]));
   const seen = new Set<string>();
   for (const entry of next.trees) {
     const id = toHex(entry.treeId);
-    if (seen.has(id)) throw new InfinitError('denied', 'network register names a tree twice');
+    if (seen.has(id)) return 'a tree is named twice';
     seen.add(id);
     if (known.get(id) === toHex(encode(treeEntry, entry))) continue;
-    const fresh = !known.has(id);
-    if (!fresh || !verify(entry.owner, entry.signature, entryLabel, networkId, entry.treeId, entry.root)) {
-      throw new InfinitError('denied', 'a tree entry lacks the signature of its owner');
+    if (known.has(id)) return 'a tree entry was altered';
+    if (!verify(entry.owner, entry.signature, entryLabel, network.id, entry.treeId, entry.root)) {
+      return 'a tree entry lacks the signature of its owner';
     }
   }
-  for (const id of known.keys()) if (!seen.has(id)) throw new InfinitError('denied', 'a tree entry may not be dropped');
+  if (old === undefined) return undefined;
+  for (const id of known.keys()) if (!seen.has(id)) return 'a tree entry was dropped';
   const sameOwnerPart =
-    equalBytes(old.descriptor, next.descriptor) && toHex(concatAll(old.revoked)) === toHex(concatAll(next.revoked));
-  if (!sameOwnerPart && !equalBytes(author, owner)) {
-    throw new InfinitError('denied', 'only the owner of the network changes its descriptor and revocations');
-  }
-}
-
-function concatAll(parts: readonly Bytes[]): Buffer {
-  return Buffer.concat(parts);
+    equalBytes(old.descriptor, next.descriptor) && equalBytes(Buffer.concat(old.revoked), Buffer.concat(next.revoked));
+  if (!sameOwnerPart && !equalBytes(value.author, network.owner))
+    return "only the network's owner changes its descriptor";
+  return undefined;
 }
 
 export interface NetworkRegisterOptions {

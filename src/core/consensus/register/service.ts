@@ -179,6 +179,8 @@ class RegisterStore implements RegisterService {
     const isNew = held ? !equalBytes(held.valueHash, image.valueHash) : isGenesis;
     if (isNew && !authors.mayWrite(value.author, value.passportHash))
       return 'the passport of the author does not allow it';
+    const reason = isNew ? authors.refuseValue?.(image, held) : undefined;
+    if (reason !== undefined) return reason.slice(0, 80);
     if (!held || config.generation <= held.state.config.generation) return undefined;
     const before = new Set(votersOf(held.state.config).map(memberName));
     for (const member of config.current)

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { Bytes } from '../../../src/core/base/bytes.ts';
+import { isError } from '../../../src/core/base/errors.ts';
+import type { RegisterSnapshot, Registers } from '../../../src/core/consensus/consensus.ts';
+import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
+import {
+  decodeNetworkState,
+  initialNetworkState,
+  NetworkRegister,
+  refuseNetworkValue,
+} from '../../../src/core/store/network-register.ts';
+
+const owner = keyPairFromSeed(randomBytes(32));
+const alice = keyPairFromSeed(randomBytes(32));
+const mallory = keyPairFromSeed(randomBytes(32));
+const network = { id: randomBytes(32), owner: owner.publicKey };
+
+/** A register that obeys the acceptors' rule. */
+function ruledRegister(): { register: NetworkRegister; payload: () => Bytes; force: (payload: Bytes) => void } {
+  let payload = initialNetworkState(Buffer.alloc(0));
+  const snapshot = () => ({ payload, members: [] }) as Partial<RegisterSnapshot> as RegisterSnapshot;
+  const registers = {
+    read: async () => snapshot(),
+    write: async (_address: Bytes, author: KeyPair, change: (current: RegisterSnapshot) => Bytes) => {
+      const next = change(snapshot());
+      const reason = refuseNetworkValue(network, { author: author.publicKey, payload: next }, payload);
+      if (reason !== undefined) throw new Error(reason);
+      payload = next;
+      return snapshot();
+    },
+  } as Partial<Registers> as Registers;
+  const founder = { node: randomBytes(32), store: randomBytes(8) };
+  const register = new NetworkRegister({ registers, address: randomBytes(32), founder, networkId: network.id });
+  return { register, payload: () => payload, force: (next) => (payload = next) };
+}
+
+test('a tree is registered once; the loser of a race is told which root stands', async () => {
+  const { register } = ruledRegister();
+  const [treeId, first, second] = [randomBytes(16), randomBytes(32), randomBytes(32)];
+  assert.equal(await register.findTree(treeId, alice.publicKey), undefined);
+  assert.deepEqual(await register.addTree(alice, treeId, first), first);
+  assert.deepEqual(await register.addTree(alice, treeId, second), first);
+  assert.deepEqual(await register.findTree(treeId, alice.publicKey), first);
+  await assert.rejects(register.findTree(treeId, mallory.publicKey), (error: unknown) => isError(error, 'corrupt'));
+});
+
+test("entries are not dropped, altered, doubled or forged, and the descriptor is the owner's", async () => {
+  const { register, payload } = ruledRegister();
+  const treeId = randomBytes(16);
+  const empty = payload();
+  await register.addTree(alice, treeId, randomBytes(32));
+  const one = payload();
+  const judge = (author: KeyPair, after: Bytes, before: Bytes | undefined) =>
+    refuseNetworkValue(network, { author: author.publicKey, payload: after }, before);
+  assert.equal(judge(mallory, one, empty), undefined);
+  assert.match(judge(owner, empty, one) ?? '', /dropped/);
+  const other = ruledRegister();
+  await other.register.addTree(mallory, treeId, randomBytes(32));
+  assert.match(judge(mallory, other.payload(), one) ?? '', /altered/);
+  const foreign = Buffer.from(one);
+  foreign[foreign.length - 1] = (foreign[foreign.length - 1] as number) ^ 1;
+  assert.match(judge(alice, foreign, empty) ?? '', /signature/);
+  assert.match(judge(alice, foreign, undefined) ?? '', /signature/);
+  const published = ruledRegister();
+  await published.register.publish(owner, Buffer.from('{}'));
+  assert.match(judge(alice, published.payload(), empty) ?? '', /owner/);
+  assert.equal(judge(owner, published.payload(), empty), undefined);
+  await assert.rejects(ruledRegister().register.publish(mallory, Buffer.from('{}')), /owner/);
+});
+
+test('publishing the same again changes nothing', async () => {
+  const { register, payload } = ruledRegister();
+  await register.publish(owner, Buffer.from('{"a":1}'));
+  const before = payload();
+  await register.publish(owner, Buffer.from('{"a":1}'));
+  assert.equal(payload(), before);
+});
+
+test('hostile payloads are refused with a typed error', () => {
+  const valid = initialNetworkState(Buffer.from('{}'));
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(valid.length), (noise, cut) => {
+      for (const bytes of [noise, Buffer.concat([valid.subarray(0, cut), noise])]) {
+        try {
+          decodeNetworkState(bytes);
+        } catch (error) {
+          assert.ok(isError(error, 'corrupt', 'unsupported'), String(error));
+        }
+      }
+    }),
+  );
+});
