@@ -176,7 +176,10 @@ class TreeEngine implements Tree, ServedTree {
     const { leader } = this;
     if (leader !== undefined) {
       const resigned = leader.resign().catch((error: unknown) => this.note('could not resign', error));
-      await Promise.race([resigned, clock.sleep(stopMs)]);
+      const resigning = new AbortController();
+      const enough = clock.sleep(stopMs, { signal: resigning.signal }).catch(() => {});
+      await Promise.race([resigned, enough]);
+      resigning.abort(); // a timer left would keep the process
       leader.end(new InfinitError('unavailable', 'the tree is closed'));
     }
     this.removeFromDirectory?.();
