@@ -1,3 +1,5 @@
+// The conformance suite of overlays over every kind.
+
 import { overlaySuite } from './overlay.ts';
 
 overlaySuite({ overlay: 'kalimero', nodes: 1 });

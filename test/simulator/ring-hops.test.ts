@@ -1,3 +1,5 @@
+// How many questions a lookup asks on a quiet ring, against what base-16 fingers promise.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { expectedHops, measureHops } from './ring-ideal.ts';

@@ -1,3 +1,5 @@
+// Whole nodes in the simulated world: meeting, growing, restarting at once, an emptied silo, a changed descriptor.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { utf8 } from '../../src/core/base/bytes.ts';
