@@ -14,7 +14,7 @@ export async function run(root: string, version: string): Promise<void> {
 }
 
 const parts: Parts = {
-  runtime: async () => (await import('./core/runtime/system/system.ts')).systemRuntime(),
+  runtime: async (log) => (await import('./core/runtime/system/system.ts')).systemRuntime({ log }),
   running: () => import('./core/node/commands.ts'),
 };
 

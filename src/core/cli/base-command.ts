@@ -9,7 +9,7 @@ import type { DescriptorContext } from '../descriptor/context.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { asUsageError, normaliseWords } from './arguments.ts';
 import { type Environment, environmentOf } from './home.ts';
-import { type Invocation, isInteractive } from './invocation.ts';
+import { type Invocation, isInteractive, type LogSettings } from './invocation.ts';
 import { type Paint, paintFor, plain } from './paint.ts';
 import type { Acting, Running } from './running.ts';
 import { checkCompatibility } from './version.ts';
@@ -41,6 +41,7 @@ export abstract class BaseCommand extends Command {
   protected script = false;
   /** The acting user: `--as`, else the environment's. */
   protected user: string;
+  protected logging: LogSettings;
   private loaded: Promise<Core> | undefined;
   private stop: AbortSignal | undefined;
 
@@ -49,6 +50,7 @@ export abstract class BaseCommand extends Command {
     this.invocation = invocation;
     this.environment = environmentOf(invocation);
     this.user = this.environment.user;
+    this.logging = this.environment.log;
   }
 
   /** Runs one command to its end; throws what it throws. */
@@ -84,7 +86,7 @@ export abstract class BaseCommand extends Command {
   private async loadCore(): Promise<Core> {
     const [{ descriptorContext }, runtime] = await Promise.all([
       import('../descriptor/context.ts'),
-      this.invocation.parts.runtime(),
+      this.invocation.parts.runtime(this.logging),
     ]);
     return { ...descriptorContext(runtime, this.environment.home), runtime };
   }

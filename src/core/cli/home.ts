@@ -3,12 +3,14 @@
 import { createHash } from 'node:crypto';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Home } from '../descriptor/descriptor.ts';
-import type { Invocation, Variables } from './invocation.ts';
+import type { LogLevel } from '../runtime/runtime.ts';
+import type { Invocation, LogSettings, Variables } from './invocation.ts';
 
 export interface Environment {
   home: Home;
   /** Who acts when `--as` is not given. */
   user: string;
+  log: LogSettings;
   /** INFINIT_* variables nobody reads: most likely misspelled. */
   unknown: string[];
 }
@@ -17,7 +19,7 @@ export interface Environment {
 const knownVariables = new Set(
   [
     'USER HOME HOME_OVERRIDE DATA_HOME CACHE_HOME STATE_HOME CONFIG_HOME RUNTIME_DIR BACKTRACE DISABLE_SIGNAL_HANDLER',
-    'LOG_LEVEL BEYOND RDV CRASH_REPORTER CRASH_REPORT_HOST LOG_REACHABILITY NO_IPV4 NO_IPV6 CONNECT_TIMEOUT',
+    'LOG_LEVEL LOG_FILE BEYOND RDV CRASH_REPORTER CRASH_REPORT_HOST LOG_REACHABILITY NO_IPV4 NO_IPV6 CONNECT_TIMEOUT',
     'SOFTFAIL_TIMEOUT SOFTFAIL_RUNNING RPC_SERVE_THREADS RPC_DISABLE_CRYPTO UTP KEY_HASH BALANCED_TRANSFERS',
     'KELIPS_ASYNC KELIPS_ASYNC_SEND KELIPS_COMPRESSION KELIPS_SNUB LOOKAHEAD_BLOCKS LOOKAHEAD_THREADS',
     'PREFETCH_THREADS PREFETCH_DEPTH PREFETCH_GROUP PREFETCH_TASKS MAX_EMBED_SIZE FIRST_BLOCK_DATA_SIZE',
@@ -34,9 +36,22 @@ export function environmentOf(invocation: Invocation): Environment {
   return {
     home: homeOf(invocation),
     user: env.INFINIT_USER || invocation.login,
+    log: logOf(invocation),
     unknown: Object.keys(env)
       .filter((name) => name.startsWith('INFINIT_') && !knownVariables.has(name))
       .sort(),
+  };
+}
+
+const logLevels: readonly string[] = ['error', 'warn', 'info', 'debug'];
+
+/** INFINIT_LOG_LEVEL (of the original's, TRACE and DUMP mean debug) and INFINIT_LOG_FILE. */
+function logOf({ env, workingDirectory }: Invocation): LogSettings {
+  const named = env.INFINIT_LOG_LEVEL?.toLowerCase() ?? '';
+  const level = named === 'trace' || named === 'dump' ? 'debug' : named;
+  return {
+    ...(logLevels.includes(level) ? { level: level as LogLevel } : {}),
+    ...(env.INFINIT_LOG_FILE ? { path: resolve(workingDirectory, env.INFINIT_LOG_FILE) } : {}),
   };
 }
 

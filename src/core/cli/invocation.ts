@@ -2,7 +2,7 @@
 // below reads `process`.
 
 import type { Readable } from 'node:stream';
-import type { Runtime } from '../runtime/runtime.ts';
+import type { LogLevel, Runtime } from '../runtime/runtime.ts';
 import type { Running } from './running.ts';
 
 /** Where text goes. */
@@ -14,9 +14,15 @@ export interface Output {
 
 export type Variables = Readonly<Record<string, string | undefined>>;
 
+export interface LogSettings {
+  level?: LogLevel;
+  /** Standard error when absent. */
+  path?: string;
+}
+
 /** What commands work with, loaded when first asked for: light commands stay light. */
 export interface Parts {
-  runtime(): Promise<Runtime>;
+  runtime(log: LogSettings): Promise<Runtime>;
   running(): Promise<Running>;
 }
 

@@ -40,6 +40,8 @@ function programPage(registry: CommandRegistry): string {
       ],
       ['INFINIT_BACKTRACE', 'show where an error comes from'],
       ['INFINIT_DISABLE_SIGNAL_HANDLER', 'let signals end the process at once'],
+      ['INFINIT_LOG_LEVEL', 'error, warn (default), info or debug'],
+      ['INFINIT_LOG_FILE', 'write the log to this file instead of standard error'],
       ['NO_COLOR', 'no colours'],
     ]),
     '.SH EXIT STATUS',

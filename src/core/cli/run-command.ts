@@ -17,6 +17,7 @@ export abstract class RunCommand extends BaseCommand {
       this.tell('--cache-ram-ttl and --cache-ram-invalidation have no effect: caches are never stale');
     }
     const log = flags.log && resolve(this.invocation.workingDirectory, flags.log);
+    if (log !== undefined) this.logging = { ...this.logging, path: log };
     return {
       ...(await this.acting()),
       ...(await presenceOf(this.invocation, flags)),

@@ -39,6 +39,7 @@ test('without variables everything is below the home folder, sockets below the t
       runtime: '/tmp/infinit/login',
     },
     user: 'login',
+    log: {},
     unknown: [],
   });
   assert.equal(environment({ HOME: '/h' }).home.data, '/h/.local/share/infinit/filesystem');
@@ -68,4 +69,10 @@ test('own variables of single folders win over all', () => {
 test('INFINIT_USER acts, and variables nobody reads are told', () => {
   const { user, unknown } = environment({ INFINIT_USER: 'bob', INFINIT_USR: 'x', INFINIT_RDV: '', OTHER: '1' });
   assert.deepEqual({ user, unknown }, { user: 'bob', unknown: ['INFINIT_USR'] });
+});
+
+test('the log has its own variables; what is no level is the default', () => {
+  const { log } = environment({ INFINIT_LOG_LEVEL: 'TRACE', INFINIT_LOG_FILE: 'a.log' });
+  assert.deepEqual(log, { level: 'debug', path: '/work/a.log' });
+  assert.deepEqual(environment({ INFINIT_LOG_LEVEL: 'loud' }).log, {});
 });
