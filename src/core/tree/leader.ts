@@ -195,7 +195,8 @@ export class Leader {
       });
       const { writer } = this;
       this.end(new InfinitError('unavailable', 'the leader has resigned'));
-      await writer.release().catch(() => {});
+      // An idle root needs no fencing: the members only learn it sooner.
+      void writer.release().catch(() => {});
     });
   }
 
