@@ -27,7 +27,8 @@ export type JournalRecords = readonly (readonly Effect[])[];
 
 const format = 1;
 const headerBytes = 1 + 8 + nonceBytes + 1;
-const compressFrom = 1024;
+/** Smaller ones wait longer for a thread that compresses than they would for the disk and the network. */
+const compressFrom = 16 * 1024;
 const codecNames = Object.keys(codecIds) as CodecName[];
 const types = ['put', 'delete', 'deleteRange'] as const;
 
@@ -87,9 +88,15 @@ export async function openBatch(
   return { epoch, records: decodeRecords(plain, batch.last - batch.first + 1) };
 }
 
+const lastKeys = new WeakMap<JournalContext, { epoch: number; key: Buffer }>();
+
 /** One key an epoch: nonces are random, and batches under one key stay few. */
 function batchKey(context: JournalContext, epoch: number): Buffer {
-  return deriveKey(context.secret, `journal/${asBuffer(context.treeId).toString('hex')}/${epoch}`);
+  const last = lastKeys.get(context);
+  if (last?.epoch === epoch) return last.key;
+  const key = deriveKey(context.secret, `journal/${asBuffer(context.treeId).toString('hex')}/${epoch}`);
+  lastKeys.set(context, { epoch, key });
+  return key;
 }
 
 function nonceOf(header: Buffer): Buffer {
