@@ -21,6 +21,8 @@ export default class KeyValueStoreRun extends RunCommand {
     listen: Flags.string({ description: 'where programs reach it', helpValue: 'unix:PATH|HOST:PORT' }),
   };
 
+  protected override readonly goesOn = true;
+
   async run(): Promise<void> {
     const parsed = await this.parse(KeyValueStoreRun);
     const { flags } = parsed;

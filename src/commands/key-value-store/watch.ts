@@ -20,6 +20,8 @@ export default class KeyValueStoreWatch extends KeyCommand {
     prefix: Flags.string({ description: 'only keys that begin with this', helpValue: 'TEXT' }),
   };
 
+  protected override readonly goesOn = true;
+
   async run(): Promise<void> {
     const parsed = await this.parse(KeyValueStoreWatch);
     const prefix = utf8(parsed.flags.prefix ?? '');

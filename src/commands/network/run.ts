@@ -27,6 +27,8 @@ export default class NetworkRun extends RunCommand {
     }),
   };
 
+  protected override readonly goesOn = true;
+
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkRun);
     const { flags } = parsed;

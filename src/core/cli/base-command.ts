@@ -42,6 +42,8 @@ export abstract class BaseCommand extends Command {
   /** The acting user: `--as`, else the environment's. */
   protected user: string;
   protected logging: LogSettings;
+  /** Whether the command goes on until it is stopped. */
+  protected readonly goesOn: boolean = false;
   private loaded: Promise<Core> | undefined;
   private stop: AbortSignal | undefined;
 
@@ -71,9 +73,9 @@ export abstract class BaseCommand extends Command {
     for (const name of this.environment.unknown) this.warn(`unknown environment variable ${name}`);
   }
 
-  /** A stop that was asked for is a good end, whatever it cut short. */
+  /** A stop that was asked for is a good end of what goes on until stopped; anything else was cut short. */
   protected override async catch(error: CommandError): Promise<void> {
-    if (isError(error, 'cancelled') && this.stop?.aborted) return;
+    if (this.goesOn && isError(error, 'cancelled') && this.stop?.aborted) return;
     throw asUsageError(error);
   }
 

@@ -306,6 +306,7 @@ class TreeEngine implements Tree, ServedTree {
       },
     });
     this.leader = leader;
+    this.feed.led(leader.sequence);
     this.follower.forget();
     this.context.runtime.log.write('info', 'tree', `leads epoch ${leader.epoch}`);
     return leader;
@@ -323,7 +324,8 @@ class TreeEngine implements Tree, ServedTree {
 
   private async tick(): Promise<void> {
     if (this.leader) await this.leader.tick();
-    else if (this.options.door && !this.options.readOnly) await this.follower.settle();
+    // Nobody tells of changes where nobody leads: who watches leads, as a door does.
+    else if ((this.options.door || this.feed.listening) && !this.options.readOnly) await this.follower.settle();
   }
 
   private note(what: string, error: unknown): void {

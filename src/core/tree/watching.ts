@@ -34,6 +34,16 @@ export class ChangeFeed {
     return () => this.listeners.delete(listener);
   }
 
+  get listening(): boolean {
+    return this.listeners.size > 0;
+  }
+
+  /** This process leads from here on: what others led to since the last change told is not known one by one. */
+  led(sequence: number): void {
+    if (this.told !== undefined && sequence > this.told) this.tell({ sequence, effects: [], missed: true });
+    if (this.running) this.told = sequence;
+  }
+
   tell(change: Change): void {
     this.told = Math.max(this.told ?? 0, change.sequence);
     for (const listener of [...this.listeners]) listener(change);
@@ -55,7 +65,7 @@ export class ChangeFeed {
   private async poll(): Promise<void> {
     const { context, follower, leader, stopped } = this.options;
     const peer = await follower.otherLeader();
-    if (peer === undefined) return;
+    if (peer === undefined) return follower.forget();
     while (this.listeners.size > 0 && !stopped.aborted && leader() === undefined) {
       const after = this.told ?? Number.MAX_SAFE_INTEGER;
       const wait = this.told === undefined ? 0 : waitMs;
