@@ -2,12 +2,13 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('../../bin/infinit.js', import.meta.url));
+const startTimeoutMs = 60_000;
 
 export interface Outcome {
   code: number;
@@ -15,10 +16,10 @@ export interface Outcome {
   stderr: string;
 }
 
-/** A folder for one test; removed with all it holds by `close`, which also kills what still runs. */
+/** A folder for one test; removed with all it holds by `close`, which also kills what still runs, daemons too. */
 export class Lab {
   readonly folder = mkdtempSync(join(tmpdir(), 'infinit-e2e-'));
-  readonly devices: Device[] = [];
+  private readonly devices: Device[] = [];
 
   device(name: string, user: string): Device {
     const device = new Device(join(this.folder, name), name, user);
@@ -28,7 +29,7 @@ export class Lab {
 
   async close(): Promise<void> {
     for (const device of this.devices) await device.killAll();
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
 }
 
@@ -36,35 +37,45 @@ export class Device {
   readonly home: string;
   readonly name: string;
   readonly user: string;
-  private readonly running = new Set<ChildProcess>();
+  private readonly children = new Set<ChildProcess>();
 
   constructor(home: string, name: string, user: string) {
     this.home = home;
     this.name = name;
     this.user = user;
-    mkdirSync(join(home, 'run'), { recursive: true, mode: 0o700 });
+    mkdirSync(this.runtime, { recursive: true, mode: 0o700 });
   }
 
-  private environment(): NodeJS.ProcessEnv {
+  get runtime(): string {
+    return join(this.home, 'run');
+  }
+
+  /** What a kind of things is kept in. */
+  get data(): string {
+    return join(this.home, '.local/share/infinit/filesystem');
+  }
+
+  siloFolder(silo: string): string {
+    return join(this.data, 'blocks', silo);
+  }
+
+  private spawn(words: readonly string[], programName = program): ChildProcess {
     const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('INFINIT_')));
-    return { ...own, INFINIT_HOME: this.home, INFINIT_RUNTIME_DIR: join(this.home, 'run'), INFINIT_USER: this.user };
-  }
-
-  private spawn(words: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [program, ...words], { env: this.environment(), stdio: 'pipe' });
-    this.running.add(child);
-    child.once('exit', () => this.running.delete(child));
+    const env = { ...own, INFINIT_HOME: this.home, INFINIT_RUNTIME_DIR: this.runtime, INFINIT_USER: this.user };
+    const child = spawn(process.execPath, [programName, ...words], { env, stdio: 'pipe' });
+    this.children.add(child);
+    child.once('exit', () => this.children.delete(child));
+    child.stdin?.on('error', () => {}); // it may end without reading
     return child;
   }
 
   /** Runs a command to its end, whatever its exit code. */
-  async attempt(words: readonly string[], input?: string | Buffer): Promise<Outcome> {
-    const child = this.spawn(words);
+  async attempt(words: readonly string[], input?: string | Buffer, programName?: string): Promise<Outcome> {
+    const child = this.spawn(words, programName);
     const out: Buffer[] = [];
     let stderr = '';
     child.stdout?.on('data', (part: Buffer) => out.push(part));
     child.stderr?.on('data', (part: Buffer) => (stderr += part.toString()));
-    child.stdin?.on('error', () => {}); // it may end without reading
     child.stdin?.end(input ?? '');
     const [code] = (await once(child, 'close')) as [number | null];
     return { code: code ?? -1, stdout: Buffer.concat(out), stderr };
@@ -72,26 +83,26 @@ export class Device {
 
   /** Runs a command that must succeed; its output without the last newline. */
   async run(words: readonly string[], input?: string | Buffer): Promise<string> {
-    const outcome = await this.attempt(words, input);
-    if (outcome.code !== 0) {
-      throw new Error(
-        `${this.name}: infinit ${words.join(' ')}: exit ${outcome.code}\n${outcome.stdout}\n${outcome.stderr}`,
-      );
-    }
-    return outcome.stdout.toString().replace(/\n$/, '');
+    const { code, stdout, stderr } = await this.attempt(words, input);
+    if (code !== 0) throw new Error(`${this.name}: infinit ${words.join(' ')}: exit ${code}\n${stdout}\n${stderr}`);
+    return stdout.toString().replace(/\n$/, '');
   }
 
-  /** Starts a long-running command in the foreground and waits for a line of its output that matches. */
-  async start(words: readonly string[], ready: RegExp, timeoutMs = 30_000): Promise<Running> {
-    const child = this.spawn(words);
-    const running = new Running(child);
-    await running.waitFor(ready, timeoutMs);
+  /** Starts a command that goes on. */
+  begin(words: readonly string[]): Running {
+    return new Running(this.spawn(words));
+  }
+
+  /** Starts a command that goes on, and waits for a line of its output that matches. */
+  async start(words: readonly string[], ready: RegExp): Promise<Running> {
+    const running = this.begin(words);
+    await running.waitFor(ready, startTimeoutMs);
     return running;
   }
 
-  /** Starts `network run` on a free port of loopback; resolves with the process and its endpoint. */
+  /** Starts `network run` on loopback; the process, with its endpoint. */
   async startNode(network: string, options: readonly string[] = []): Promise<Running & { endpoint: string }> {
-    const file = join(this.home, 'run', 'endpoints');
+    const file = join(this.runtime, 'endpoints');
     rmSync(file, { force: true });
     const words = ['network', 'run', network, '--listen', '127.0.0.1', '--endpoints-file', file, ...options];
     const running = await this.start(words, /^Running network/m);
@@ -99,12 +110,24 @@ export class Device {
     return Object.assign(running, { endpoint });
   }
 
-  async killAll(): Promise<void> {
-    const children = [...this.running];
-    for (const child of children) child.kill('SIGKILL');
-    await Promise.all(
-      children.map((child) => (child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null)),
+  /** Pids of processes of this home that said they serve. */
+  served(): Record<string, number> {
+    const folder = join(this.runtime, 'pids');
+    const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.pid')) : [];
+    return Object.fromEntries(
+      names.map((name) => [name.slice(0, -'.pid'.length), Number(readFileSync(join(folder, name), 'utf8'))]),
     );
+  }
+
+  async killAll(): Promise<void> {
+    for (const pid of Object.values(this.served())) {
+      // A pid file outlives a killed process: another may have the number by now.
+      if (isAlive(pid) && commandLine(pid).includes(program)) process.kill(pid, 'SIGKILL');
+    }
+    const children = [...this.children];
+    const ends = children.map((child) => (hasEnded(child) ? undefined : once(child, 'exit')));
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(ends);
   }
 }
 
@@ -125,26 +148,70 @@ export class Running {
     return this.child.pid as number;
   }
 
+  get ended(): boolean {
+    return hasEnded(this.child);
+  }
+
   async waitFor(pattern: RegExp, timeoutMs: number): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!pattern.test(this.output)) {
-      if (this.child.exitCode !== null || this.child.signalCode !== null)
-        throw new Error(`process ended:\n${this.output}`);
+      if (this.ended) throw new Error(`process ended:\n${this.output}`);
       if (Date.now() > deadline) throw new Error(`no ${pattern} within ${timeoutMs} ms:\n${this.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await sleep(20);
     }
   }
 
   /** kill -9. */
   async kill(): Promise<void> {
-    this.child.kill('SIGKILL');
-    await this.exited;
+    await this.stop('SIGKILL');
   }
 
-  /** SIGTERM; resolves with the exit code. */
-  async stop(): Promise<number | null> {
-    this.child.kill('SIGTERM');
+  /** Resolves with the exit code. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (!this.ended) this.child.kill(signal);
     await this.exited;
     return this.child.exitCode;
   }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Tries until it holds; throws what it last threw, or that it never held. */
+export async function eventually<T>(what: string, timeoutMs: number, check: () => Promise<T | undefined | false>) {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    let failure: unknown;
+    try {
+      const result = await check();
+      if (result !== undefined && result !== false) return result;
+    } catch (error) {
+      failure = error;
+    }
+    if (Date.now() > deadline)
+      throw new Error(`${what}: not within ${timeoutMs} ms`, failure === undefined ? {} : { cause: failure });
+    await sleep(200);
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return program; // no /proc on this system: the number is all there is
+  }
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
 }
