@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import type {
+  CacheSizes,
   OpenKeysOptions,
   RunKeyValueStoreOptions,
   RunNetworkOptions,
@@ -26,6 +27,8 @@ import { serveScript } from './script.ts';
 import { listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
 import { doorSocket, monitorSocket, processName, type Role, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
+
+const uncachedBytes = 1024 * 1024;
 
 /** `--daemon`: the child runs the same; returns true when that was asked and is done. */
 async function inBackground(options: RunOptions, role: Role, name: string): Promise<boolean> {
@@ -108,7 +111,9 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
     const closers: (() => Promise<void>)[] = [() => linked.close()];
     try {
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });
-      const { tree, keys } = await openKeyValueStore(linked, store, { door: true, signal: options.signal });
+      const cacheBytesMax = cacheBytesOf(options);
+      const opening = { door: true, cacheBytesMax, signal: options.signal };
+      const { tree, keys } = await openKeyValueStore(linked, store, opening);
       closers.push(() => tree.stop());
       const named = (name: string) => {
         if (name === '' || name === store.name) return keys;
@@ -126,6 +131,12 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
     }
   });
 };
+
+/** Half of the memory asked for goes to tree nodes, half to cells; `--cache=false` leaves what a walk down the tree needs. */
+function cacheBytesOf({ cache, ramBytes }: CacheSizes): number | undefined {
+  if (cache === false) return uncachedBytes;
+  return ramBytes === undefined ? undefined : Math.max(uncachedBytes, Math.floor(ramBytes / 2));
+}
 
 /** A door on the network opens to the user who runs it, on any of his devices: it speaks in his name. */
 function onlyUser({ user }: LinkedNode): (caller: PeerIdentity) => void {

@@ -38,7 +38,7 @@ function directoryOf(node: Node): TreeDirectory {
 export async function openKeyValueStore(
   linked: LinkedNode,
   store: KeyValueStoreDescriptor,
-  options: Abortable & { door: boolean },
+  options: Abortable & { door: boolean; cacheBytesMax?: number | undefined },
 ): Promise<OpenStore> {
   const { node, user } = linked;
   const treeId = fromBase64(store.tree_id);
@@ -56,6 +56,7 @@ export async function openKeyValueStore(
     endpoints: () => node.endpoints(),
     members: root.members,
     door: options.door,
+    cacheBytesMax: options.cacheBytesMax,
     readOnly: !node.peers.self.rights.write,
   });
   await tree.start();

@@ -57,6 +57,8 @@ export interface OpenTreeOptions {
   /** Leads whenever nobody does, without being asked anything. */
   door?: boolean;
   readOnly?: boolean;
+  /** Memory for base nodes and for cells, each; the default is in limits.ts. */
+  cacheBytesMax?: number | undefined;
   /** For tests: told of each step of a takeover. */
   onTakeoverStep?: ((step: TakeoverStep) => void) | undefined;
 }
@@ -87,7 +89,13 @@ class TreeEngine implements Tree, ServedTree {
     this.context = contextOf(options);
     const { runtime, store, directory } = options;
     this.session = new ClientSession(runtime.random.bytes(clientIdBytes));
-    this.reader = new ChunkReader({ runtime, blocks: store.blocks, treeTag: treeTagOf(options.rootAddress) });
+    const cache = cacheOf(options);
+    this.reader = new ChunkReader({
+      runtime,
+      blocks: store.blocks,
+      treeTag: treeTagOf(options.rootAddress),
+      ...cache,
+    });
     this.follower = new Follower({
       context: this.context,
       peers: directory.peers,
@@ -335,6 +343,10 @@ class TreeEngine implements Tree, ServedTree {
   }
 }
 
+function cacheOf({ cacheBytesMax }: OpenTreeOptions): { cacheBytesMax?: number } {
+  return cacheBytesMax === undefined ? {} : { cacheBytesMax };
+}
+
 function contextOf(options: OpenTreeOptions): TreeContext {
   const { runtime, store, treeId, rootAddress, user, secret, members, endpoints, view } = options;
   const keys = deriveTreeKeys(secret);
@@ -357,7 +369,7 @@ function contextOf(options: OpenTreeOptions): TreeContext {
     root,
     node: options.directory.peers.self.id,
     session: runtime.random.bytes(clientIdBytes),
-    nodes: new NodeStore({ runtime, blocks, treeTag, putOptions }),
+    nodes: new NodeStore({ runtime, blocks, treeTag, putOptions, ...cacheOf(options) }),
     chunks: new ChunkWriter({ runtime, blocks, treeTag, putOptions }),
     journal: { runtime, secret: keys.journal, treeId },
   };
