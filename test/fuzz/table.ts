@@ -1,0 +1,9 @@
+// All fuzzers, one table.
+
+import { codecFuzzers } from './codecs.ts';
+import type { Fuzzer } from './fuzzer.ts';
+import { liveFuzzers } from './live.ts';
+import { signedFuzzers } from './signed.ts';
+import { storedFuzzers } from './stored.ts';
+
+export const fuzzers: readonly Fuzzer[] = [...codecFuzzers, ...signedFuzzers, ...storedFuzzers, ...liveFuzzers];
