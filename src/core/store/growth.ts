@@ -26,9 +26,8 @@ export function desiredMembers(
   replicationFactor: number,
 ): Member[] {
   const wanted: Member[] = current.map((member) => {
-    const stores = record(member.node)?.stores ?? [];
-    const replaced = stores.length > 0 && !stores.some((store) => toHex(store) === toHex(member.store));
-    return replaced ? { node: member.node, store: stores[0] as Member['store'] } : member;
+    const instead = replacement(member, record);
+    return instead === undefined ? member : { node: member.node, store: instead };
   });
   for (const owner of owners) {
     const store = owner.stores[0];
@@ -38,6 +37,15 @@ export function desiredMembers(
     }
   }
   return wanted;
+}
+
+/** The store a member's node has now, when the member's own is no more. */
+function replacement(
+  { node, store }: Member,
+  record: (id: NodeId) => NodeRecord | undefined,
+): Member['store'] | undefined {
+  const stores = record(node)?.stores ?? [];
+  return stores.some((known) => toHex(known) === toHex(store)) ? undefined : stores[0];
 }
 
 /** One register a step; those that look right by what is held here are not asked about. */
@@ -95,12 +103,16 @@ export class Growth implements Work {
     this.counters.changed++;
   }
 
-  /** The first member believed alive does it, so that members do not duel. */
+  /** The first member believed alive does it, so that members do not duel. A new store knows nothing of its node's old one. */
   private mine(snapshot: RegisterSnapshot): boolean {
     const { overlay, self } = this.options;
     const own = toHex(self);
-    const alive = snapshot.members.filter((m) => toHex(m.node) === own || overlay.liveness(m.node) === 'alive');
-    return alive[0] !== undefined && toHex(alive[0].node) === own;
+    const able = snapshot.members.find(
+      (member) =>
+        replacement(member, (id) => overlay.record(id)) === undefined &&
+        (toHex(member.node) === own || overlay.liveness(member.node) === 'alive'),
+    );
+    return able !== undefined && toHex(able.node) === own;
   }
 }
 
