@@ -13,6 +13,8 @@ import { type Queries, serveMonitor } from './monitor.ts';
 import { monitorSocket, pidFile, type Role } from './sockets.ts';
 
 const peersFilePeriodMs = 10_000;
+/** Twice in a row short: growth had the time. */
+const redundancyPeriodMs = 30_000;
 const anyHost = '0.0.0.0';
 
 export function listenEndpoint(presence: Presence, linkPort: number | undefined): Endpoint {
@@ -45,6 +47,7 @@ export async function serveUntilStopped(
     await writeFile(context, pids, `${process.pid}\n`);
     closers.push(() => rm(pids, { force: true }));
     closers.push(keepPeersFile(options, linked));
+    if (linked.isStorage) closers.push(watchRedundancy(options, linked));
     const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
     options.ready(ready);
     reportReady(ready);
@@ -88,6 +91,36 @@ function keepPeersFile(options: RunOptions, { node }: LinkedNode): () => Promise
     cancel = node.runtime.clock.after(peersFilePeriodMs, () => void write());
   };
   void write();
+  return async () => cancel();
+}
+
+/** Says so once when registers stay short of members although nodes enough are known, and again when that was over and returns. */
+function watchRedundancy(options: RunOptions, { node }: LinkedNode): () => Promise<void> {
+  let cancel = () => {};
+  let before = 0;
+  let told = false;
+  const look = async () => {
+    const wanted = Math.min(node.network().consensus['replication-factor'], node.overlay.nodes().length);
+    let short = 0;
+    for await (const { members } of node.heldRegisters()) if (members < wanted) short++;
+    if (short > 0 && before > 0 && !told) {
+      options.warn(
+        `${short} registers have fewer than ${wanted} members although ${node.overlay.nodes().length} nodes are known`,
+      );
+    }
+    told = short > 0 && (told || before > 0);
+    before = short;
+  };
+  const again = () => {
+    cancel = node.runtime.clock.after(
+      redundancyPeriodMs,
+      () =>
+        void look()
+          .catch(() => {})
+          .then(again),
+    );
+  };
+  again();
   return async () => cancel();
 }
 
