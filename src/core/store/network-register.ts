@@ -3,12 +3,14 @@
 
 import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
 import { bytes, type Codec, decode, encode, fixed, list, struct, u8 } from '../base/codec.ts';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import { type Address, address, type Member } from '../block/address.ts';
+import { type Address, address, type Member, networkIdOf } from '../block/address.ts';
 import type { RegisterSnapshot, Registers } from '../consensus/consensus.ts';
 import { type KeyPair, sign, verify } from '../crypto/keys.ts';
+import { keyFromJson } from '../descriptor/keys.ts';
+import { parseDescriptor } from '../descriptor/stream.ts';
 
 export interface TreeEntry {
   /** Random 16 bytes, from the descriptor of the volume or key-value store. */
@@ -63,22 +65,27 @@ export function signTreeEntry(networkId: Bytes, owner: KeyPair, treeId: Bytes, r
   return { treeId, root, owner: owner.publicKey, signature: sign(owner, entryLabel, networkId, treeId, root) };
 }
 
+/** A tree and its owner: whoever uses somebody else's tree id names another entry, and takes nothing from him. */
+function entryName({ treeId, owner }: Pick<TreeEntry, 'treeId' | 'owner'>): string {
+  return toHex(treeId) + toHex(owner);
+}
+
 /**
  * What an acceptor demands of a value of the network register (docs/protocols.md 2.10): every tree entry is signed by its owner;
- * and towards an ancestor held here, no entry is altered or dropped, and descriptor and revocations change by the network's
- * owner alone. What is held but no ancestor was never chosen and binds nobody. Returns the reason of a refusal.
+ * and towards one that was agreed on earlier, no entry is altered or dropped, and descriptor and revocations change by the
+ * network's owner alone. Several changes may lie between the two. Returns the reason of a refusal.
  */
 export function refuseNetworkValue(
   network: { id: Bytes; owner: Bytes },
   value: { author: Bytes; payload: Bytes },
-  ancestor: Bytes | undefined,
+  earlier: Bytes | undefined,
 ): string | undefined {
   const next = decodeNetworkState(value.payload);
-  const old = ancestor === undefined ? undefined : decodeNetworkState(ancestor);
-  const known = new Map((old?.trees ?? []).map((entry) => [toHex(entry.treeId), toHex(encode(treeEntry, entry))]));
+  const old = earlier === undefined ? undefined : decodeNetworkState(earlier);
+  const known = new Map((old?.trees ?? []).map((entry) => [entryName(entry), toHex(encode(treeEntry, entry))]));
   const seen = new Set<string>();
   for (const entry of next.trees) {
-    const id = toHex(entry.treeId);
+    const id = entryName(entry);
     if (seen.has(id)) return 'a tree is named twice';
     seen.add(id);
     if (known.get(id) === toHex(encode(treeEntry, entry))) continue;
@@ -89,11 +96,24 @@ export function refuseNetworkValue(
   }
   if (old === undefined) return undefined;
   for (const id of known.keys()) if (!seen.has(id)) return 'a tree entry was dropped';
-  const sameOwnerPart =
-    equalBytes(old.descriptor, next.descriptor) && equalBytes(Buffer.concat(old.revoked), Buffer.concat(next.revoked));
-  if (!sameOwnerPart && !equalBytes(value.author, network.owner))
+  if (equalBytes(value.author, network.owner)) return undefined;
+  const sameRevoked = equalBytes(Buffer.concat(old.revoked), Buffer.concat(next.revoked));
+  if (!sameRevoked || !mayReplace(network, old.descriptor, next.descriptor))
     return "only the network's owner changes its descriptor";
   return undefined;
+}
+
+/** The owner's newer descriptor stays when others write after him, also to whom missed his own write. */
+function mayReplace(network: { id: Bytes; owner: Bytes }, old: Bytes, next: Bytes): boolean {
+  if (equalBytes(old, next)) return true;
+  try {
+    const { name, owner, serial } = parseDescriptor('network', next);
+    const isOurs = equalBytes(networkIdOf(keyFromJson(owner), name), network.id);
+    return isOurs && (old.length === 0 || serial > parseDescriptor('network', old).serial);
+  } catch (error) {
+    if (isError(error)) return false;
+    throw error;
+  }
 }
 
 export interface NetworkRegisterOptions {
@@ -128,12 +148,10 @@ export class NetworkRegister {
   /** Where the tree's root is, or undefined. The entry's signature is verified: nodes that lie are found out. */
   async findTree(treeId: Bytes, owner: Bytes, options: Abortable = {}): Promise<Address | undefined> {
     const state = await this.read(options);
-    const entry = state.trees.find((candidate) => equalBytes(candidate.treeId, treeId));
+    const entry = state.trees.find((candidate) => entryName(candidate) === entryName({ treeId, owner }));
     if (entry === undefined) return undefined;
-    const genuine =
-      equalBytes(entry.owner, owner) &&
-      verify(owner, entry.signature, entryLabel, this.options.networkId, treeId, entry.root);
-    if (!genuine) throw new InfinitError('corrupt', 'the network register names this tree with a wrong signature');
+    if (!verify(owner, entry.signature, entryLabel, this.options.networkId, treeId, entry.root))
+      throw new InfinitError('corrupt', 'the network register names this tree with a wrong signature');
     return entry.root;
   }
 
@@ -142,7 +160,7 @@ export class NetworkRegister {
     const entry = signTreeEntry(this.options.networkId, author, treeId, root);
     let standing = root;
     await this.change(author, options, (state) => {
-      const existing = state.trees.find((candidate) => equalBytes(candidate.treeId, treeId));
+      const existing = state.trees.find((candidate) => entryName(candidate) === entryName(entry));
       standing = existing?.root ?? root;
       if (existing !== undefined) return undefined;
       if (state.trees.length >= limits.treesInNetworkMax) {

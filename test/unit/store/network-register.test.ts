@@ -44,7 +44,7 @@ test('a tree is registered once; the loser of a race is told which root stands',
   assert.deepEqual(await register.addTree(alice, treeId, first), first);
   assert.deepEqual(await register.addTree(alice, treeId, second), first);
   assert.deepEqual(await register.findTree(treeId, alice.publicKey), first);
-  await assert.rejects(register.findTree(treeId, mallory.publicKey), (error: unknown) => isError(error, 'corrupt'));
+  assert.equal(await register.findTree(treeId, mallory.publicKey), undefined);
 });
 
 test("entries are not dropped, altered, doubled or forged, and the descriptor is the owner's", async () => {
@@ -58,8 +58,8 @@ test("entries are not dropped, altered, doubled or forged, and the descriptor is
   assert.equal(judge(mallory, one, empty), undefined);
   assert.match(judge(owner, empty, one) ?? '', /dropped/);
   const other = ruledRegister();
-  await other.register.addTree(mallory, treeId, randomBytes(32));
-  assert.match(judge(mallory, other.payload(), one) ?? '', /altered/);
+  await other.register.addTree(alice, treeId, randomBytes(32));
+  assert.match(judge(alice, other.payload(), one) ?? '', /altered/);
   const foreign = Buffer.from(one);
   foreign[foreign.length - 1] = (foreign[foreign.length - 1] as number) ^ 1;
   assert.match(judge(alice, foreign, empty) ?? '', /signature/);
