@@ -24,7 +24,7 @@ import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askMonitor } from './monitor.ts';
 import { serveScript } from './script.ts';
-import { listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
+import { announcementOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
 import { doorSocket, monitorSocket, processName, type Role, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
 
@@ -55,10 +55,10 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
   if (await inBackground(options, 'network', link.name)) return;
   await reporting(async () => {
     const listen = listenEndpoint(options, link.port);
-    const advertiseHosts = options.advertiseHosts;
+    const announce = announcementOf(options);
     const rebalancing = { expand: options.rebalancingAutoExpand, inspectAtStart: options.rebalancingInspect };
     const role = 'storage';
-    const linked = await openLinkedNode({ context, as, network: link.name, role, listen, advertiseHosts, rebalancing });
+    const linked = await openLinkedNode({ context, as, network: link.name, role, listen, announce, rebalancing });
     try {
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });
       if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
@@ -106,8 +106,8 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
     const link = await getLink(context, as, store.network);
     const tcpDoor = tcpDoorOf(options.door);
     const listen = tcpDoor ?? listenEndpoint(options, undefined);
-    const advertiseHosts = options.advertiseHosts;
-    const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, advertiseHosts });
+    const announce = announcementOf(options);
+    const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
     const closers: (() => Promise<void>)[] = [() => linked.close()];
     try {
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });

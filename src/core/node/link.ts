@@ -14,6 +14,7 @@ import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
 import { openSilo } from '../silo/registry.ts';
 import type { Silo } from '../silo/silo.ts';
 import { stripedSilo } from '../silo/striped.ts';
+import type { Announcement } from './announcement.ts';
 import { Node } from './node.ts';
 import { NodeState } from './state.ts';
 
@@ -31,7 +32,7 @@ export interface OpenOptions {
    */
   role: 'storage' | 'client' | 'either';
   listen?: Endpoint | undefined;
-  advertiseHosts?: readonly string[] | undefined;
+  announce?: Announcement | undefined;
   /** Before anybody else can be there. */
   alone?: boolean | undefined;
   rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
@@ -70,7 +71,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
       silo,
       zone: link.zone,
       listen: options.listen,
-      advertiseHosts: options.advertiseHosts,
+      announce: options.announce,
       alone: options.alone,
       rebalancing: options.rebalancing,
       learned: async (descriptor) => void (await importNetwork(context, descriptor)),

@@ -28,6 +28,7 @@ import { NetworkRegister } from '../store/network-register.ts';
 import { Pull } from '../store/pull.ts';
 import type { Store } from '../store/store.ts';
 import { Worker } from '../store/worker.ts';
+import { type Announcement, announcedHosts } from './announcement.ts';
 import { DescriptorSync } from './descriptor-sync.ts';
 import { PassportBook } from './passport-book.ts';
 import { SelfRecord } from './self-record.ts';
@@ -47,8 +48,8 @@ export interface NodeOptions {
   zone?: string | undefined;
   /** Where to listen; undefined: nowhere (founding). Port 0: any. */
   listen?: Endpoint | undefined;
-  /** Hosts to tell others instead of this machine's addresses. */
-  advertiseHosts?: readonly string[] | undefined;
+  /** What to tell others of where this node is. */
+  announce?: Announcement | undefined;
   /** Whether registers and blocks are brought to new nodes (default), and whether everything is looked at at start (default). */
   rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
   /** A newer descriptor was heard of and verified; kept for the next start. */
@@ -247,8 +248,7 @@ export class Node {
     const { host, port } = this.listening;
     const anywhere = host === '0.0.0.0' || host === '::';
     const own = anywhere ? this.runtime.transport.localAddresses() : [host];
-    const hosts = this.options.advertiseHosts?.length ? this.options.advertiseHosts : own;
-    return hosts.slice(0, 8).map((name) => ({ host: name, port }));
+    return announcedHosts(own, this.options.announce).map((name) => ({ host: name, port }));
   }
 
   private wakeWorkers(): void {

@@ -6,6 +6,7 @@ import { utf8 } from '../base/bytes.ts';
 import type { Presence, RunOptions } from '../cli/running.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
+import type { Announcement } from './announcement.ts';
 import { reportReady } from './daemon.ts';
 import { inspections } from './inspect.ts';
 import type { Context, LinkedNode } from './link.ts';
@@ -19,6 +20,11 @@ const anyHost = '0.0.0.0';
 
 export function listenEndpoint(presence: Presence, linkPort: number | undefined): Endpoint {
   return { host: presence.listen ?? anyHost, port: presence.port ?? linkPort ?? 0 };
+}
+
+export function announcementOf(presence: Presence): Announcement {
+  const { advertiseHosts: hosts, noLocalEndpoints: noLocal, noPublicEndpoints: noPublic } = presence;
+  return { hosts, noLocal, noPublic };
 }
 
 /** Endpoints to meet the network at: those given, then those of the descriptor. */
