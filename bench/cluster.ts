@@ -23,6 +23,8 @@ export interface Cluster {
   pids: number[];
   /** Profiling, where asked for, begins here. */
   warm(): void;
+  /** What the processes said, for when something fails. */
+  output(): string;
   /** Another client of the network, in this process. */
   openBlocks(): Promise<{ blocks: Blocks; close(): Promise<void> }>;
   stop(): Promise<void>;
@@ -51,6 +53,7 @@ export async function startCluster(options: { profile?: string | undefined } = {
       warm: () => {
         if (options.profile !== undefined) for (const { pid } of running) process.kill(pid, 'SIGUSR2');
       },
+      output: () => running.map(({ output }) => output).join(''),
       openBlocks: () => openBlocks(door, String(peer[1])),
       stop: async () => {
         await close();

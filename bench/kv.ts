@@ -210,6 +210,9 @@ try {
   await etcd?.stop();
   print('');
   if (options.large) await printLarge(cluster, options);
+} catch (error) {
+  process.stderr.write(cluster.output());
+  throw error;
 } finally {
   await cluster.stop();
 }

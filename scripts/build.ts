@@ -50,7 +50,6 @@ async function bundle(entry: string, outfile: string, format: 'cjs' | 'esm' = 'c
     format,
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: true,
     legalComments: 'none',
     external,
     logLevel: 'warning',

@@ -25,7 +25,7 @@ export interface Clock {
   monotonic(): number;
   /** Resolves after the time; rejects with `cancelled` when the signal fires first. */
   sleep(timeMs: number, options?: Abortable): Promise<void>;
-  /** Calls once after the time, unless cancelled. */
+  /** Calls once after the time, unless cancelled; after 0: when all that is ready now has run. */
   after(timeMs: number, task: () => void): Cancel;
 }
 

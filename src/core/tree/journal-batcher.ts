@@ -1,5 +1,6 @@
 // Group commit of the journal (docs/protocols.md 4.4): changes are numbered by the leader, gathered into batches and appended
-// in order. A batch leaves at once when nothing is in flight, else when it is full or the append before it has returned.
+// in order. A batch leaves when nothing is in flight, with all that is executed in the same turn of the event loop; else when it
+// is full or the append before it has returned.
 
 import type { Bytes } from '../base/bytes.ts';
 import { asError, assert, type InfinitError } from '../base/errors.ts';
@@ -42,6 +43,7 @@ export class JournalBatcher {
   private readonly inFlight: Batch[] = [];
   private order: Promise<void> = Promise.resolve();
   private timer: Cancel | undefined;
+  private gathering: Cancel | undefined;
   private ended: InfinitError | undefined;
   private issuedThrough: number;
   private acknowledgedThrough: number;
@@ -129,21 +131,34 @@ export class JournalBatcher {
     if (this.ended) return;
     this.ended = error;
     this.timer?.();
+    this.gathering?.();
     for (const batch of [...this.inFlight, ...this.queue]) batch.done.reject(error);
     this.options.onEnded(error);
   }
 
-  private pump(): void {
+  /** Sends what may leave; `gathered`: whoever could join the next batch has done so. */
+  private pump(gathered = false): void {
     while (!this.ended && this.inFlight.length < limits.journalBatchesInFlightMax) {
       const [batch] = this.queue;
       const full = this.queue.length > 1;
       if (batch === undefined || !(full || (batch.wanted && this.inFlight.length === 0))) return;
+      if (!full && !gathered) {
+        this.gather();
+        return;
+      }
       this.queue.shift();
       this.inFlight.push(batch);
       this.waitingBytes -= batch.bytes;
       this.appendedBytes += batch.bytes;
       this.send(batch);
     }
+  }
+
+  private gather(): void {
+    this.gathering ??= this.options.clock.after(0, () => {
+      this.gathering = undefined;
+      this.pump(true);
+    });
   }
 
   /** Batches are sealed side by side and appended in order. */
@@ -168,7 +183,7 @@ export class JournalBatcher {
         () => {
           this.acknowledge(batch);
           this.inFlight.splice(this.inFlight.indexOf(batch), 1);
-          this.pump();
+          this.pump(true);
         },
         (error: unknown) => this.end(asError(error)),
       );

@@ -58,8 +58,12 @@ export class VirtualClock implements Clock {
   after(timeMs: number, task: () => void): Cancel {
     if (Number.isNaN(timeMs)) throw new InfinitError('internal', 'a timer needs a time');
     if (!this.life.alive) return () => {};
-    // At least a millisecond, as the real timers do it.
-    const timer: Timer = { deadlineMs: this.monotonic() + Math.max(1, timeMs), task, cancel: () => {} };
+    // At least a millisecond, as the real timers do it; or in this very moment, behind what is due by now.
+    const timer: Timer = {
+      deadlineMs: this.monotonic() + (timeMs > 0 ? Math.max(1, timeMs) : 0),
+      task,
+      cancel: () => {},
+    };
     this.timers.add(timer);
     this.arm(timer);
     return () => {

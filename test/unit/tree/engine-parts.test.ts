@@ -133,18 +133,23 @@ function batcher() {
 }
 
 describe('journal batcher', () => {
-  test('the first leaves at once, what comes meanwhile leaves together', async () => {
-    const { made, writer, told } = batcher();
-    for (let i = 1; i <= 5; i++) made.add(put('k', i), 10, true);
+  test('those of one turn leave together, and so does what comes meanwhile', async () => {
+    const { made, writer, told, world } = batcher();
+    made.add(put('k', 1), 10, true);
     await turn();
+    assert.equal(writer.sent.length, 0);
+    made.add(put('k', 2), 10, true);
+    await world.run(0);
+    for (let i = 3; i <= 5; i++) made.add(put('k', i), 10, true);
+    await world.run(1);
     assert.deepEqual(
       writer.sent.map(({ batch }) => [batch.first, batch.last]),
-      [[1, 1]],
+      [[1, 2]],
     );
     writer.sent[0]?.done.resolve();
     await turn();
     assert.deepEqual(writer.sent.at(-1)?.batch.last, 5);
-    assert.deepEqual(told, [1]);
+    assert.deepEqual(told, [1, 2]);
     const waited = made.wait(4);
     writer.sent[1]?.done.resolve();
     await waited;
@@ -174,14 +179,15 @@ describe('journal batcher', () => {
     await turn();
     assert.equal(writer.sent.length, 1);
     void made.wait(2);
-    await turn();
+    await world.run(0);
     assert.equal(writer.sent.length, 2);
   });
 
   test('a commit acknowledges what it contains, in order, once', async () => {
-    const { made, writer, told } = batcher();
-    for (let i = 1; i <= 3; i++) made.add(put('k', i), 10, true);
-    await turn();
+    const { made, writer, told, world } = batcher();
+    made.add(put('k', 1), 10, true);
+    await world.run(0);
+    for (let i = 2; i <= 3; i++) made.add(put('k', i), 10, true);
     const waited = made.wait(3);
     made.committed(3);
     await waited;
@@ -195,10 +201,10 @@ describe('journal batcher', () => {
   });
 
   test('a fenced writer ends everything that waits', async () => {
-    const { made, writer, ended } = batcher();
+    const { made, writer, ended, world } = batcher();
     made.add(put('k', 1), 10, true);
+    await world.run(0);
     made.add(put('k', 2), 10, true);
-    await turn();
     const waits = [made.wait(1), made.wait(2)];
     writer.sent[0]?.done.reject(new InfinitError('conflict', 'fenced'));
     for (const wait of waits) await assert.rejects(wait, (error) => isError(error, 'conflict'));

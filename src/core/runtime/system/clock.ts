@@ -34,6 +34,10 @@ export function systemClock(
 
   function after(timeMs: number, task: () => void): Cancel {
     if (Number.isNaN(timeMs)) throw new InfinitError('internal', 'a timer needs a time');
+    if (timeMs <= 0) {
+      const immediate = setImmediate(task);
+      return () => clearImmediate(immediate);
+    }
     const deadlineMs = monotonic() + timeMs;
     let timer: NodeJS.Timeout;
     // Timers of Node may fire a little early, and take no long times.
