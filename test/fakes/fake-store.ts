@@ -50,6 +50,8 @@ export class Cluster {
   readonly counts = { put: 0, get: 0, registerRead: 0, registerWrite: 0, append: 0, fence: 0, hold: 0 };
   /** Called before a register write takes effect; may throw (refused) or answer `lose` (done, but the answer is lost). */
   onWrite: ((by: Process, payload: Bytes) => 'lose' | undefined) | undefined;
+  /** Holds back the answer to a register write; it shows what the register says by then, as the contract allows. */
+  beforeAnswer: ((by: Process) => Promise<void> | undefined) | undefined;
 
   constructor(world: World, names: readonly string[] = ['s1', 's2', 's3']) {
     this.world = world;
@@ -193,7 +195,10 @@ class FakeRegisters implements Registers {
       this.cluster.counts.registerWrite++;
       const result = await this.asked(() => this.swap(address, author, based, payload));
       if (result === 'lost') throw new InfinitError('unavailable', 'outcome unknown');
-      if (result.version === based + 1 && equalBytes(result.payload, payload)) return result;
+      if (result.version === based + 1 && equalBytes(result.payload, payload)) {
+        await this.cluster.beforeAnswer?.(this.process);
+        return this.current(address);
+      }
       current = result;
     }
   }

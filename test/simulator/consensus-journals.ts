@@ -2,6 +2,7 @@
 // done. They append, commit, change ensembles, stall, crash and are deposed. What was acknowledged must be in every later
 // leader's state (L1, L2), once (L3), and no deposed leader may still count grants (L4).
 
+import { equalBytes } from '../../src/core/base/bytes.ts';
 import { decode, encode } from '../../src/core/base/codec.ts';
 import { InfinitError, isError } from '../../src/core/base/errors.ts';
 import { type Address, registerAddress } from '../../src/core/block/address.ts';
@@ -12,7 +13,7 @@ import {
   type RootHeader,
   rootHeader,
 } from '../../src/core/consensus/consensus.ts';
-import { Cluster, type Node, user } from './consensus-cluster.ts';
+import { Cluster, idOf, type Node, user } from './consensus-cluster.ts';
 import { scheduleFaults } from './consensus-faults.ts';
 import { Ledger } from './consensus-ledger.ts';
 import { createWorld, type World } from './runtime/world.ts';
@@ -152,6 +153,7 @@ class Campaign {
   private readonly node: Node;
   private readonly tree: Address;
   private readonly random: { below(limit: number): number };
+  private readonly session: Buffer;
   private root: RegisterSnapshot | undefined;
   private header: RootHeader | undefined;
   private state: number[] = [];
@@ -163,6 +165,7 @@ class Campaign {
     this.node = stage.cluster.client(name);
     this.tree = tree;
     this.random = stage.world.random.fork(`campaign ${name} ${stage.world.nowMs}`);
+    this.session = stage.world.random.fork(`session ${name} ${stage.world.nowMs}`).bytes(16);
   }
 
   private get now(): { root: RegisterSnapshot; header: RootHeader } {
@@ -175,7 +178,15 @@ class Campaign {
     const { registers, journals } = this.node;
     this.root = await registers.read(this.tree, { timeoutMs: 10_000 });
     const found = decode(rootHeader, this.root.payload);
-    await this.change(found.epoch, (header) => ({ ...header, epoch: found.epoch + 1, state: 'recovering' }));
+    // T2 names the candidate: else two claims are one value to the byte, and both candidates find theirs chosen.
+    const leader = { node: idOf(this.node.name), session: this.session, endpoints: [] };
+    const claimed = (header: RootHeader): RootHeader => ({
+      ...header,
+      epoch: found.epoch + 1,
+      state: 'recovering',
+      leader,
+    });
+    await this.change(found.epoch, claimed);
     const { root, header } = this.now;
     this.state = operationsOf(header.sealed);
     if (this.stage.planted !== 'unrecovered')
@@ -272,6 +283,7 @@ class Campaign {
     );
     this.header = decode(rootHeader, this.root.payload);
     // What is answered may be newer than what was written: somebody else built on it already.
-    if (this.header.epoch > next({ ...this.header, epoch }).epoch) throw deposed();
+    const { leader } = this.header;
+    if (!leader || !equalBytes(leader.session, this.session)) throw deposed();
   }
 }

@@ -8,7 +8,7 @@ import type { Member } from '../block/address.ts';
 import type { JournalSegment, RootHeader } from '../consensus/consensus.ts';
 import { BaseTree, type TreeRoot } from './base/base-tree.ts';
 import { LayeredReader } from './base/layered-reader.ts';
-import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
+import { checkOwn, persistently, type Root, type TreeContext, writeOwn } from './context.ts';
 import type { JournalBatcher } from './journal-batcher.ts';
 import { Memtable } from './memtable.ts';
 import type { Change } from './messages.ts';
@@ -215,7 +215,7 @@ export class Committer {
     const { context } = this.options;
     return this.rootLock.run(async () => {
       try {
-        this.newest = await context.root.write((root) => {
+        this.newest = await writeOwn(context, this.epoch, (root) => {
           checkOwn(root, this.epoch, context.session);
           return change(root);
         });

@@ -72,7 +72,7 @@ export class RootRegister {
 
   /**
    * Agrees on what `change` makes of the current root; it throws `conflict` when the root is not what the caller built on.
-   * Called again with a newer root when somebody else was first.
+   * Called again with a newer root when somebody else was first. The answer may be newer than what was written.
    */
   async write(change: (root: Root) => { header: RootHeader; body: RootBody }, options: Abortable = {}): Promise<Root> {
     const { store, address, user, keys, treeId, runtime } = this.options;
@@ -109,6 +109,21 @@ export function checkOwn(root: Root, epoch: number, session: Bytes): void {
   const { leader } = root.header;
   if (root.header.epoch !== epoch || leader === undefined || !equalBytes(leader.session, session))
     throw new InfinitError('conflict', `epoch ${epoch} of the tree is over`, { data: { epoch: root.header.epoch } });
+}
+
+/**
+ * Writes the root in an epoch of this session. Throws `conflict` when a successor has built on it by the time of the answer:
+ * his segments are not to be opened, and what was just written is not the root any more.
+ */
+export async function writeOwn(
+  { root, session }: TreeContext,
+  epoch: number,
+  change: (root: Root) => { header: RootHeader; body: RootBody },
+): Promise<Root> {
+  const written = await root.write(change);
+  const resigned = written.header.epoch === epoch && written.header.state === 'idle';
+  if (!resigned) checkOwn(written, epoch, session);
+  return written;
 }
 
 /** Tries again after growing pauses while it is `unavailable` and `wanted` says so; anything else is passed on. */

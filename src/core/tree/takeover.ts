@@ -7,7 +7,7 @@ import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { JournalBatch, JournalSegment, RootHeader } from '../consensus/consensus.ts';
 import { BaseTree } from './base/base-tree.ts';
-import { checkOwn, type Root, type TreeContext } from './context.ts';
+import { checkOwn, type Root, type TreeContext, writeOwn } from './context.ts';
 import { openBatch } from './effects.ts';
 import type { Leadership } from './leader.ts';
 import { Memtable } from './memtable.ts';
@@ -53,24 +53,28 @@ function nextEpoch(context: TreeContext, current: Root, after: Root): RootHeader
 
 /** A resigned leader left nothing outside the root: claimed and activated in one step. */
 function claimIdle(context: TreeContext, after: Root): Promise<Root> {
-  return context.root.write((current) => {
-    if (isMine(context, current, after, 'active')) return current;
+  return writeOwn(context, after.header.epoch + 1, (current) => {
     const header = nextEpoch(context, current, after);
     return activated(current, header, header.applied, {});
   });
 }
 
 function claim(context: TreeContext, after: Root): Promise<Root> {
-  return context.root.write((current) => {
-    if (isMine(context, current, after, 'recovering')) return current;
+  return writeOwn(context, after.header.epoch + 1, (current) => {
+    if (isMine(context, current, after)) return current;
     return { header: { ...nextEpoch(context, current, after), state: 'recovering' }, body: current.body };
   });
 }
 
-/** A write tried again may find itself chosen already. */
-function isMine(context: TreeContext, current: Root, after: Root, state: RootHeader['state']): boolean {
-  const { epoch, leader, state: found } = current.header;
-  return epoch === after.header.epoch + 1 && found === state && !!leader && equalBytes(leader.session, context.session);
+/** A claim whose outcome was unknown may be chosen by now. Only a claim: an active epoch may have been led meanwhile. */
+function isMine(context: TreeContext, current: Root, after: Root): boolean {
+  const { epoch, leader, state } = current.header;
+  return (
+    epoch === after.header.epoch + 1 &&
+    state === 'recovering' &&
+    leader !== undefined &&
+    equalBytes(leader.session, context.session)
+  );
 }
 
 function activated(current: Root, header: RootHeader, applied: number, body: Partial<Root['body']>) {
@@ -126,7 +130,7 @@ async function writeBase(context: TreeContext, root: Root, changes: readonly Cha
 }
 
 function activate(context: TreeContext, claimed: Root, written: Written): Promise<Root> {
-  return context.root.write((current) => {
+  return writeOwn(context, claimed.header.epoch, (current) => {
     checkOwn(current, claimed.header.epoch, context.session);
     if (current.header.state === 'active') return current;
     return activated(current, current.header, written.applied, written.body);

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decode } from '../../../src/core/base/codec.ts';
 import { isError } from '../../../src/core/base/errors.ts';
+import { deferred } from '../../../src/core/base/lifecycle.ts';
 import { rootHeader } from '../../../src/core/consensus/consensus.ts';
 import type { TakeoverStep } from '../../../src/core/tree/takeover.ts';
 import { add, get, TreeWorld } from '../../fakes/fake-tree.ts';
@@ -57,6 +58,53 @@ describe('takeover', () => {
       assert.equal(await w.world.until(add(b.tree, 'x')), 4);
       assert.equal(await w.world.until(get(b.tree, 'x')), 4);
     });
+
+  /** The next root write of a process is answered when the promise resolves, with what the root says then. */
+  function answerLate(w: TreeWorld, name: string, until: Promise<void>): void {
+    w.cluster.beforeAnswer = (by) => {
+      if (by.name !== name) return undefined;
+      w.cluster.beforeAnswer = undefined;
+      return until;
+    };
+  }
+
+  test('a claim that learns late that it won does not serve the epoch of its successor (L1, L4)', async () => {
+    const w = await founded();
+    const b = await w.open('b');
+    const overtaken = deferred<void>();
+    answerLate(w, 'b', overtaken.promise);
+    const asked = add(b.tree, 'x');
+    await w.world.run(100);
+    assert.equal(w.root.epoch, 1);
+    w.world.cut('a', 'b');
+    const a = await w.open('a');
+    const first = await w.world.until(add(a.tree, 'x'));
+    overtaken.resolve();
+    await w.world.run(50);
+    assert.equal(b.tree.status().role, 'follower');
+    w.world.heal();
+    assert.deepEqual([first, await w.world.until(asked)], [1, 2]);
+    assert.equal(await w.world.until(get(a.tree, 'x')), 2);
+  });
+
+  test('a leader whose root write was built on by a successor is deposed and opens none of his segments', async () => {
+    const w = await founded();
+    const b = await w.open('b');
+    await w.world.until(add(b.tree, 'x'));
+    const overtaken = deferred<void>();
+    answerLate(w, 'b', overtaken.promise);
+    const committed = b.tree.commit();
+    await w.world.run(100);
+    assert.equal(w.root.applied, 1);
+    w.world.cut('a', 'b');
+    const a = await w.open('a');
+    assert.equal(await w.world.until(add(a.tree, 'x')), 2);
+    overtaken.resolve();
+    await assert.rejects(w.world.until(committed), (error) => isError(error, 'conflict'));
+    assert.equal(b.tree.status().role, 'follower');
+    w.world.heal();
+    assert.equal(await w.world.until(add(b.tree, 'x')), 3);
+  });
 
   test('a commit whose answer is lost is found chosen', async () => {
     const w = await founded();
