@@ -67,7 +67,7 @@ export const passport: PassportDescriptor = {
 };
 
 /** Version `version` of the register of that salt, written by the member. */
-export function registerStateOf(salt: Buffer, version: number): RegisterState {
+export function registerStateOf(salt: Buffer, version: number, payload?: Buffer): RegisterState {
   const address = registerAddress(owner.publicKey, salt);
   const members = [1, 2, 3].map((i) => ({ node: Buffer.alloc(32, i), store: Buffer.alloc(8, i) }));
   const access = signAccessList(owner, networkId, address, {
@@ -82,7 +82,7 @@ export function registerStateOf(salt: Buffer, version: number): RegisterState {
     version,
     lineage: Array.from({ length: Math.min(version - 1, 16) }, (_, i) => hash(utf8(`before ${version - i}`))),
     aclVersion: 2,
-    payload: utf8(`payload ${version}`),
+    payload: payload ?? utf8(`payload ${version}`),
     deleted: false,
     author: member.publicKey,
     passportHash: passportHash(passport),

@@ -44,18 +44,15 @@ export function serveJournals(options: JournalServiceOptions): void {
   const now = () => options.runtime.clock.monotonic();
   const serve = <Q extends { tree: Address }>(
     method: JournalMethod<Q>,
-    prepare: (request: Q, user: Bytes) => (journal: MemberJournal) => MemberStep,
-  ) =>
-    options.peers.serve(method, (request, { from }) =>
-      store.answer(request.tree, 'proof' in request, prepare(request, from.userKey)),
-    );
+    prepare: (request: Q, user: Bytes) => Prepared,
+  ) => options.peers.serve(method, (request, { from }) => store.answer(request.tree, prepare(request, from.userKey)));
   const proved =
     <Q extends { tree: Address; proof: Bytes }>(
       step: (journal: MemberJournal, root: VerifiedRoot, request: Q, user: Bytes) => MemberStep,
     ) =>
     (request: Q, user: Bytes) => {
-      const root = store.root(request.tree, request.proof);
-      return (journal: MemberJournal) => step(journal, root, request, user);
+      const root = store.root(request.tree, request.proof, user);
+      return { creates: root.mine.length > 0, step: (journal: MemberJournal) => step(journal, root, request, user) };
     };
   serve(
     journalOpen,
@@ -73,10 +70,16 @@ export function serveJournals(options: JournalServiceOptions): void {
     journalSkip,
     proved((j, root, request, user) => j.skip(request, root, user)),
   );
-  serve(journalAppend, (request, user) => (j) => j.append(request, user, now()));
-  serve(journalHold, (request, user) => (j) => j.hold(request.segment, request.epoch, user, now()));
-  serve(journalRelease, (request, user) => (j) => j.release(request.segment, request.epoch, user));
+  serve(journalAppend, (request, user) => ({ step: (j) => j.append(request, user, now()) }));
+  serve(journalHold, (request, user) => ({ step: (j) => j.hold(request.segment, request.epoch, user, now()) }));
+  serve(journalRelease, (request, user) => ({ step: (j) => j.release(request.segment, request.epoch, user) }));
   options.peers.serve(journalRead, (request) => store.read(request));
+}
+
+/** Only a verified root that names this store `creates` a journal that is not here yet. */
+interface Prepared {
+  creates?: boolean;
+  step: (journal: MemberJournal) => MemberStep;
 }
 
 /** A journal in memory, and the end of what it wrote so far. */
@@ -97,12 +100,7 @@ class JournalStore {
     this.startedAt = options.runtime.clock.monotonic();
   }
 
-  /** Only a verified root, `creates`, makes a journal that is not here yet. */
-  async answer(
-    tree: Address,
-    creates: boolean,
-    step: (journal: MemberJournal) => MemberStep,
-  ): Promise<JournalResponse> {
+  async answer(tree: Address, { creates, step }: Prepared): Promise<JournalResponse> {
     if (!creates && !(await this.isHere(tree))) return this.respond({ type: 'closed' });
     const loaded = await this.loaded(tree);
     const { answer, changes } = step(loaded.journal);
@@ -128,12 +126,16 @@ class JournalStore {
     return this.respond({ type: 'batches', batches });
   }
 
-  /** What a signed root says, verified: the register of that tree, its author may write. Throws `corrupt`, `denied`. */
-  root(tree: Address, proof: Bytes): VerifiedRoot {
+  /**
+   * What a signed root says, verified: the register of that tree, its author may write and is the one who shows it. Others may
+   * have seen it before it was chosen, or when it never was: they must not trim or fence by it. Throws `corrupt`, `denied`.
+   */
+  root(tree: Address, proof: Bytes, user: Bytes): VerifiedRoot {
     const image = this.verifier.read(proof);
     if (!equalBytes(image.address, tree)) throw new InfinitError('corrupt', 'the signed root is of another tree');
     const { author, passportHash, payload, deleted } = image.state.value;
     if (deleted) throw new InfinitError('not-found', 'the tree is deleted');
+    if (!equalBytes(author, user)) throw new InfinitError('denied', 'another user wrote this root');
     if (!this.options.authors.mayWrite(author, passportHash))
       throw new InfinitError('denied', "the passport of the root's author does not allow writing");
     const header = decode(rootHeader, payload);
