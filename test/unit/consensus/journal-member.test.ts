@@ -80,6 +80,23 @@ test('appends follow each other; what is held already is acknowledged again, wha
   assert.deepEqual(append(journal, c, 0, 1, 2), { type: 'closed' });
 });
 
+test("another writer's records in the same place are not acknowledged to this one (L1)", () => {
+  const segment = segmentOf(1, 1, 1);
+  const [a, b] = chain(segment, 2) as [SignedBatch, SignedBatch];
+  const data = Buffer.from('other record 1');
+  const after = nextChain(a.previous, { first: 1, last: 1, data });
+  const other: SignedBatch = { ...a, data, signature: signChain(author, after) };
+  const journal = opened(segment);
+  append(journal, a);
+  assert.deepEqual(append(journal, other), { type: 'fenced', epoch: 1 });
+  append(journal, b);
+  assert.deepEqual(append(journal, other), { type: 'fenced', epoch: 1 });
+  assert.deepEqual(append(journal, { ...a, last: 2 }), { type: 'fenced', epoch: 1 });
+  journal.trim(rootOf(1, [segment], { applied: 1 }));
+  assert.deepEqual(append(journal, a), { type: 'ok', last: 2 });
+  assert.deepEqual(append(journal, other), { type: 'fenced', epoch: 1 });
+});
+
 test('a fence waits for grants of lower epochs, then lower epochs are refused for good', () => {
   const segment = segmentOf(1, 1, 1);
   const journal = opened(segment);

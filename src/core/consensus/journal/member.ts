@@ -98,7 +98,9 @@ export class MemberJournal {
     if ('type' in found) return { answer: found, changes: [] };
     const tail = tailOf(found);
     if (batch.last < batch.first) throw new InfinitError('corrupt', 'a journal batch ends before it begins');
-    if (batch.last <= tail.last) {
+    if (batch.first <= tail.last) {
+      // Not what is here: an answer would acknowledge records of one writer with those of another.
+      if (!holds(found, batch)) return this.fenced();
       this.promise(epoch, now);
       return { answer: { type: 'ok', last: tail.last }, changes: [] };
     }
@@ -220,6 +222,13 @@ export class MemberJournal {
 
 export function tailOf({ base, batches }: MemberSegment): Position {
   return batches.at(-1) ?? base;
+}
+
+/** What was dropped from the front is taken for it: the root contains that place. */
+function holds({ base, batches }: MemberSegment, batch: SignedBatch): boolean {
+  if (batch.last < base.last) return true;
+  const held = batch.last === base.last ? base : batches.findLast(({ last }) => last === batch.last);
+  return held !== undefined && equalBytes(held.chain, nextChain(batch.previous, batch));
 }
 
 function positionOf(segment: MemberSegment): Position {

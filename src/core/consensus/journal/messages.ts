@@ -45,7 +45,7 @@ const answer = union({
   ok: struct({ last: u48 }),
   /** Not what comes next: continue behind `last`. */
   gap: struct({ last: u48 }),
-  /** A higher epoch fences. */
+  /** A higher epoch fences, or another writer was first in this place. */
   fenced: struct({ epoch: u64 }),
   /** A grant to a lower epoch runs for that long. */
   wait: struct({ ms: u32 }),

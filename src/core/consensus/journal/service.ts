@@ -86,6 +86,8 @@ interface Prepared {
 interface Loaded {
   journal: MemberJournal;
   written: Promise<void>;
+  /** A write failed: it is not stepped any more, another takes its place. */
+  failed: boolean;
 }
 
 class JournalStore {
@@ -102,7 +104,8 @@ class JournalStore {
 
   async answer(tree: Address, { creates, step }: Prepared): Promise<JournalResponse> {
     if (!creates && !(await this.isHere(tree))) return this.respond({ type: 'closed' });
-    const loaded = await this.loaded(tree);
+    let loaded = await this.loaded(tree);
+    while (loaded.failed) loaded = await this.loaded(tree);
     const { answer, changes } = step(loaded.journal);
     const batches = entriesOf(tree, loaded.journal, changes);
     if (batches.length > 0) {
@@ -172,14 +175,17 @@ class JournalStore {
     const startOf = (segment: Parameters<typeof segmentStart>[2]) =>
       segmentStart(this.options.networkId, tree, segment);
     const stored = await loadJournal(this.options.silo, tree);
-    if (!stored) return { journal: new MemberJournal(startOf), written: Promise.resolve() };
+    const written = Promise.resolve();
+    if (!stored) return { journal: new MemberJournal(startOf), written, failed: false };
     // Grants are not written down: whatever may have been granted before this start is honoured in full.
     const grant = { epoch: stored.fence, until: this.startedAt + limits.grantMs };
-    return { journal: new MemberJournal(startOf, stored.fence, stored.segments, grant), written: Promise.resolve() };
+    return { journal: new MemberJournal(startOf, stored.fence, stored.segments, grant), written, failed: false };
   }
 
-  /** After a failed write memory is ahead of the disk: read again what is there, once nothing is being written. */
+  /** After a failed write memory is ahead of the disk: read again, once, what is there when nothing is being written. */
   private forget(tree: Address, failed: Loaded): void {
+    if (failed.failed) return;
+    failed.failed = true;
     const { grant } = failed.journal;
     const again = failed.written.catch(() => {}).then(() => this.load(tree));
     const reloaded = again.then((loaded) => {

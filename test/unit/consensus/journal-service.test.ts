@@ -1,0 +1,146 @@
+// A store's side of journals over a silo whose writes fail (docs/protocols.md 4.3): what was not durable was never acknowledged,
+// and what is in memory afterwards is what is on the disk, once.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { encode } from '../../../src/core/base/codec.ts';
+import { InfinitError } from '../../../src/core/base/errors.ts';
+import { type Deferred, deferred } from '../../../src/core/base/lifecycle.ts';
+import { registerAddress } from '../../../src/core/block/address.ts';
+import { signBatch } from '../../../src/core/block/register-batch.ts';
+import { imageOf, registerValueHash, signAccessList, signGenesis } from '../../../src/core/block/register-validity.ts';
+import { type JournalSegment, rootHeader } from '../../../src/core/consensus/consensus.ts';
+import { nextChain, segmentStart, signChain } from '../../../src/core/consensus/journal/chain.ts';
+import {
+  type JournalMethod,
+  type JournalResponse,
+  journalAppend,
+  journalOpen,
+  type SignedBatch,
+} from '../../../src/core/consensus/journal/messages.ts';
+import { serveJournals } from '../../../src/core/consensus/journal/service.ts';
+import { hash } from '../../../src/core/crypto/hash.ts';
+import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
+import type { CallContext, Handler, Peers } from '../../../src/core/peer/peer.ts';
+import type { Runtime } from '../../../src/core/runtime/runtime.ts';
+import { openMemorySilo } from '../../../src/core/silo/memory.ts';
+import type { Silo } from '../../../src/core/silo/silo.ts';
+
+const networkId = hash(Buffer.from('network'));
+const owner = keyPairFromSeed(hash(Buffer.from('owner')));
+const salt = Buffer.alloc(16, 1);
+const tree = registerAddress(owner.publicKey, salt);
+const member = { node: Buffer.alloc(32, 1), store: Buffer.alloc(8, 1) };
+const segment: JournalSegment = { id: 1, epoch: 1, start: 1, members: [member] };
+
+/** A signed root of epoch 1 that lists the segment. */
+function proof(): Buffer {
+  const payload = encode(rootHeader, {
+    format: 1,
+    treeId: Buffer.alloc(16),
+    epoch: 1,
+    state: 'active',
+    leader: undefined,
+    applied: 0,
+    segments: [segment],
+    gcGeneration: 0,
+    sealed: Buffer.alloc(0),
+  });
+  const list = { version: 1, owner: owner.publicKey, readers: [], writers: [], worldReader: undefined };
+  const access = signAccessList(owner, networkId, tree, { ...list, worldWrite: false });
+  const genesis = signGenesis(owner, networkId, salt, [member]);
+  const head = { version: 1, lineage: [], aclVersion: 1, payload, deleted: false };
+  const unsigned = { ...head, author: owner.publicKey, passportHash: Buffer.alloc(32) };
+  const [signature] = signBatch(owner, [registerValueHash(networkId, tree, unsigned)]);
+  assert.ok(signature);
+  const config = { generation: 0, current: [member], previous: undefined };
+  return imageOf(networkId, tree, { config, access, genesis, value: { ...unsigned, signature } }).bytes as Buffer;
+}
+
+function batches(count: number): SignedBatch[] {
+  let previous = segmentStart(networkId, tree, segment).chain;
+  return Array.from({ length: count }, (_, i) => {
+    const record = { first: i + 1, last: i + 1, data: Buffer.from(`record ${i + 1}`) };
+    const batch = { ...record, previous, signature: signChain(owner, nextChain(previous, record)) };
+    previous = nextChain(previous, record);
+    return batch;
+  });
+}
+
+/** The service, and its writes: each waits in `writes` while `slow`. */
+function served() {
+  const silo = openMemorySilo({ type: 'memory' }, { random: { bytes: () => member.store } } as unknown as Runtime);
+  const writes: Deferred<void>[] = [];
+  const held = { slow: false };
+  const slowSilo: Silo = Object.assign(Object.create(silo) as Silo, {
+    batch: async (entries: Parameters<Silo['batch']>[0]) => {
+      if (held.slow) {
+        const write = deferred();
+        writes.push(write);
+        await write.promise;
+      }
+      await silo.batch(entries);
+    },
+  });
+  const handlers = new Map<string, Handler<never, JournalResponse>>();
+  const peers = {
+    serve: ({ name }: { name: string }, handler: Handler<never, JournalResponse>) => handlers.set(name, handler),
+  } as unknown as Peers;
+  const runtime = { clock: { monotonic: () => 0 } } as unknown as Runtime;
+  const authors = { mayWrite: () => true, mayStore: () => true };
+  serveJournals({ runtime, peers, silo: slowSilo, member: () => member, networkId, authors });
+  const call = async <Q>(method: JournalMethod<Q>, request: Q) => {
+    const handler = handlers.get(method.name) as unknown as Handler<Q, JournalResponse>;
+    return (await handler(request, { from: { userKey: owner.publicKey } } as unknown as CallContext)).answer;
+  };
+  const append = (batch: SignedBatch | undefined) => {
+    assert.ok(batch);
+    return call(journalAppend, { tree, segment: 1, epoch: 1, batch });
+  };
+  return { append, open: () => call(journalOpen, { tree, segment: 1, proof: proof() }), writes, held };
+}
+
+const turns = () => new Promise((resolve) => setImmediate(resolve));
+const full = () => new InfinitError('full', 'the disk is full');
+
+test('after several failed writes there is one journal in memory, and it is that of the disk', async () => {
+  const { append, open, writes, held } = served();
+  const [first, second, third] = batches(3);
+  assert.deepEqual(await open(), { type: 'ok', last: 0 });
+  held.slow = true;
+  const lost = [append(first), append(second), append(third)];
+  const outcomes = Promise.allSettled(lost);
+  await turns();
+  assert.equal(writes.length, 3);
+  writes[0]?.reject(full());
+  await turns();
+  held.slow = false;
+  // Asked between the failures: it waits for what is still being written.
+  const again = append(first);
+  await turns();
+  writes[1]?.reject(full());
+  await turns();
+  writes[2]?.reject(full());
+  assert.deepEqual(await again, { type: 'ok', last: 1 });
+  assert.deepEqual(await append(second), { type: 'ok', last: 2 });
+  assert.deepEqual(
+    (await outcomes).map(({ status }) => status),
+    ['rejected', 'rejected', 'rejected'],
+  );
+});
+
+test('an answer waits for all that was asked before, also when its own write was faster', async () => {
+  const { append, open, writes, held } = served();
+  const [first, second] = batches(2);
+  await open();
+  held.slow = true;
+  const answered: string[] = [];
+  const both = [first, second].map((batch, i) => append(batch).then(() => answered.push(`${i + 1}`)));
+  await turns();
+  writes[1]?.resolve();
+  await turns();
+  assert.deepEqual(answered, []);
+  writes[0]?.resolve();
+  await Promise.all(both);
+  assert.deepEqual(answered, ['1', '2']);
+});
