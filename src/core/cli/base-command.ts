@@ -11,6 +11,7 @@ import { asUsageError, normaliseWords } from './arguments.ts';
 import { type Environment, environmentOf } from './home.ts';
 import { type Invocation, isInteractive, type LogSettings } from './invocation.ts';
 import { type Paint, paintFor, plain } from './paint.ts';
+import { printable } from './printable.ts';
 import type { Acting, Running } from './running.ts';
 import { checkCompatibility } from './version.ts';
 
@@ -105,12 +106,12 @@ export abstract class BaseCommand extends Command {
 
   /** Lines for people; nothing with `--script`. */
   protected say(...lines: string[]): void {
-    if (!this.script && lines.length > 0) this.invocation.stdout.write(`${lines.join('\n')}\n`);
+    if (!this.script && lines.length > 0) this.invocation.stdout.write(`${printable(lines.join('\n'))}\n`);
   }
 
   /** Lines on standard error, script or not. */
   protected tell(...lines: string[]): void {
-    if (lines.length > 0) this.invocation.stderr.write(`${lines.join('\n')}\n`);
+    if (lines.length > 0) this.invocation.stderr.write(`${printable(lines.join('\n'))}\n`);
   }
 
   override warn(input: Error | string): Error | string {

@@ -1,6 +1,6 @@
 // Descriptors leaving and entering by files and pipes: `--output FILE`, `--input FILE`, `-` for the standard streams.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { InfinitError } from '../base/errors.ts';
@@ -30,11 +30,23 @@ export async function writeBytes(
   const path = resolve(invocation.workingDirectory, output);
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, content, options.secret ? { mode: 0o600 } : {});
+    if (options.secret) await writeSecret(path, content);
+    else await writeFile(path, content);
   } catch (error) {
     throw fileError('write', output, error);
   }
   return true;
+}
+
+/** A file that was there keeps its mode when it is written: it is closed to others before. */
+async function writeSecret(path: string, content: Uint8Array | string): Promise<void> {
+  const handle = await open(path, 'w', 0o600);
+  try {
+    if ((await handle.stat()).isFile()) await handle.chmod(0o600);
+    await handle.writeFile(content);
+  } finally {
+    await handle.close();
+  }
 }
 
 /** The whole of a file or of standard input, at most `limit` bytes. */

@@ -4,6 +4,7 @@ import { asError, type InfinitError } from '../base/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 import type { Paint } from './paint.ts';
+import { printable } from './printable.ts';
 
 /** Reports the error and returns the exit code. `path` is the object and mode understood so far. */
 export function reportFailure(thrown: unknown, path: readonly string[], invocation: Invocation, paint: Paint): number {
@@ -13,8 +14,8 @@ export function reportFailure(thrown: unknown, path: readonly string[], invocati
     const json = { error: { kind, message, ...(hint === undefined ? {} : { hint }), ...(data ? { data } : {}) } };
     invocation.stdout.write(`${JSON.stringify(json)}\n`);
   }
-  invocation.stderr.write(failureText(error, path, paint));
-  if (invocation.env.INFINIT_BACKTRACE) invocation.stderr.write(`${backtrace(error)}\n`);
+  invocation.stderr.write(printable(failureText(error, path, paint)));
+  if (invocation.env.INFINIT_BACKTRACE) invocation.stderr.write(`${printable(backtrace(error))}\n`);
   return exitCodes[error.kind];
 }
 

@@ -11,6 +11,8 @@ import { type KeyPair, sign, signatureBytes, verify } from '../crypto/keys.ts';
 import { type NodeRecord, nodeRecord } from './overlay.ts';
 
 const label = 'node-record';
+/** These texts are logged and shown. */
+const controls = /\p{Cc}/u;
 const unsigned = new Uint8Array(signatureBytes);
 
 /** What a node states; id, key and signature follow from its key pair. */
@@ -26,6 +28,8 @@ export function checkRecord(record: NodeRecord): void {
   const fail = (what: string) => new InfinitError('corrupt', `node record refused: ${what}`);
   if (!equalBytes(record.id, nodeIdOf(record.publicKey))) throw fail('the id is not the hash of the key');
   if (record.positions < 1 || record.positions > limits.positionsPerNodeMax) throw fail('bad number of positions');
+  if (controls.test([record.zone ?? '', ...record.endpoints.map(({ host }) => host)].join()))
+    throw fail('a control character');
   if (!verify(record.publicKey, record.signature, label, bodyOf(record))) throw fail('bad signature');
 }
 
