@@ -20,6 +20,9 @@ export const limits = {
   handlersMax: 1024,
   methodsMax: 1024,
   greetingsMax: 64,
+  /** Connections of one node key, replaced ones included, and of all. */
+  sessionsPerPeerMax: 4,
+  sessionsOpenMax: 8192,
   dialsMax: 64,
   dialEndpointsMax: 16,
   dialTimeoutMs: 5 * second,

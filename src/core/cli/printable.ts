@@ -1,9 +1,9 @@
 // What reaches a terminal: texts from elsewhere (keys, errors, names of others' nodes) may hold anything, and a control character
 // can rewrite what was printed before or the title of the window. Colours of our own stay.
 
-const escape = '\u001b';
+const escapeCharacter = '\u001b';
 /** A colour, or a control character. Line breaks and tabs are neither. */
-const control = new RegExp(`(${escape}\\[[0-9;]{0,16}m)|[^\\P{Cc}\\n\\t]|[\u2028-\u202e\u2066-\u2069]`, 'gu');
+const control = new RegExp(`(${escapeCharacter}\\[[0-9;]{0,16}m)|[^\\P{Cc}\\n\\t]|[\u2028-\u202e\u2066-\u2069]`, 'gu');
 
 /** Control characters and changes of the writing direction as escapes. */
 export function printable(text: string): string {

@@ -173,6 +173,11 @@ class NodePeers implements Peers {
       connection.close();
       return this.loopback;
     }
+    if (this.sessions.size >= limits.sessionsOpenMax) {
+      const full = new InfinitError('full', 'too many peers are connected');
+      connection.close(full);
+      throw full;
+    }
     const name = toHex(identity.id);
     const known = this.peers.get(name);
     const session: Session = new Session({
@@ -193,6 +198,7 @@ class NodePeers implements Peers {
       known.current.retire();
       known.use(session);
     } else session.retire();
+    this.closeSurplus(peer, session);
     session.start(greeted);
     if (!peer.open) throw new InfinitError('unavailable', 'connection closed at once');
     return peer;
@@ -205,6 +211,14 @@ class NodePeers implements Peers {
     if (ageMs > limits.dialTimeoutMs) return true;
     const weAreSmaller = compareBytes(this.self.id, fresh.identity.id) < 0;
     return (fresh.side === 'dialler') === weAreSmaller;
+  }
+
+  /** Replaced sessions end when their calls have; whoever keeps calls open for ever loses the oldest. */
+  private closeSurplus(peer: NodePeer, fresh: Session): void {
+    const open = [...this.sessions.keys()].filter(({ identity }) => equalBytes(identity.id, peer.id));
+    if (open.length <= limits.sessionsPerPeerMax) return;
+    const oldest = open.find((session) => session !== fresh && session !== peer.current);
+    oldest?.close(new InfinitError('unavailable', 'too many connections of one node'));
   }
 
   private sessionClosed(name: string, peer: NodePeer, session: Session, error: InfinitError | undefined): void {
