@@ -1,10 +1,10 @@
 // The monitoring socket of a running process: one JSON object a line asks, one line answers. Only this home's user can open it.
 // `{"query":"status"}` -> `{"success":true,"result":{...}}` or `{"success":false,"error":{"kind","message"}}`.
 
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
 import { asError, InfinitError, isError } from '../base/errors.ts';
+import { checkSocketOwner, makeSocketFolder } from '../runtime/system/socket-files.ts';
 
 const lineBytesMax = 1024 * 1024;
 const answerTimeoutMs = 10_000;
@@ -13,7 +13,7 @@ export type Queries = Record<string, () => Promise<unknown> | unknown>;
 
 /** Serves the queries on the socket; resolves to what closes it. A socket nobody listens on is replaced. */
 export async function serveMonitor(path: string, queries: Queries): Promise<() => Promise<void>> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeSocketFolder(path);
   if (!(await answers(path))) await rm(path, { force: true });
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -40,6 +40,7 @@ export async function serveMonitor(path: string, queries: Queries): Promise<() =
 
 /** Asks a running process. Throws `not-found` when none listens. */
 export async function askMonitor(path: string, query: string): Promise<unknown> {
+  await checkSocketOwner(path);
   const socket = await open(path);
   try {
     const line = await new Promise<string>((resolve, reject) => {

@@ -1,13 +1,13 @@
 // Connections between processes of one home: a Unix socket that only its user can open, in a folder only its user can enter. The
 // file system is the authentication; the keys exchanged only tell sessions apart.
 
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { chmod, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Socket } from 'node:net';
-import { dirname } from 'node:path';
 import { InfinitError } from '../../base/errors.ts';
 import { publicKeyBytes } from '../../crypto/keys.ts';
 import type { Connection, Endpoint, Listener, Transport, TransportIdentity } from '../../runtime/runtime.ts';
 import { SystemConnection } from '../../runtime/system/connection.ts';
+import { checkSocketOwner, makeSocketFolder } from '../../runtime/system/socket-files.ts';
 
 const nobody: Endpoint = { host: '', port: 0 };
 const helloTimeoutMs = 5000;
@@ -15,13 +15,14 @@ const helloTimeoutMs = 5000;
 /** A transport whose hosts are socket paths and whose ports mean nothing. */
 export const unixTransport: Transport = {
   async dial(endpoint: Endpoint, identity: TransportIdentity): Promise<Connection> {
+    await checkSocketOwner(endpoint.host);
     const socket = await connect(endpoint.host);
     return exchange(socket, identity, endpoint);
   },
 
   async listen(at: Endpoint, identity: TransportIdentity, accept: (connection: Connection) => void): Promise<Listener> {
     const path = at.host;
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeSocketFolder(path);
     await removeStale(path);
     const sockets = new Set<Socket>();
     const server = createServer((socket) => {
