@@ -347,4 +347,17 @@ function persistence(maker: SiloMaker, reopen: (silo: Silo) => Promise<Silo>): v
     }
     await silo.close();
   });
+
+  it('takes another identity when asked, for good, and keeps its content', async () => {
+    let silo = await maker.make();
+    const before = Buffer.from(silo.storeId);
+    await silo.put('register', keyOf('kept'), Buffer.from('kept'));
+    await silo.renew();
+    const after = Buffer.from(silo.storeId);
+    assert.ok(!after.equals(before));
+    silo = await reopen(silo);
+    assert.ok(after.equals(silo.storeId));
+    assert.equal((await silo.get('register', keyOf('kept'))).toString(), 'kept');
+    await silo.close();
+  });
 }

@@ -231,6 +231,9 @@ function durableSilo(cluster: Cluster, host: Host): Silo {
     usage: () => ({ capacityBytes: undefined, usedBytes: 0, deadBytes: 0, freeBytes: 1, entries: 0, blocks: 0 }),
     sequence: () => 0,
     verify: async () => {},
+    renew: async () => {
+      throw new InfinitError('unsupported', 'disks of this cluster are exchanged, not renewed');
+    },
     close: async () => {},
   };
 }

@@ -104,3 +104,47 @@ test('a whole network that stops at once meets again without being told anything
   });
   assert.equal(await world.settle(first.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
 });
+
+test('a silo set back to a copy of itself takes another identity, and nothing is lost', {
+  timeout: 120_000,
+}, async () => {
+  const world = createWorld({ seed: process.env.INFINIT_SEED ?? 5 });
+  const cluster = await makeCluster(world, { nodes: 3, clients: 1, capacity: 64 << 20 });
+  const [a, b, c, client] = cluster.devices;
+  if (!a || !b || !c || !client) throw new Error('four devices');
+  const folder = '/home/data/blocks/disk';
+  const copyOf = async (files: typeof b.host.runtime.files) => {
+    const names = (await files.list(folder)).filter((name) => !name.startsWith('lock'));
+    return Promise.all(names.map(async (name) => ({ name, content: await files.read(`${folder}/${name}`) })));
+  };
+  await world.settle(a.startNode([]));
+  await world.settle(Promise.all([b.startNode([a.endpoint]), c.startNode([a.endpoint])]));
+  await world.runFor(5_000);
+  await world.settle(client.startClient([a.endpoint]));
+  const { keys } = await world.settle(openStore(client, cluster, true));
+  await world.settle(keys.put(utf8('before'), utf8('the copy')));
+  b.crash(false);
+  const copy = await world.settle(copyOf(b.host.restart().files));
+  await world.settle(b.startNode([]));
+  const old = Buffer.from(b.linked?.node.self()?.store ?? []).toString('hex');
+  for (let i = 0; i < 20; i++) await world.settle(keys.put(utf8(`k${i}`), utf8(`v${i}`)));
+  await world.runFor(20_000);
+  // An ordinary restart changes nothing.
+  b.crash(true);
+  b.host.restart();
+  await world.settle(b.startNode([]));
+  assert.equal(Buffer.from(b.linked?.node.self()?.store ?? []).toString('hex'), old);
+  b.crash(false);
+  const { files } = b.host.restart();
+  for (const { name, content } of copy) await world.settle(files.replace(`${folder}/${name}`, content));
+  await world.settle(b.startNode([]));
+  assert.notEqual(Buffer.from(b.linked?.node.self()?.store ?? []).toString('hex'), old);
+  await world.runFor(60_000);
+  assert.equal(await world.settle(b.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
+  a.crash();
+  for (let i = 0; i < 20; i++) {
+    const { value } = await world.settle(keys.get(utf8(`k${i}`)), { limitMs: 120_000 });
+    assert.equal(Buffer.from(value).toString(), `v${i}`);
+  }
+  await world.settle(keys.put(utf8('after'), utf8('x')), { limitMs: 120_000 });
+});

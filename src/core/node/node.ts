@@ -27,6 +27,7 @@ import { Growth } from '../store/growth.ts';
 import { NetworkRegister } from '../store/network-register.ts';
 import { Pull } from '../store/pull.ts';
 import type { Store } from '../store/store.ts';
+import { Witness } from '../store/witness.ts';
 import { Worker } from '../store/worker.ts';
 import { type Announcement, announcedHosts } from './announcement.ts';
 import { DescriptorSync } from './descriptor-sync.ts';
@@ -81,6 +82,7 @@ export class Node {
   private descriptor: NetworkDescriptor;
   private listening: Endpoint | undefined;
   private registerService: RegisterService | undefined;
+  private witness: Witness | undefined;
   private cancelTimer: Cancel = () => {};
   private stopped: Promise<void> | undefined;
 
@@ -156,8 +158,10 @@ export class Node {
     const responsible = async (address: Bytes, node: Bytes) =>
       (await overlay.owners(address, replicas)).some((owner) => toHex(owner.id) === toHex(node));
     new BlockService({ silo, peers, responsible }).serve();
-    const service = (this.registerService = serveRegisters({ runtime, peers, silo, member, networkId, authors: book }));
-    serveJournals({ runtime, peers, silo, member, networkId, authors: book });
+    const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
+    const voting = { runtime, peers: witness.gated(), silo, member, networkId, authors: book };
+    const service = (this.registerService = serveRegisters(voting));
+    serveJournals(voting);
     const pull = new Pull({ self: peers.self.id, silo, overlay });
     if (this.options.rebalancing?.expand === false) return;
     const growth = new Growth({
@@ -206,6 +210,7 @@ export class Node {
     this.selfRecord?.update({ endpoints: this.endpoints() });
     await this.overlay.start();
     await this.overlay.join([...seeds, ...(await this.sameDevice())], options);
+    await this.beginVoting();
     const inspect = this.options.rebalancing?.inspectAtStart ?? true;
     for (const worker of this.workers) if (inspect || worker.name === 'descriptor') await worker.start();
     const wake = () => this.runtime.clock.after(growthDelayMs, () => this.wakeWorkers());
@@ -214,11 +219,16 @@ export class Node {
     this.upkeep();
   }
 
+  private async beginVoting(): Promise<void> {
+    if (this.options.alone) this.witness?.allow();
+    else if (await this.witness?.check((await this.options.state.load()).length > 0)) this.selfRecord?.update({});
+  }
+
   /** A client of this device tries the storage node of this device too; that one says here where it is. */
   private async sameDevice(): Promise<Endpoint[]> {
     const { state, silo } = this.options;
     if (silo !== undefined) {
-      await state.remember('endpoints', this.endpoints().map(formatEndpoint).join(' '));
+      await state.set('endpoints', this.endpoints().map(formatEndpoint).join(' '));
       return [];
     }
     const told = (await state.setting('endpoints')) ?? '';
@@ -233,7 +243,7 @@ export class Node {
     for (const port of ports) {
       try {
         const got = await this.peers.listen({ host: wanted.host, port });
-        if (silo !== undefined) await state.remember('port', String(got.port));
+        if (silo !== undefined) await state.set('port', String(got.port));
         return got;
       } catch (error) {
         if (port === 0 || !(error instanceof InfinitError) || ports.length === 1) throw error;
@@ -274,6 +284,7 @@ export class Node {
 
   private async shutDown(): Promise<void> {
     this.cancelTimer();
+    this.witness?.stop();
     for (const worker of this.workers) await worker.stop();
     this.selfRecord?.update({ leaving: true });
     await this.overlay.leave();

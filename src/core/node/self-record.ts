@@ -41,7 +41,7 @@ export class SelfRecord {
   static async open(options: SelfRecordOptions): Promise<SelfRecord> {
     const before = Number((await options.state.setting(serialName)) ?? 0);
     const serial = Math.max(before + 1, options.runtime.clock.now());
-    await options.state.remember(serialName, String(serial));
+    await options.state.set(serialName, String(serial));
     return new SelfRecord(options, serial);
   }
 
@@ -56,7 +56,7 @@ export class SelfRecord {
     const same = equalBytes(encode(nodeRecord, { ...this.record, ...statement }), encode(nodeRecord, this.record));
     if (same) return false;
     this.record = signRecord(this.options.node, { ...statement, serial: serial + 1 });
-    this.options.state.remember(serialName, String(serial + 1)).catch(() => {}); // the clock makes it grow all the same
+    this.options.state.set(serialName, String(serial + 1)).catch(() => {}); // the clock makes it grow all the same
     return true;
   }
 

@@ -7,15 +7,19 @@ import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type ContactStore, type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
 import type { Database, Runtime } from '../runtime/runtime.ts';
+import type { WitnessBook } from '../store/witness.ts';
 
 const schema = `
   create table if not exists contact (id text primary key, record blob not null);
   create table if not exists passport (hash text primary key, document blob not null);
+  create table if not exists witness (node text, store text, sequence integer not null, primary key (node, store));
   create table if not exists setting (name text primary key, value text not null);
 `;
 
+const witnessesMax = 4096;
+
 /** Opened once a process; several processes of one link may share the file. */
-export class NodeState implements ContactStore {
+export class NodeState implements ContactStore, WitnessBook {
   readonly database: Database;
 
   private constructor(database: Database) {
@@ -64,12 +68,29 @@ export class NodeState implements ContactStore {
     await this.database.run('insert or replace into passport values (?, ?)', [toHex(hash), document]);
   }
 
+  /** Counts of other nodes' stores; the oldest are forgotten beyond the limit of contacts. */
+  async remember(node: Bytes, store: Bytes, sequence: number): Promise<void> {
+    await this.database.run(
+      'insert into witness values (?, ?, ?) on conflict (node, store) do update set sequence = max(sequence, excluded.sequence)',
+      [toHex(node), toHex(store), sequence],
+    );
+    await this.database.run('delete from witness where rowid <= (select max(rowid) from witness) - ?', [witnessesMax]);
+  }
+
+  async recall(node: Bytes, store: Bytes): Promise<number | undefined> {
+    const row = await this.database.get('select sequence from witness where node = ? and store = ?', [
+      toHex(node),
+      toHex(store),
+    ]);
+    return row?.sequence as number | undefined;
+  }
+
   async setting(name: string): Promise<string | undefined> {
     const row = await this.database.get('select value from setting where name = ?', [name]);
     return row?.value as string | undefined;
   }
 
-  async remember(name: string, value: string): Promise<void> {
+  async set(name: string, value: string): Promise<void> {
     await this.database.run('insert or replace into setting values (?, ?)', [name, value]);
   }
 

@@ -24,20 +24,22 @@ export const memoryKind: SiloKind = {
 };
 
 export function openMemorySilo(config: SiloConfig, runtime: Runtime): Silo {
-  return new MemorySilo(config.capacity, runtime.random.bytes(storeIdBytes));
+  return new MemorySilo(config.capacity, () => runtime.random.bytes(storeIdBytes));
 }
 
 class MemorySilo implements Silo {
-  readonly storeId: Buffer;
+  storeId: Buffer;
+  private readonly draw: () => Buffer;
   private readonly capacity: number | undefined;
   private readonly content = new Map<Space, Map<string, Buffer>>(spaces.map((space) => [space, new Map()]));
   private usedBytes = 0;
   private changes = 0;
   private closed = false;
 
-  constructor(capacity: number | undefined, storeId: Buffer) {
+  constructor(capacity: number | undefined, draw: () => Buffer) {
     this.capacity = capacity;
-    this.storeId = storeId;
+    this.draw = draw;
+    this.storeId = draw();
   }
 
   async get(space: Space, key: SiloKey, options?: Abortable): Promise<Buffer> {
@@ -103,6 +105,10 @@ class MemorySilo implements Silo {
 
   async verify(space: Space, key: SiloKey): Promise<void> {
     this.need(space, key);
+  }
+
+  async renew(): Promise<void> {
+    this.storeId = this.draw();
   }
 
   async close(): Promise<void> {

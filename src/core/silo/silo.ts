@@ -40,6 +40,7 @@ export interface SiloUsage {
  * everything afterwards), `corrupt` (a stored value fails its checksum). Values up to `limits.blockBytesMax` + 64 KiB.
  */
 export interface Silo {
+  /** Changes with `renew` only. */
   readonly storeId: StoreId;
   get(space: Space, key: SiloKey, options?: Abortable): Promise<Buffer>;
   /** Bytes [offset, offset + length) of a value, cut at its end. The whole value's checksum is not verified. */
@@ -57,6 +58,8 @@ export interface Silo {
   sequence(): number;
   /** Reads one value back and verifies its checksum; for scrubbing. Throws as `get`. */
   verify(space: Space, key: SiloKey): Promise<void>;
+  /** Takes another store id, durably: what was agreed under the old one is kept and votes no more (docs/protocols.md 2.7). */
+  renew(): Promise<void>;
   close(): Promise<void>;
 }
 

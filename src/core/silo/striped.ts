@@ -60,7 +60,9 @@ export function stripedSilo(silos: readonly Silo[]): Silo {
   }
 
   return {
-    storeId: first.storeId,
+    get storeId() {
+      return first.storeId;
+    },
     get: async (space, key, options) => (await need(space, key)).get(space, key, options),
     getRange: async (space, key, offset, length) => (await need(space, key)).getRange(space, key, offset, length),
     size: async (space, key) => (await holder(space, key))?.size(space, key),
@@ -72,6 +74,7 @@ export function stripedSilo(silos: readonly Silo[]): Silo {
     usage: () => sum(silos.map((silo) => silo.usage())),
     sequence: () => first.sequence(),
     verify: async (space, key) => (await need(space, key)).verify(space, key),
+    renew: () => first.renew(),
     close: async () => {
       for (const silo of silos) await silo.close();
     },

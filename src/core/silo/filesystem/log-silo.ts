@@ -5,7 +5,7 @@ import { compareBytes, equalBytes } from '../../base/bytes.ts';
 import { asError, InfinitError, isError } from '../../base/errors.ts';
 import { type Abortable, checkSignal, Mutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
-import type { StoreId } from '../../block/address.ts';
+import { type StoreId, storeIdBytes } from '../../block/address.ts';
 import type { Cancel, FileLock, Runtime } from '../../runtime/runtime.ts';
 import {
   checkEntries,
@@ -22,6 +22,7 @@ import { Compactor } from './compactor.ts';
 import { checksum, type RecordHeader, readRecordHeader } from './format.ts';
 import { type IndexEntry, type Place, shardCount } from './index.ts';
 import type { SiloState } from './state.ts';
+import { writeSuperblock } from './superblock.ts';
 import { Writer } from './writer.ts';
 
 export interface LogSiloOptions {
@@ -42,7 +43,6 @@ const nearBytes = 64 * 1024;
 const readAttempts = 4;
 
 export class LogSilo implements Silo {
-  readonly storeId: StoreId;
   /** The identity the silo had before it was found damaged at this opening. */
   readonly replacedStoreId: StoreId | undefined;
   private readonly options: LogSiloOptions;
@@ -60,7 +60,6 @@ export class LogSilo implements Silo {
     const { state, runtime, usedBytesMax } = options;
     this.options = options;
     this.state = state;
-    this.storeId = state.superblock.storeId;
     this.replacedStoreId = options.replacedStoreId;
     this.checkpointNumber = options.checkpointNumber;
     this.compactor = new Compactor({
@@ -78,6 +77,17 @@ export class LogSilo implements Silo {
       flushed: () => this.flushed(),
       failed: (error) => runtime.log.write('error', 'silo', error.message, { folder: options.folder }),
     });
+  }
+
+  get storeId(): StoreId {
+    return this.state.superblock.storeId;
+  }
+
+  async renew(): Promise<void> {
+    const { runtime, folder } = this.options;
+    const superblock = { ...this.state.superblock, storeId: runtime.random.bytes(storeIdBytes) };
+    await writeSuperblock(runtime.files, folder, superblock);
+    this.state.superblock.storeId = superblock.storeId;
   }
 
   /** Gets memory and room for the first change; a damaged silo writes down at once what is left of it. */
