@@ -60,8 +60,7 @@ export interface Connection {
 
 /** A client of the device's door, in this process; it survives restarts of the door. */
 export function connect(device: Device): Promise<Connection> {
-  const home = { runtime: device.runtime, data: '', cache: '', state: '', config: '' };
-  return connectDoor(systemRuntime({ log: { level: 'error' } }), doorSocket(home, device.user, store), store);
+  return connectDoor(systemRuntime({ log: { level: 'error' } }), doorSocket(device.folders, device.user, store), store);
 }
 
 export interface Redundancy {

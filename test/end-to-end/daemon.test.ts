@@ -48,8 +48,7 @@ describe('in the background', { timeout: 120_000 }, () => {
     const served = device.served();
     const pid = served['network-alice-alice-cluster'] ?? 0;
     assert.ok(isAlive(pid), 'the pid file names a living process');
-    const home = { runtime: device.runtime, data: '', cache: '', state: '', config: '' };
-    const socket = monitorSocket(home, 'network', 'alice', network);
+    const socket = monitorSocket(device.folders, 'network', 'alice', network);
     assert.ok(statSync(socket).isSocket());
     assert.equal(statSync(socket).mode & 0o077, 0, 'the monitoring socket is for its user only');
     assert.equal(statSync(log).mode & 0o077, 0, 'the log is for its user only');

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Home } from '../../src/core/descriptor/descriptor.ts';
 
 const program = fileURLToPath(new URL('../../bin/infinit.js', import.meta.url));
 const startTimeoutMs = 60_000;
@@ -50,13 +51,19 @@ export class Device {
     return join(this.home, 'run');
   }
 
-  /** What a kind of things is kept in. */
-  get data(): string {
-    return join(this.home, '.local/share/infinit/filesystem');
+  get folders(): Home {
+    const folder = (name: string) => join(this.home, name, 'infinit/filesystem');
+    return {
+      data: folder('.local/share'),
+      cache: folder('.cache'),
+      state: folder('.local/state'),
+      config: folder('.config'),
+      runtime: this.runtime,
+    };
   }
 
   siloFolder(silo: string): string {
-    return join(this.data, 'blocks', silo);
+    return join(this.folders.data, 'blocks', silo);
   }
 
   private spawn(words: readonly string[], programName = program): ChildProcess {
