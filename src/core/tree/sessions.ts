@@ -43,8 +43,9 @@ export type Admitted = { type: 'new' } | { type: 'answered'; answer: Answer } | 
 export class Sessions {
   private readonly cached = new Map<string, Session>();
 
-  /** Throws `conflict` for an operation whose answer the client has confirmed, `full` outside its window. */
+  /** Throws `conflict` for an operation whose answer the client has confirmed, `full` outside its window, `usage` for nonsense. */
   async admit(reader: MapReader, client: Bytes, opSeq: number, ackedThrough: number): Promise<Admitted> {
+    if (ackedThrough >= opSeq) throw new InfinitError('usage', 'an operation that was answered is not asked for');
     const session = await this.session(reader, client);
     if (session === undefined) {
       if (ackedThrough > 0) return { type: 'expired' };
