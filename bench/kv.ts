@@ -13,7 +13,7 @@ import { measure, median, quiet, type Sample, sleep, spread } from './measure.ts
 
 const MiB = 1024 * 1024;
 const keysUsed = 2000;
-const warmUpSeconds = 1;
+const warmUpSeconds = 1.5;
 
 interface Contestant {
   name: string;
@@ -95,7 +95,7 @@ interface Results {
 async function compare(contestants: readonly Contestant[], warm: () => void, options: Options): Promise<Results> {
   const results: Results = { samples: new Map(), memory: new Map(), cores: new Map(), loads: [] };
   for (const one of contestants) {
-    await measure(32, warmUpSeconds, (i) => put(one, i));
+    for (const callers of [32, 1]) await measure(callers, warmUpSeconds, (i) => put(one, i));
     for (let i = 0; i < keysUsed; i += 50) await Promise.all(Array.from({ length: 50 }, (_, n) => put(one, i + n)));
     await measure(32, warmUpSeconds, (i) => get(one, i));
   }
