@@ -1,6 +1,7 @@
 // Relational state by sqlite3: write-ahead log, every commit on the disk. The library is loaded at the first open, because
 // most processes never need it.
 
+import { open } from 'node:fs/promises';
 import type { Database as Sqlite } from 'sqlite3';
 import { asBuffer } from '../../base/bytes.ts';
 import { type ErrorKind, InfinitError } from '../../base/errors.ts';
@@ -30,6 +31,7 @@ export type SqlConnection = Omit<Database, 'transaction'>;
 /** Opens the file (`:memory:` for none), creating it when missing. Its calls take effect in the order they are made. */
 export async function openSqlite(path: string): Promise<SqlConnection> {
   const { default: sqlite } = await import('sqlite3');
+  await createPrivate(path);
   const handle = await new Promise<Sqlite>((resolve, reject) => {
     const opened: Sqlite = new sqlite.Database(path, (error) =>
       error ? reject(sqlError(error, path)) : resolve(opened),
@@ -49,6 +51,16 @@ export async function openSqlite(path: string): Promise<SqlConnection> {
     all: (sql, values = []) => settle<SqlRow[]>(path, (done) => handle.all(sql, bound(values), done)),
     close: () => settle(path, (done) => handle.close(done)).then(() => {}),
   };
+}
+
+/**
+ * SQLite would let others read what it creates; its log and index take the mode of the file. A file that is there must not be
+ * opened: closing it again would drop the locks this process holds on it. What fails here SQLite reports.
+ */
+export async function createPrivate(path: string): Promise<void> {
+  if (path === ':memory:') return;
+  const file = await open(path, 'wx', 0o600).catch(() => undefined);
+  await file?.close();
 }
 
 /** Adds transactions to a connection by letting one caller in at a time: what is asked outside waits for their end. */

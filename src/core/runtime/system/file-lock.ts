@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 import type { Database } from 'sqlite3';
 import { InfinitError } from '../../base/errors.ts';
 import type { FileLock } from '../runtime.ts';
+import { createPrivate } from './databases.ts';
 import { errnoOf, fileError } from './file-errors.ts';
 
 const noteBytesMax = 512;
@@ -37,6 +38,7 @@ async function openDatabase(path: string): Promise<Database> {
   await fs.access(dirname(path)).catch((error) => {
     throw fileError(error, dirname(path));
   });
+  await createPrivate(path);
   return new Promise((resolve, reject) => {
     const database = new sqlite3.Database(path, (error) => {
       if (error !== null) return reject(new InfinitError('denied', `${path}: cannot be locked`, { cause: error }));
