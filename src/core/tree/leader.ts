@@ -73,6 +73,7 @@ export class Leader {
   private view: { sequence: number; base: BaseTree; reader: LayeredReader } | undefined;
   private holding: Promise<void> | undefined;
   private ended: InfinitError | undefined;
+  private resigning = false;
   private checkedAt: number;
   private sweptAt: number;
 
@@ -129,7 +130,8 @@ export class Leader {
     try {
       const ran = await this.executor.run(() => this.run(request, options.durable));
       if (options.durable) await this.batcher.wait(ran.after);
-      if (ran.read || !options.durable) await this.hold();
+      // What is executed is in the last commit of a leader that resigns: it is not to be asked again.
+      if (ran.read || (!options.durable && !this.resigning)) await this.hold();
       return ran.outcome;
     } catch (error) {
       return this.failure(error);
@@ -191,6 +193,8 @@ export class Leader {
       await this.executor.run(async () => {
         this.batcher.flush();
         await this.batcher.wait(this.batcher.issued);
+        // Whoever finds the root idle leads without waiting for our grants: from here on nothing is served (L4).
+        this.resigning = true;
         await this.committer.finish();
       });
       const { writer } = this;
@@ -210,7 +214,7 @@ export class Leader {
   }
 
   private async run(request: OperationRequest, durable: boolean): Promise<Ran> {
-    if (this.ended) throw this.ended;
+    this.checkServing();
     await this.committer.room();
     await this.wanted(request);
     const { client, opSeq, ackedThrough } = request;
@@ -283,7 +287,7 @@ export class Leader {
   /** A change of the leader's own; resolves when it is acknowledged. */
   private async internal(task: (transaction: Transaction) => Promise<void>): Promise<void> {
     const sequence = await this.executor.run(async () => {
-      if (this.ended) throw this.ended;
+      this.checkServing();
       await this.committer.room();
       const transaction = this.transaction(this.committer.reader(), this.batcher.issued + 1);
       const numbers = this.counters.mark();
@@ -301,7 +305,7 @@ export class Leader {
   /** Renews the grants when they are not counted any more (docs/protocols.md 4.2). Checked after reading, never before. */
   private async hold(): Promise<void> {
     const { clock } = this.context.runtime;
-    if (this.ended) throw this.ended;
+    this.checkServing();
     if (this.writer.grantedUntil() > clock.monotonic()) return;
     this.holding ??= this.writer.hold().finally(() => {
       this.holding = undefined;
@@ -312,9 +316,14 @@ export class Leader {
       if (isError(error, 'conflict')) this.end(error);
       throw error;
     }
-    if (this.ended) throw this.ended;
+    this.checkServing();
     if (this.writer.grantedUntil() <= clock.monotonic())
       throw new InfinitError('unavailable', 'the journal members grant no time to read');
+  }
+
+  private checkServing(): void {
+    if (this.ended) throw this.ended;
+    if (this.resigning) throw new InfinitError('unavailable', 'the leader is resigning');
   }
 
   private snapshot(): LayeredReader {
@@ -365,6 +374,8 @@ export class Leader {
 
   private failure(error: unknown): Outcome {
     if (this.ended) return { type: 'moved', epoch: this.epoch, role: 'none' };
+    // The epoch is not vacant before the root says so: asked again in a moment.
+    if (this.resigning) return { type: 'moved', epoch: this.epoch, role: 'recovering' };
     return failedOutcome(asError(error));
   }
 }

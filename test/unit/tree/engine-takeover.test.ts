@@ -106,6 +106,25 @@ describe('takeover', () => {
     assert.equal(await w.world.until(add(b.tree, 'x')), 3);
   });
 
+  test('a leader that resigns answers no reads once its root may be idle: the next one waits for no grants (L4)', async () => {
+    const w = await founded();
+    const a = await w.open('a');
+    await w.world.until(add(a.tree, 'x'));
+    const c = await w.open('c');
+    assert.equal(await w.world.until(get(c.tree, 'x')), 1);
+    const written = deferred<void>();
+    answerLate(w, 'a', written.promise);
+    const stopped = a.tree.stop();
+    await w.world.run(100);
+    assert.equal(w.root.state, 'idle');
+    const b = await w.open('b');
+    assert.equal(await w.world.until(add(b.tree, 'x')), 2);
+    assert.equal(await w.world.until(get(c.tree, 'x')), 2);
+    written.resolve();
+    await w.world.until(stopped);
+    assert.equal(await w.world.until(add(c.tree, 'x')), 3);
+  });
+
   test('a commit whose answer is lost is found chosen', async () => {
     const w = await founded();
     const a = await w.open('a');
