@@ -23,7 +23,7 @@ export interface Violation {
   operations: Operation[];
 }
 
-/** The first key whose history no order explains, or undefined. */
+/** The first key whose history no order explains, or undefined. Throws when a history is too tangled to judge. */
 export function findViolation(history: readonly Operation[]): Violation | undefined {
   const keys = new Map<string, Operation[]>();
   for (const operation of history) {
@@ -36,6 +36,9 @@ export function findViolation(history: readonly Operation[]): Violation | undefi
 }
 
 type State = string | undefined;
+
+/** A history that needs more is reported instead of filling the memory. */
+const statesMax = 1_000_000;
 
 /** What the operation makes of a state, or `no` when its answer contradicts it. */
 function step(operation: Operation, state: State): { state: State } | 'no' {
@@ -55,47 +58,73 @@ function step(operation: Operation, state: State): { state: State } | 'no' {
   }
 }
 
+/**
+ * Depth first over the orders that real time allows, remembering what was tried: which answered operations are behind us (all up
+ * to one, and a few beyond it), which unanswered ones were taken to have happened, and the value.
+ */
 function explains(all: readonly Operation[]): boolean {
+  const byCall = (a: Operation, b: Operation) => a.call - b.call;
+  const answered = all.filter((one) => one.end !== Number.POSITIVE_INFINITY).sort(byCall);
   // An unanswered read says nothing.
-  const operations = all
-    .filter((one) => one.type !== 'get' || one.end !== Number.POSITIVE_INFINITY)
-    .sort((a, b) => a.call - b.call);
-  const done = new Uint8Array(operations.length);
+  const open = all.filter((one) => one.type !== 'get' && one.end === Number.POSITIVE_INFINITY).sort(byCall);
+  const done = new Uint8Array(answered.length);
+  const taken = new Uint8Array(open.length);
   const seen = new Set<string>();
-  let left = operations.filter((one) => one.end !== Number.POSITIVE_INFINITY).length;
+  let left = answered.length;
 
   const search = (from: number, state: State): boolean => {
     if (left === 0) return true;
     let start = from;
     while (done[start]) start++;
-    const name = `${start}|${window(done, start)}|${state ?? ''}|${state === undefined}`;
+    const name = `${start}|${marked(done, start)}|${marked(taken, 0)}|${state === undefined ? '' : `=${state}`}`;
     if (seen.has(name)) return false;
     seen.add(name);
+    if (seen.size > statesMax) throw new Error(`a history of ${all.length} operations is too tangled to judge`);
+    const blocked: Operation[] = [];
     let earliestEnd = Number.POSITIVE_INFINITY;
-    for (let i = start; i < operations.length; i++) {
-      const one = operations[i] as Operation;
+    for (let i = start; i < answered.length; i++) {
+      const one = answered[i] as Operation;
       if (one.call > earliestEnd) break;
       if (done[i]) continue;
       earliestEnd = Math.min(earliestEnd, one.end);
       const next = step(one, state);
-      if (next === 'no') continue;
-      const known = one.end !== Number.POSITIVE_INFINITY;
+      if (next === 'no') {
+        blocked.push(one);
+        continue;
+      }
       done[i] = 1;
-      if (known) left--;
+      left--;
       if (search(start, next.state)) return true;
       done[i] = 0;
-      if (known) left++;
+      left++;
+    }
+    for (let i = 0; i < open.length; i++) {
+      const one = open[i] as Operation;
+      if (one.call > earliestEnd) break;
+      const next = taken[i] ? 'no' : step(one, state);
+      if (next === 'no' || next.state === state || !unblocks(next.state, blocked, open)) continue;
+      taken[i] = 1;
+      if (search(start, next.state)) return true;
+      taken[i] = 0;
     }
     return false;
   };
   return search(0, undefined);
 }
 
-/** Which operations behind `start` are done, as a short name. */
-function window(done: Uint8Array, start: number): string {
-  let last = done.lastIndexOf(1);
+/**
+ * Whether somebody needs that state at once. An unanswered write that nobody sees before the next one changes nothing, and one
+ * whose next operation would also have gone without it may as well come after that: so only needed ones are tried.
+ */
+function unblocks(state: State, blocked: readonly Operation[], open: readonly Operation[]): boolean {
+  if (blocked.some((one) => step(one, state) !== 'no')) return true;
+  return state !== undefined && open.some((one) => one.type === 'cas' && one.expected === state);
+}
+
+/** Which entries from `start` on are set, as a short name. */
+function marked(flags: Uint8Array, start: number): string {
   let text = '';
-  for (; last >= start; last--) if (done[last]) text += `${last},`;
+  for (let at = flags.indexOf(1, start); at >= 0; at = flags.indexOf(1, at + 1)) text += `${at},`;
   return text;
 }
 

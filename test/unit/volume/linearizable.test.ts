@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { findViolation, type Operation } from '../../simulator/linearizable.ts';
 
 const never = Number.POSITIVE_INFINITY;
@@ -55,4 +56,66 @@ describe('linearizability checker', () => {
     const twice = [op('cas', 0, 9, { value: 'x', result: true }), op('cas', 0, 9, { value: 'y', result: true })];
     assert.ok(findViolation(twice));
   });
+
+  test('agrees with trying every order, on small histories', () => {
+    const value = fc.constantFrom('a', 'b', 'c');
+    const maybe = fc.option(value, { nil: undefined });
+    const operation = fc
+      .record({
+        type: fc.constantFrom('put' as const, 'get' as const, 'delete' as const, 'cas' as const),
+        call: fc.nat(12),
+        length: fc.nat(6),
+        open: fc.nat(3),
+        value,
+        expected: maybe,
+        read: maybe,
+        happened: fc.boolean(),
+      })
+      .map(({ type, call, length, open, expected, read, happened, value: written }): Operation => {
+        const end = open === 0 ? never : call + 1 + length;
+        return op(type, call, end, { value: written, expected, result: type === 'get' ? read : happened });
+      });
+    let violations = 0;
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 6 }), (history) => {
+        const found = findViolation(history) !== undefined;
+        if (found) violations++;
+        assert.equal(found, !someOrderExplains(history, undefined));
+      }),
+      { numRuns: 3000 },
+    );
+    assert.ok(violations > 100, `only ${violations} of the histories were violations`);
+  });
+
+  test('a long violated history with unanswered writes is judged, not searched for ever', () => {
+    const history = Array.from({ length: 6 }, (_, i) => op('put', i, never, { value: `u${i}` }));
+    for (let i = 0, at = 10; i < 500; i++, at += 4) {
+      history.push(op('put', at, at + 5, { value: `v${i}` }), op('get', at + 1, at + 6, { result: `v${i}` }));
+    }
+    assert.equal(findViolation(history), undefined);
+    history.push(op('get', 5000, 5001, { result: 'never written' }));
+    assert.ok(findViolation(history));
+  });
 });
+
+/** The dumb way: every operation next that real time allows, unanswered ones also never. */
+function someOrderExplains(left: readonly Operation[], state: string | undefined): boolean {
+  if (left.every((one) => one.end === never)) return true;
+  const earliestEnd = Math.min(...left.map((one) => one.end));
+  return left.some((one, i) => {
+    if (one.call > earliestEnd) return false;
+    const unknown = one.end === never;
+    let next: string | undefined = state;
+    if (one.type === 'get' && !unknown && one.result !== state) return false;
+    if (one.type === 'put') next = one.value;
+    if (one.type === 'delete') {
+      if (!unknown && one.result !== (state !== undefined)) return false;
+      next = undefined;
+    }
+    if (one.type === 'cas') {
+      if (!unknown && one.result !== (state === one.expected)) return false;
+      if (state === one.expected) next = one.value;
+    }
+    return someOrderExplains([...left.slice(0, i), ...left.slice(i + 1)], next);
+  });
+}
