@@ -118,7 +118,7 @@ function explains(all: readonly Operation[]): boolean {
  */
 function unblocks(state: State, blocked: readonly Operation[], open: readonly Operation[]): boolean {
   if (blocked.some((one) => step(one, state) !== 'no')) return true;
-  return state !== undefined && open.some((one) => one.type === 'cas' && one.expected === state);
+  return open.some((one) => one.type === 'cas' && one.expected === state);
 }
 
 /** Which entries from `start` on are set, as a short name. */
