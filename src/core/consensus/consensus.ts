@@ -59,7 +59,8 @@ export interface Registers {
   /**
    * Agrees on `change(current)`; called again with a newer state when somebody else was first. When change throws, nothing
    * is written and the error is passed on: so a compare-and-set throws `conflict`. A write whose fate is unknown is settled
-   * by reading before this resolves or throws.
+   * by reading before this resolves or throws. The answer is this write or something built on it. Writers who make the same
+   * payload of the same state have written it once, and each is told so: who must know that it was he says who he is in it.
    */
   write(
     address: Address,
