@@ -118,6 +118,7 @@ export const limits = {
   valueBytesMax: 16 * MiB,
   listKeysMax: 1000,
   watchesMax: 1024,
+  watchWaitMs: 5 * second,
 
   // Descriptors and names.
   nameCharsMax: 128,

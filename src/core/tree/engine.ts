@@ -219,7 +219,7 @@ class TreeEngine implements Tree, ServedTree {
     const { leader } = this;
     if (leader === undefined) return { type: 'moved', epoch: this.epoch, role: this.role };
     this.checkReader(leader, from);
-    return leader.changes(after, waitMs);
+    return leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
   }
 
   private checkReader(leader: Leader, from: PeerIdentity): void {

@@ -2,12 +2,12 @@
 // by long calls. Each change is told at least once, in order; after a takeover some may be told again.
 
 import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { TreeContext } from './context.ts';
 import type { Follower } from './follower.ts';
 import type { Leader } from './leader.ts';
 import { type Change, treeWatch } from './messages.ts';
 
-const waitMs = 5000;
 const pauseMs = 200;
 
 export interface ChangeFeedOptions {
@@ -68,9 +68,9 @@ export class ChangeFeed {
     if (peer === undefined) return follower.forget();
     while (this.listeners.size > 0 && !stopped.aborted && leader() === undefined) {
       const after = this.told ?? Number.MAX_SAFE_INTEGER;
-      const wait = this.told === undefined ? 0 : waitMs;
+      const wait = this.told === undefined ? 0 : limits.watchWaitMs;
       const request = { treeId: context.treeId, after, waitMs: wait };
-      const answer = await peer.call(treeWatch, request, { timeoutMs: waitMs * 2, signal: stopped });
+      const answer = await peer.call(treeWatch, request, { timeoutMs: limits.watchWaitMs * 2, signal: stopped });
       if (answer.type === 'moved') throw new InfinitError('unavailable', 'the leader has moved');
       if (answer.type === 'changed') for (const change of answer.changes) this.tell(change);
       else if (this.told !== undefined) this.tell({ sequence: answer.through, effects: [], missed: true });
