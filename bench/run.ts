@@ -7,9 +7,10 @@ import { availableParallelism, cpus, freemem, loadavg, release, tmpdir, totalmem
 import { fileURLToPath } from 'node:url';
 
 const words = process.argv.slice(2);
+const wait = words.includes('--wait') ? words.slice(words.indexOf('--wait')).slice(0, 2) : [];
 const parts: readonly [title: string, file: string, words: readonly string[]][] = [
   ['Silo', 'silo.ts', []],
-  ['Commands', 'cli.ts', words.includes('--quick') ? ['--rounds', '5', '--wait', '0'] : []],
+  ['Commands', 'cli.ts', words.includes('--quick') ? ['--rounds', '5', '--wait', '0'] : wait],
   ['Keys', 'kv.ts', words],
 ];
 
