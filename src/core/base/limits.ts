@@ -60,6 +60,7 @@ export const limits = {
 
   // Blocks and silos.
   blockBytesMax: 4 * MiB,
+  siloCapacityMinBytes: 64 * MiB,
   siloBatchRecordsMax: 512,
   siloBatchBytesMax: 4 * MiB,
   siloBatchEntriesMax: 4096,

@@ -3,6 +3,7 @@
 import { isAbsolute, join } from 'node:path';
 import type { Bytes } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported, Removed } from './context.ts';
 import type { SiloDescriptor } from './descriptor.ts';
@@ -25,6 +26,11 @@ export async function createFilesystemSilo(
   options: CreateFilesystemSiloOptions,
 ): Promise<{ silo: SiloDescriptor; notEmpty: boolean }> {
   const name = checkName('silo', options.name);
+  // What is no size at all is refused by the schema, with the field's name.
+  if (Number(options.capacity) > 0 && Number(options.capacity) < limits.siloCapacityMinBytes)
+    throw new InfinitError('usage', 'a filesystem silo needs a capacity of at least 64 MiB', {
+      hint: 'below that, its segments do not hold the largest block',
+    });
   const path = options.path ?? join(context.home.data, 'blocks', name);
   if (!isAbsolute(path)) throw new InfinitError('usage', `silo path is not absolute: ${path}`);
   const there = await context.runtime.files.stat(path);
