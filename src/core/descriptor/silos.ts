@@ -27,7 +27,7 @@ export async function createFilesystemSilo(
 ): Promise<{ silo: SiloDescriptor; notEmpty: boolean }> {
   const name = checkName('silo', options.name);
   // What is no size at all is refused by the schema, with the field's name.
-  if (Number(options.capacity) > 0 && Number(options.capacity) < limits.siloCapacityMinBytes)
+  if (isSize(options.capacity) && options.capacity < limits.siloCapacityMinBytes)
     throw new InfinitError('usage', 'a filesystem silo needs a capacity of at least 64 MiB', {
       hint: 'below that, its segments do not hold the largest block',
     });
@@ -114,4 +114,8 @@ export async function deleteSilo(
   await context.repository.delete('silo', name);
   removed.push({ kind: 'silo', name });
   return { removed, stillUsedBy };
+}
+
+function isSize(capacity: number | undefined): capacity is number {
+  return Number.isSafeInteger(capacity) && Number(capacity) > 0;
 }
