@@ -32,6 +32,7 @@ const recorded = readFileSync(`${folder}results.jsonl`, 'utf8')
 const holds: [string, string][] = [
   ['register', 'A4'],
   ['register', 'A5'],
+  ['register', 'A18'],
   ['tree', 'B4'],
   ['ring', 'C1'],
   ['sweep', 'D1'],
@@ -41,6 +42,7 @@ const planted: [string, string][] = [
   ['register', 'X3'],
   ['register', 'X5'],
   ['register', 'X6'],
+  ['register', 'X9b'],
   ['tree', 'Y1'],
   ['tree', 'Y2'],
   ['tree', 'Y4'],
