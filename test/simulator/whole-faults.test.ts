@@ -6,8 +6,11 @@ import { createWorld } from './runtime/world.ts';
 import { FaultSchedule } from './whole-faults.ts';
 
 const fixed = process.env.INFINIT_SEED;
-const count = Number(process.env.INFINIT_SEEDS ?? 2);
-const seeds = fixed === undefined ? Array.from({ length: count }, (_, i) => String(i + 1)) : [fixed];
+/** Beside the first: 12 once kept a node's event loop for ever with calls that failed at once. */
+const usual = ['1', '12'];
+const many = process.env.INFINIT_SEEDS;
+const first = (count: number) => Array.from({ length: count }, (_, i) => String(i + 1));
+const seeds = fixed !== undefined ? [fixed] : many !== undefined ? first(Number(many)) : usual;
 
 for (const seed of seeds) {
   test(`every answer fits one order of operations under faults, seed ${seed}`, { timeout: 300_000 }, async (t) => {

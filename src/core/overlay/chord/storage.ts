@@ -44,6 +44,9 @@ interface Membership {
   readonly whole: boolean;
 }
 
+/** A call has failed no sooner than this after it began. */
+const quickestFailureMs = 20;
+
 export class ChordStorage implements Overlay {
   readonly events = new Events<{ joined: NodeRecord; left: NodeId; changed: undefined }>();
   private readonly context: OverlayContext;
@@ -234,6 +237,7 @@ export class ChordStorage implements Overlay {
 
   private async perform(outgoing: Outgoing): Promise<void> {
     const { id, to, call, timeoutMs } = outgoing;
+    const began = this.now;
     try {
       const answer = await this.directory.within(timeoutMs, undefined, async (signal) => {
         const peer = await this.directory.peer(to, { signal });
@@ -245,6 +249,9 @@ export class ChordStorage implements Overlay {
       });
       this.input(() => this.machine.answered(id, answer, this.now));
     } catch {
+      // The machine may ask the next at once: refusals that take no time would keep the event loop for ever.
+      const leftMs = quickestFailureMs - (this.now - began);
+      if (leftMs > 0) await this.context.runtime.clock.sleep(leftMs);
       this.input(() => this.machine.failed(id, this.now));
     }
   }
