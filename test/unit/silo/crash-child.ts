@@ -1,13 +1,14 @@
-// A process that changes a silo until it is killed. Each line on stdout is a change that was acknowledged; the line before,
-// on the same pipe, announces the change, so that the parent knows what may have happened as well.
+// A process that changes a silo until it is killed. A line `!` in its log is a change that was acknowledged; a line `?` before
+// announces it, so that the parent knows what may have happened as well. The log is a file: a pipe may take half a line.
 
-import { writeSync } from 'node:fs';
+import { openSync, writeSync } from 'node:fs';
 import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
 import { keyOf } from '../../conformance/silo.ts';
 import { crashValue } from './crash.ts';
 import { siloRuntime } from './runtime.ts';
 
-const [path = '', round = '0'] = process.argv.slice(2);
+const [path = '', round = '0', logPath = ''] = process.argv.slice(2);
+const log = openSync(logPath, 'a');
 const silo = await openFilesystemSilo({ type: 'filesystem', path, capacity: 32 * 1024 * 1024 }, siloRuntime());
 
 /** One worker changes its own keys one after another; what is announced and not acknowledged is at most one change a worker. */
@@ -17,7 +18,7 @@ async function work(worker: number): Promise<never> {
     const version = Number(round) * 1_000_000 + n;
     const deletes = n % 11 === 5;
     const keys = n % 3 === 0 ? [`${worker}/${name}`, `${worker}/pair`] : [`${worker}/${name}`];
-    for (const key of keys) writeSync(1, `? ${key} ${deletes ? -1 : version}\n`);
+    for (const key of keys) writeSync(log, `? ${key} ${deletes ? -1 : version}\n`);
     await silo.batch(
       keys.map((key) => ({
         space: 'register',
@@ -25,7 +26,7 @@ async function work(worker: number): Promise<never> {
         value: deletes ? undefined : crashValue(key, version),
       })),
     );
-    for (const key of keys) writeSync(1, `! ${key} ${deletes ? -1 : version}\n`);
+    for (const key of keys) writeSync(log, `! ${key} ${deletes ? -1 : version}\n`);
   }
 }
 

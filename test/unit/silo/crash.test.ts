@@ -24,17 +24,20 @@ const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
 type Possible = Map<string, number[]>;
 
 async function killedRun(path: string, round: number, possible: Possible): Promise<number> {
-  const process = spawn(globalThis.process.execPath, ['--import', 'tsx', child, path, String(round)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let text = '';
-  process.stdout.setEncoding('utf8').on('data', (piece: string) => {
-    text += piece;
-  });
-  await once(process.stdout, 'data');
+  const log = `${path}-${round}.log`;
+  const words = ['--import', 'tsx', child, path, String(round), log];
+  const process = spawn(globalThis.process.execPath, words, { stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = once(process, 'close');
+  const written = async () => (await fs.stat(log).catch(() => undefined))?.size ?? 0;
+  while ((await written()) === 0) {
+    assert.equal(process.exitCode, null, 'the child ended by itself');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
   await new Promise((resolve) => setTimeout(resolve, 10 + ((round * 37) % 150)));
   process.kill('SIGKILL');
-  await once(process, 'close');
+  await ended;
+  assert.equal(process.signalCode, 'SIGKILL', 'the child ended by itself');
+  const text = await fs.readFile(log, 'utf8');
   let acknowledged = 0;
   for (const line of text.slice(0, text.lastIndexOf('\n')).split('\n')) {
     const [mark, key = '', version] = line.split(' ');
