@@ -93,20 +93,6 @@ describe('whole files', () => {
 });
 
 describe('open files', () => {
-  it('writes small durable pieces in order, whichever thread makes them', async () => {
-    const path = join(root, 'pieces');
-    const file = await files.open(path, { mode: 'create', durableWrites: true });
-    for (let i = 0; i < 64; i++) await file.write(Buffer.alloc(3, i), i * 2);
-    await Promise.all(Array.from({ length: 16 }, (_, i) => file.write(Buffer.alloc(2, i + 64), 128 + i * 2)));
-    await file.close();
-    const found = await fs.readFile(path);
-    assert.deepEqual(
-      [...found.subarray(0, 160)],
-      Array.from({ length: 160 }, (_, i) => i >> 1),
-    );
-    assert.equal(await kindOf(file.write(Buffer.alloc(1), 0)), 'unavailable');
-  });
-
   it('reads and writes at positions, short only at the end', async () => {
     const file = await files.open(join(root, 'random'), { mode: 'create', durableWrites: true });
     await file.write(Buffer.from('0123456789'), 5);

@@ -1,6 +1,5 @@
 // One open file. Reads and writes run in the thread pool of Node; close waits for those in flight, because a descriptor that
-// is closed under a running write may already be another file. Small durable writes to a disk that keeps being quick are made
-// in this thread: handing them to another one and back takes longer than they do.
+// is closed under a running write may already be another file.
 
 import fs from 'node:fs';
 import type { Bytes } from '../../base/bytes.ts';
@@ -9,11 +8,6 @@ import type { File, OpenOptions } from '../runtime.ts';
 import { errnoOf, fileError } from './file-errors.ts';
 
 const wasmPageBytes = 65_536;
-const ownThreadBytesMax = 16 * 1024;
-const quickMs = 1;
-/** So many quick writes in a row are trusted to be followed by another; after a slow one it takes more. */
-const quickInARowMin = 8;
-const slowPenalty = 64;
 
 /** The part of WebAssembly used here: its memories are the only page-aligned memory a script can have. */
 declare const WebAssembly: { Memory: new (size: { initial: number; maximum: number }) => { buffer: ArrayBuffer } };
@@ -47,8 +41,6 @@ class SystemFile implements File {
   private readonly descriptor: number;
   private readonly direct: boolean;
   private readonly syncAfterWrite: boolean;
-  private readonly durableWrites: boolean;
-  private quickInARow = 0;
   private inFlight = 0;
   private closing: Promise<void> | undefined;
   private idle: (() => void) | undefined;
@@ -57,7 +49,6 @@ class SystemFile implements File {
     this.path = path;
     this.descriptor = descriptor;
     this.direct = options.direct ?? false;
-    this.durableWrites = options.durableWrites ?? false;
     this.syncAfterWrite = (options.durableWrites ?? false) && fs.constants.O_DSYNC === undefined;
   }
 
@@ -89,27 +80,6 @@ class SystemFile implements File {
   }
 
   async write(from: Bytes, position: number): Promise<void> {
-    if (!this.durableWrites || this.syncAfterWrite || from.length > ownThreadBytesMax)
-      return this.writeInPool(from, position);
-    const ownThread = this.quickInARow >= quickInARowMin && this.inFlight === 0;
-    const start = performance.now();
-    if (ownThread) this.writeHere(from, position);
-    else await this.writeInPool(from, position);
-    const quick = performance.now() - start <= quickMs;
-    this.quickInARow = quick ? this.quickInARow + 1 : ownThread ? -slowPenalty : 0;
-  }
-
-  private writeHere(from: Bytes, position: number): void {
-    this.checkOpen();
-    let done = 0;
-    try {
-      while (done < from.length) done += fs.writeSync(this.descriptor, from, done, from.length - done, position + done);
-    } catch (error) {
-      throw this.asError(error);
-    }
-  }
-
-  private async writeInPool(from: Bytes, position: number): Promise<void> {
     let done = 0;
     while (done < from.length) {
       done += await this.call<number>((finish) =>
