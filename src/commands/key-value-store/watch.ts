@@ -2,8 +2,10 @@
 
 import { Flags } from '@oclif/core';
 import { utf8 } from '../../core/base/bytes.ts';
+import { isError } from '../../core/base/errors.ts';
 import { nameArg } from '../../core/cli/flags.ts';
 import { KeyCommand, keyFlags, keyText } from '../../core/cli/key-command.ts';
+import type { KeyChange } from '../../core/volume/keys.ts';
 
 export default class KeyValueStoreWatch extends KeyCommand {
   static override summary = 'Print changes of keys as they happen, until stopped';
@@ -26,10 +28,20 @@ export default class KeyValueStoreWatch extends KeyCommand {
     const parsed = await this.parse(KeyValueStoreWatch);
     const prefix = utf8(parsed.flags.prefix ?? '');
     await this.withKeys(this.nameOf(parsed), parsed.flags.peer, async (keys, signal) => {
-      for await (const { type, key, version } of keys.watch(prefix, { signal })) {
-        const text = keyText(key);
-        this.render({ type, key: text, version }, `${type} "${text}" (version ${version})`);
+      while (!signal.aborted) {
+        try {
+          for await (const change of keys.watch(prefix, { signal })) this.show(change);
+        } catch (error) {
+          // The leader changed and nobody knows every change in between: say so, and go on.
+          if (!isError(error, 'unavailable') || error.data?.missed !== true) throw error;
+          this.warn('changes were missed while the leader changed: list the keys to see what they are now');
+        }
       }
     });
+  }
+
+  private show({ type, key, version }: KeyChange): void {
+    const text = keyText(key);
+    this.render({ type, key: text, version }, `${type} "${text}" (version ${version})`);
   }
 }

@@ -24,8 +24,8 @@ import { RecentSet } from './register-recent-set.ts';
 export interface AuthorCheck {
   /** Whether that user's passport, named by its hash, allows writing now: known, unexpired, unrevoked. */
   mayWrite(userKey: Bytes, passportHash: Bytes): boolean;
-  /** Whether that node is a certified storage node of the network: new members must be. */
-  mayStore(node: NodeId): boolean;
+  /** Whether that node is a certified storage node of the network and near the register: new members must be. */
+  mayStore(node: NodeId, address: Address): boolean;
   /** What the network demands besides of a value at this register, given what is held; the reason when it is refused. */
   refuseValue?(image: StateImage, held: StateImage | undefined): string | undefined;
 }

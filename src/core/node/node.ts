@@ -15,6 +15,7 @@ import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descri
 import { keyFromJson } from '../descriptor/keys.ts';
 import type { Overlay } from '../overlay/overlay.ts';
 import { overlayKind } from '../overlay/registry.ts';
+import { isAmongFirst } from '../overlay/ring.ts';
 import { createAdmission } from '../peer/admission.ts';
 import type { Peers } from '../peer/peer.ts';
 import { createPeers } from '../peer/peers.ts';
@@ -64,6 +65,8 @@ const descriptorPeriodMs = 60_000;
 const recordPeriodMs = 5_000;
 /** Names of parts of a node are many; others appear at once when several nodes start together: look again this soon. */
 const growthDelayMs = 200;
+/** A member stands within this many times the replicas from its register (docs/protocols.md 2.8). */
+const candidateFactor = 4;
 
 /** Everything a running node consists of. */
 export class Node {
@@ -96,7 +99,9 @@ export class Node {
     this.networkId = networkIdOf(keyFromJson(options.network.owner), options.network.name);
     const network = () => this.descriptor;
     const meet = async (id: Bytes) => void (await this.overlay.peer(id));
-    this.book = new PassportBook({ runtime, state: options.state, network, meet });
+    const candidates = candidateFactor * options.network.consensus['replication-factor'];
+    const isNear = (address: Bytes, id: Bytes) => isAmongFirst(this.overlay.nodes(), address, id, candidates);
+    this.book = new PassportBook({ runtime, state: options.state, network, meet, isNear });
     const admission = createAdmission({
       clock: runtime.clock,
       log: runtime.log,

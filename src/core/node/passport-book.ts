@@ -6,7 +6,7 @@ import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { bytes, empty, list, struct } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { type NodeId, networkIdOf } from '../block/address.ts';
+import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
 import type { AuthorCheck, StateImage } from '../block/register-validity.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
@@ -37,6 +37,8 @@ export interface PassportBookOptions {
   network: () => NetworkDescriptor;
   /** Meets a storage node that is known by its record only, so that its credentials are seen. */
   meet: (node: NodeId) => Promise<void>;
+  /** Whether the node is among the first candidates for the address, in this node's view. */
+  isNear: (address: Address, node: NodeId) => boolean;
 }
 
 export class PassportBook implements AuthorCheck {
@@ -82,10 +84,13 @@ export class PassportBook implements AuthorCheck {
     }
   }
 
-  /** False for a node not met yet, which is then met: whoever asked will ask again. */
-  mayStore(node: NodeId): boolean {
+  /**
+   * A certified storage node, near the register in this node's view (docs/protocols.md 2.8): nobody moves registers to nodes of
+   * his choice. False for a node not met yet, which is then met: whoever asked will ask again.
+   */
+  mayStore(node: NodeId, address: Address): boolean {
     const name = toHex(node);
-    if (this.storageNodes.has(name)) return true;
+    if (this.storageNodes.has(name)) return this.options.isNear(address, node);
     if (!this.meeting.has(name) && this.meeting.size < limits.knownContactsMax) {
       this.meeting.add(name);
       this.options

@@ -3,7 +3,7 @@
 
 import { fromHex, toHex, u16Bytes } from '../base/bytes.ts';
 import { limits } from '../base/limits.ts';
-import { type Address, addressBytes } from '../block/address.ts';
+import { type Address, addressBytes, type NodeId } from '../block/address.ts';
 import { labelledHash } from '../crypto/hash.ts';
 import type { NodeRecord } from './overlay.ts';
 
@@ -156,4 +156,14 @@ function spread(candidates: ReadonlyMap<NodeName, NodeRecord>, count: number): S
     zonesLeft.delete(zone);
   }
   return taken;
+}
+
+/** Whether the node is among the first `count` distinct nodes clockwise from the address, whatever their zones and states. */
+export function isAmongFirst(records: readonly NodeRecord[], address: Address, node: NodeId, count: number): boolean {
+  const first = new Set<NodeName>();
+  for (const entry of walkFrom(circleOf(records), pointOf(address))) {
+    if (first.size >= count) break;
+    first.add(entry.node);
+  }
+  return first.has(toHex(node));
 }

@@ -91,7 +91,10 @@ class Watch implements AsyncIterableIterator<KeyChange> {
     this.closed = closed;
     this.signal = signal;
     this.off = tree.onChange(({ sequence, effects, missed }) => {
-      if (missed) this.end(new InfinitError('unavailable', 'changes were missed: list the keys and watch again'));
+      if (missed) {
+        const text = 'changes were missed: list the keys and watch again';
+        this.end(new InfinitError('unavailable', text, { data: { missed: true } }));
+      }
       for (const effect of effects) {
         if (effect.type === 'deleteRange') continue;
         if (start.equals(asBuffer(effect.key).subarray(0, start.length)))

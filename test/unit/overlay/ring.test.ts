@@ -11,7 +11,9 @@ import {
   type Entry,
   entryOf,
   fingerStart,
+  isAmongFirst,
   type Point,
+  pointOf,
   positionPoint,
   positionsFor,
   replicas,
@@ -160,4 +162,19 @@ test('a node nobody has a record of is passed over', () => {
     replicas(walk, 2, (each) => (each === node ? record : undefined)),
     [record],
   );
+});
+
+test('the first nodes from an address are those a dumb count finds', () => {
+  const records = Array.from({ length: 20 }, (_, i) => {
+    const id = Buffer.alloc(32, i + 1);
+    return { id, positions: 4, closed: i % 3 === 0, leaving: false, zone: undefined } as unknown as NodeRecord;
+  });
+  for (const address of [Buffer.alloc(32, 0), Buffer.alloc(32, 0x7f), Buffer.alloc(32, 0xff)]) {
+    const order = [...new Set(walkFrom(circleOf(records), pointOf(address)).map(({ node }) => node))];
+    for (const { id } of records) {
+      const place = order.indexOf(toHex(id));
+      for (const count of [1, 12, 20]) assert.equal(isAmongFirst(records, address, id, count), place < count);
+    }
+    assert.equal(isAmongFirst(records, address, Buffer.alloc(32, 99), 20), false);
+  }
 });

@@ -184,7 +184,7 @@ class RegisterStore implements RegisterService {
     if (!held || config.generation <= held.state.config.generation) return undefined;
     const before = new Set(votersOf(held.state.config).map(memberName));
     for (const member of config.current)
-      if (!before.has(memberName(member)) && !authors.mayStore(member.node))
+      if (!before.has(memberName(member)) && !authors.mayStore(member.node, image.address))
         return 'a new member is not known here as a storage node';
     return undefined;
   }
