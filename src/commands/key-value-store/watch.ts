@@ -28,9 +28,10 @@ export default class KeyValueStoreWatch extends KeyCommand {
     const parsed = await this.parse(KeyValueStoreWatch);
     const prefix = utf8(parsed.flags.prefix ?? '');
     await this.withKeys(this.nameOf(parsed), parsed.flags.peer, async (keys, signal) => {
-      while (!signal.aborted) {
+      for (;;) {
         try {
           for await (const change of keys.watch(prefix, { signal })) this.show(change);
+          return;
         } catch (error) {
           // The leader changed and nobody knows every change in between: say so, and go on.
           if (!isError(error, 'unavailable') || error.data?.missed !== true) throw error;
