@@ -18,7 +18,7 @@ function environment(env: Record<string, string>) {
     login: 'login',
     homeDirectory: '/users/login',
     temporaryDirectory: '/tmp',
-    workingDirectory: '/work',
+    workingDirectory: '/elsewhere',
     root: '/',
     version: '1.0.0',
     stdin: Readable.from([]),
@@ -50,7 +50,7 @@ test('INFINIT_HOME moves everything, XDG or not, and two homes share no sockets'
   assert.equal(one.data, '/a/.local/share/infinit/filesystem');
   assert.match(one.runtime, /^\/tmp\/infinit\/login\/[0-9a-f]{8}$/);
   assert.notEqual(one.runtime, environment({ INFINIT_HOME: '/b' }).home.runtime);
-  assert.equal(environment({ INFINIT_HOME: 'here' }).home.cache, '/work/here/.cache/infinit/filesystem');
+  assert.equal(environment({ INFINIT_HOME: 'here' }).home.cache, '/elsewhere/here/.cache/infinit/filesystem');
 });
 
 test('XDG variables count when they are absolute', () => {
@@ -73,6 +73,6 @@ test('INFINIT_USER acts, and variables nobody reads are told', () => {
 
 test('the log has its own variables; what is no level is the default', () => {
   const { log } = environment({ INFINIT_LOG_LEVEL: 'TRACE', INFINIT_LOG_FILE: 'a.log' });
-  assert.deepEqual(log, { level: 'debug', path: '/work/a.log' });
+  assert.deepEqual(log, { level: 'debug', path: '/elsewhere/a.log' });
   assert.deepEqual(environment({ INFINIT_LOG_LEVEL: 'loud' }).log, {});
 });

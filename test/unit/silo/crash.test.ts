@@ -9,19 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { isError } from '../../../src/core/base/errors.ts';
 import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
 import type { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
-import type { Silo } from '../../../src/core/silo/silo.ts';
-import { keyOf } from '../../conformance/silo.ts';
-import { crashValue } from './crash.ts';
+import { check, type Possible } from './crash.ts';
 import { siloRuntime } from './runtime.ts';
 
 const rounds = 8;
 const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
-
-/** What a key may be: the last acknowledged version, or one announced since. -1 is deleted. */
-type Possible = Map<string, number[]>;
 
 async function killedRun(path: string, round: number, possible: Possible): Promise<number> {
   const log = `${path}-${round}.log`;
@@ -46,21 +40,6 @@ async function killedRun(path: string, round: number, possible: Possible): Promi
     else possible.set(key, [...(possible.get(key) ?? [-1]), Number(version)]);
   }
   return acknowledged;
-}
-
-async function check(silo: Silo, possible: Possible): Promise<void> {
-  for (const [key, versions] of possible) {
-    let found = -1;
-    try {
-      const value = await silo.get('register', keyOf(key));
-      found = Number(value.subarray(0, value.indexOf(' ')).toString());
-      assert.ok(value.equals(crashValue(key, found)), `${key} has torn bytes`);
-    } catch (error) {
-      if (!isError(error, 'not-found')) throw error;
-    }
-    assert.ok(versions.includes(found), `${key} is ${found}, possible were ${versions.join(', ')}`);
-    possible.set(key, [found]);
-  }
 }
 
 describe('silo of a killed process', () => {

@@ -3,21 +3,17 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { isError } from '../../../src/core/base/errors.ts';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
 import type { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry } from '../../../src/core/silo/silo.ts';
 import { keyOf } from '../../conformance/silo.ts';
 import { createWorld, type World } from '../../simulator/runtime/world.ts';
-import { crashValue } from './crash.ts';
+import { check, crashValue, type Possible } from './crash.ts';
 
 const seeds = 8;
 const crashesPerSeed = 4;
 const capacity = 4 * 1024 * 1024;
-
-/** By key: the versions it may have; -1 is none. */
-type Possible = Map<string, number[]>;
 
 async function openIn(runtime: Runtime): Promise<LogSilo> {
   return (await openFilesystemSilo({ type: 'filesystem', path: '/node/silo', capacity }, runtime)) as LogSilo;
@@ -34,21 +30,6 @@ async function work(silo: LogSilo, worker: number, possible: Possible, version: 
     const entries = keys.map((key): SiloEntry => ({ space: 'register', key: keyOf(key), value: value(key) }));
     await silo.batch(entries);
     for (const key of keys) possible.set(key, [deleted ? -1 : n]);
-  }
-}
-
-async function check(silo: LogSilo, possible: Possible): Promise<void> {
-  for (const [key, versions] of possible) {
-    let found = -1;
-    try {
-      const value = await silo.get('register', keyOf(key));
-      found = Number(value.subarray(0, value.indexOf(' ')).toString());
-      assert.ok(value.equals(crashValue(key, found)), `${key} has torn bytes`);
-    } catch (error) {
-      if (!isError(error, 'not-found')) throw error;
-    }
-    assert.ok(versions.includes(found), `${key} is ${found}, possible were ${versions.join(', ')}`);
-    possible.set(key, [found]);
   }
 }
 
