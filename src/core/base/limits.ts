@@ -121,6 +121,22 @@ export const limits = {
   watchesMax: 1024,
   watchWaitMs: 5 * second,
 
+  // Files view (docs/tree-schema.md).
+  fileNameBytesMax: 255,
+  fileBytesMax: 2 ** 48 - 1,
+  fileLinksMax: 65_000,
+  symlinkBytesMax: 4095,
+  extendedValueBytesMax: 64 * KiB,
+  extendedPerInodeMax: 1024,
+  listEntriesMax: 1024,
+  writtenFilesMax: 4096,
+  writtenPiecesMax: 16_384,
+  extentsPerStepMax: 1000,
+  extentsPerAnswerMax: 4096,
+  heldInodesMax: 4096,
+  orphanHoldersMax: 1024,
+  dirtyBytesMax: 64 * MiB,
+
   // Descriptors and names.
   nameCharsMax: 128,
   descriptionCharsMax: 2048,

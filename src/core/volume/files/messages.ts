@@ -1,0 +1,228 @@
+// What a client of the files view asks the leader: operations, queries and their answers. Names travel as bytes; times come from
+// the asking client's clock. `docs/tree-schema.md` 5 says which records each touches.
+
+import {
+  bool,
+  bytes,
+  type Codec,
+  type CodecType,
+  fixed,
+  list,
+  mapped,
+  oneOf,
+  optional,
+  struct,
+  u8,
+  u16,
+  u32,
+  u48,
+  u64,
+  union,
+} from '../../base/codec.ts';
+import { limits } from '../../base/limits.ts';
+import { address } from '../../block/address.ts';
+import { keyBytes } from '../../crypto/cipher.ts';
+import type { WrittenChunk } from '../../tree/tree.ts';
+import { type Attributes, type Cookie, type FileTime, fileTypes } from './files.ts';
+
+export const clientBytes = 16;
+
+/** Seconds are kept from here on: from the year -15451, in 40 bits. */
+const secondsBias = 2 ** 39;
+
+export const fileTime: Codec<FileTime> = mapped(
+  struct({ high: u8, low: u32, nanoseconds: u32 }),
+  ({ high, low, nanoseconds }) => ({ seconds: high * 2 ** 32 + low - secondsBias, nanoseconds }),
+  ({ seconds, nanoseconds }) => {
+    const biased = Math.min(Math.max(seconds + secondsBias, 0), 2 ** 40 - 1);
+    return { high: Math.floor(biased / 2 ** 32), low: biased % 2 ** 32, nanoseconds };
+  },
+);
+
+export const name = bytes(limits.fileNameBytesMax);
+export const cookie: Codec<Cookie> = mapped(
+  fixed(8),
+  (raw) => Buffer.from(raw).readBigUInt64BE(),
+  (value) => {
+    const raw = Buffer.alloc(8);
+    raw.writeBigUInt64BE(value);
+    return raw;
+  },
+);
+const fileType = oneOf(fileTypes);
+const client = fixed(clientBytes);
+
+export const attributes: Codec<Attributes> = struct({
+  inode: u48,
+  generation: u32,
+  type: fileType,
+  mode: u16,
+  uid: u32,
+  gid: u32,
+  links: u32,
+  size: u48,
+  allocatedBytes: u48,
+  accessed: fileTime,
+  modified: fileTime,
+  changed: fileTime,
+  created: fileTime,
+  device: u32,
+  hasExtended: bool,
+});
+
+const newNode = struct({
+  type: fileType,
+  mode: u16,
+  uid: u32,
+  gid: u32,
+  device: u32,
+  target: bytes(limits.symlinkBytesMax),
+});
+
+const chunk: Codec<WrittenChunk> = struct({
+  address,
+  key: fixed(keyBytes),
+  stored: u32,
+  cells: list(u32, limits.chunkCellsMax),
+  generation: u32,
+});
+
+/**
+ * A piece of data at its place. `bytes`: rides in the record until a commit packs it. `cells`: the bytes from `skip` on behind
+ * the start of that cell of the operation's n-th chunk, going on in the cells behind it.
+ */
+export const writtenPiece = union({
+  bytes: struct({ offset: u48, bytes: bytes(limits.cellBytesMax) }),
+  cells: struct({ offset: u48, length: u32, chunk: u16, cell: u16, skip: u32 }),
+});
+export type WrittenPiece = CodecType<typeof writtenPiece>;
+
+const place = struct({ directory: u48, name });
+
+/** Operations. `now` is the client's clock. Append only: the order of the cases is on the wire. */
+export const fileOperation = union({
+  /** Makes the root directory of a new tree; nothing when there is one. `defaultMode` is added to the mode of all that is made. Answers `attributesReply`. */
+  begin: struct({ mode: u16, uid: u32, gid: u32, defaultMode: u16, quota: u64, now: fileTime }),
+  /** Answers `attributesReply`. With no name: unnamed, held by the client. */
+  make: struct({ directory: u48, name: optional(name), node: newNode, now: fileTime, client }),
+  link: struct({ inode: u48, directory: u48, name, now: fileTime }),
+  /** `free`: nobody has the file open, its data may go at once. Answers `attributesReply` of what lost a name. */
+  unlink: struct({ directory: u48, name, now: fileTime, free: bool, client, held: bool }),
+  removeDirectory: struct({ directory: u48, name, now: fileTime }),
+  /** Answers `renameReply`. `free`, `client`, `held`: as in unlink, for what is replaced; `held` names what the client has open. */
+  rename: struct({
+    from: place,
+    to: place,
+    mode: oneOf(['replace', 'no-replace', 'exchange']),
+    now: fileTime,
+    free: bool,
+    client,
+    held: optional(u48),
+  }),
+  /** Answers `attributesReply`. */
+  change: struct({
+    inode: u48,
+    mode: optional(u16),
+    uid: optional(u32),
+    gid: optional(u32),
+    size: optional(u48),
+    accessed: optional(fileTime),
+    modified: optional(fileTime),
+    now: fileTime,
+  }),
+  /** Data of several files at once. Answers `writeReply`: files that are gone are left out. */
+  write: struct({
+    files: list(
+      struct({ inode: u48, modified: fileTime, pieces: list(writtenPiece, limits.writtenPiecesMax) }),
+      limits.writtenFilesMax,
+    ),
+    chunks: list(chunk, limits.operationChunksMax),
+  }),
+  /** Answers `attributesReply`; done in steps of at most `limits.extentsPerStepMax` records: `behind` says where to go on. */
+  allocate: struct({
+    inode: u48,
+    offset: u48,
+    length: u48,
+    mode: oneOf(['allocate', 'reserve', 'punch', 'zero', 'zero-keep']),
+    now: fileTime,
+  }),
+  setExtended: struct({
+    inode: u48,
+    name,
+    value: bytes(limits.extendedValueBytesMax),
+    only: optional(oneOf(['create', 'replace'])),
+    now: fileTime,
+  }),
+  removeExtended: struct({ inode: u48, name, now: fileTime }),
+  /** The client has these unlinked files open; said again now and then while it is so. */
+  hold: struct({ inodes: list(u48, limits.heldInodesMax), client, now: fileTime }),
+  release: struct({ inodes: list(u48, limits.heldInodesMax), client }),
+  /** Frees data of an orphan, a step's worth. Answers `reapReply`. */
+  reap: struct({ inode: u48 }),
+  /** Nothing: durable when everything before is. */
+  nothing: struct({}),
+});
+export type FileOperation = CodecType<typeof fileOperation>;
+
+export const attributesReply = attributes;
+/** What moved, and what lost its name if anything did. */
+export const renameReply = struct({ moved: attributes, replaced: optional(attributes) });
+export const writeReply = list(attributes, limits.writtenFilesMax);
+/** `behind`: how far it went; the whole length when it is done. */
+export const allocateReply = struct({ attributes, behind: u48 });
+export const reapReply = struct({ done: bool });
+export const nothingReply = struct({});
+
+/** Queries. Append only. */
+export const fileQuery = union({
+  lookup: struct({ directory: u48, name }),
+  attributes: struct({ inode: u48 }),
+  readLink: struct({ inode: u48 }),
+  /** Answers `listReply`; `.` and `..` are entries too. */
+  list: struct({ directory: u48, after: cookie, limit: u16, attributes: bool }),
+  /** Answers `extentsReply`. */
+  extents: struct({ inode: u48, offset: u48, length: u48 }),
+  seek: struct({ inode: u48, offset: u48, what: oneOf(['data', 'hole']) }),
+  getExtended: struct({ inode: u48, name }),
+  listExtended: struct({ inode: u48 }),
+  usage: struct({}),
+  /** Inodes of orphans behind one, ascending. */
+  orphans: struct({ after: u48, limit: u16 }),
+});
+export type FileQuery = CodecType<typeof fileQuery>;
+
+export const listReply = struct({
+  entries: list(
+    struct({ name, inode: u48, type: fileType, cookie, attributes: optional(attributes) }),
+    limits.listEntriesMax,
+  ),
+  end: bool,
+});
+
+/**
+ * What lies from the asked offset on, without gaps, as far as one answer goes: at least one piece unless the offset is behind
+ * the end. `zeros`: holes and reserved ranges. `cells`: from `skip` bytes behind the start of that cell on, through the cells behind it.
+ */
+export const extentsReply = struct({
+  /** Of the file now. */
+  size: u48,
+  pieces: list(
+    union({
+      zeros: struct({ length: u48 }),
+      bytes: struct({ bytes: bytes(limits.cellBytesMax) }),
+      cells: struct({ length: u32, address, key: fixed(keyBytes), cell: u16, skip: u32 }),
+    }),
+    limits.extentsPerAnswerMax,
+  ),
+});
+export type ExtentsReply = CodecType<typeof extentsReply>;
+
+export const readLinkReply = bytes(limits.symlinkBytesMax);
+export const seekReply = u48;
+export const getExtendedReply = bytes(limits.extendedValueBytesMax);
+export const listExtendedReply = list(name, limits.extendedPerInodeMax);
+export const usageReply = struct({ bytesUsed: u64, inodesUsed: u64, quota: u64 });
+export const orphansReply = list(
+  struct({ inode: u48, since: fileTime, holders: list(struct({ client, at: fileTime }), limits.orphanHoldersMax) }),
+  limits.listEntriesMax,
+);
