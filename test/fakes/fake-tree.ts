@@ -28,7 +28,7 @@ export const counterView: TreeView = {
     const asked = decode(request, operation);
     if (asked.type === 'fail') {
       transaction.put(utf8('k-failed'), utf8('x'));
-      throw new InfinitError('conflict', 'as asked');
+      throw new InfinitError('conflict', 'as asked', { data: { reason: 'asked' } });
     }
     const key = utf8(`k${asked.key}`);
     if (asked.type === 'set') transaction.put(key, asked.value);

@@ -50,3 +50,8 @@ export function memberName(m: Member): string {
 export function sameMember(a: Member, b: Member): boolean {
   return memberName(a) === memberName(b);
 }
+
+/** The same members, in whatever order. */
+export function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
+  return a.length === b.length && a.every((member) => b.some((other) => sameMember(other, member)));
+}

@@ -4,7 +4,7 @@
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import type { Member } from '../block/address.ts';
+import { type Member, sameMembers } from '../block/address.ts';
 import type { JournalSegment, RootHeader } from '../consensus/consensus.ts';
 import { BaseTree, type TreeRoot } from './base/base-tree.ts';
 import { LayeredReader } from './base/layered-reader.ts';
@@ -142,9 +142,12 @@ export class Committer {
   async addSegment(start: number, members: readonly Member[]): Promise<JournalSegment> {
     const root = await persistently(this.options.context.runtime, this.options.alive, () =>
       this.update(({ header, body }) => {
-        if (header.segments.at(-1)?.start === start && header.segments.length > 1) return { header, body };
+        const last = header.segments.at(-1);
+        if (last?.start === start && sameMembers(last.members, members)) return { header, body };
         const segment = { id: body.nextSegment, epoch: this.epoch, start, members: [...members] };
-        const segments = [...needed(header.segments, header.applied), segment];
+        // One that starts at the same place holds nothing: all issued is acknowledged, and it would be the first of it.
+        const before = needed(header.segments, header.applied).filter((one) => one.start !== start);
+        const segments = [...before, segment];
         return {
           header: { ...header, segments: needed(segments, header.applied) },
           body: { ...body, nextSegment: body.nextSegment + 1 },

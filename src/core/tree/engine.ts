@@ -34,11 +34,13 @@ import {
 } from './messages.ts';
 import { deriveTreeKeys, mayRead, mayWrite, putQuorum } from './root.ts';
 import { type TakeoverStep, takeOver } from './takeover.ts';
-import type { DoOptions, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
+import type { DoOptions, Effect, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
 import { ChangeFeed } from './watching.ts';
 
 const tickMs = 1000;
 const stopMs = 10_000;
+/** Other clients watch or ask more often. */
+const aloneMs = 30_000;
 
 export interface OpenTreeOptions {
   runtime: Runtime;
@@ -59,6 +61,10 @@ export interface OpenTreeOptions {
   readOnly?: boolean;
   /** Memory for base nodes and for cells, each; the default is in limits.ts. */
   cacheBytesMax?: number | undefined;
+  /** Plain bytes of a chunk; the default is in limits.ts. */
+  chunkBytesMax?: number | undefined;
+  /** While this process leads: what another client's operation changed, before it is answered to that client. */
+  onForwarded?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
   /** For tests: told of each step of a takeover. */
   onTakeoverStep?: ((step: TakeoverStep) => void) | undefined;
 }
@@ -81,6 +87,8 @@ class TreeEngine implements Tree, ServedTree {
   private takingEpoch = 0;
   private removeFromDirectory: (() => void) | undefined;
   private inFlight = 0;
+  private heardAt = 0;
+  losses = 0;
   private cancelTick: (() => void) | undefined;
 
   constructor(options: OpenTreeOptions) {
@@ -152,6 +160,26 @@ class TreeEngine implements Tree, ServedTree {
     return this.feed.listen(listener);
   }
 
+  async sync(options: Abortable = {}): Promise<void> {
+    checkSignal(options.signal);
+    const { losses } = this;
+    try {
+      await this.leader?.sync();
+    } catch (error) {
+      // The leadership is over; what was not asked to be durable is counted below.
+      if (!isError(error, 'unavailable', 'conflict')) throw error;
+    }
+    if (this.losses !== losses) throw lostError();
+  }
+
+  leaseMs(): number {
+    return this.leader?.leaseMs ?? 0;
+  }
+
+  alone(): boolean {
+    return this.leader !== undefined && this.context.runtime.clock.monotonic() - this.heardAt > aloneMs;
+  }
+
   /** A follower's operations are durable by the journal; the leader commits by itself. */
   async commit(): Promise<void> {
     await this.leader?.commit();
@@ -196,14 +224,16 @@ class TreeEngine implements Tree, ServedTree {
   // What others ask.
 
   async serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome> {
+    this.heard();
     const { leader } = this;
     if (leader === undefined) return this.movedOutcome();
     const { access } = leader.root.snapshot;
     if (!mayWrite(access, from)) return failedOutcome(new InfinitError('denied', 'you may not write this tree'));
-    return leader.execute(request, { durable: true });
+    return leader.execute(request, { durable: true, told: this.options.onForwarded });
   }
 
   async serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome> {
+    this.heard();
     const { leader } = this;
     if (leader === undefined) return this.movedOutcome();
     this.checkReader(leader, from);
@@ -216,10 +246,15 @@ class TreeEngine implements Tree, ServedTree {
   }
 
   async serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes> {
+    this.heard();
     const { leader } = this;
     if (leader === undefined) return { type: 'moved', epoch: this.epoch, role: this.role };
     this.checkReader(leader, from);
     return leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
+  }
+
+  private heard(): void {
+    this.heardAt = this.context.runtime.clock.monotonic();
   }
 
   private checkReader(leader: Leader, from: PeerIdentity): void {
@@ -309,11 +344,13 @@ class TreeEngine implements Tree, ServedTree {
       onChange: (change) => this.feed.tell(change),
       onEnded: (error) => {
         if (this.leader === leader) this.leader = undefined;
+        if (leader.holdsVolatile) this.losses++;
         this.follower.forget();
         this.note(`epoch ${leader.epoch} is over`, error);
       },
     });
     this.leader = leader;
+    this.heard(); // clients of the leader before have not come yet
     this.feed.led(leader.sequence);
     this.follower.forget();
     this.context.runtime.log.write('info', 'tree', `leads epoch ${leader.epoch}`);
@@ -347,6 +384,14 @@ function cacheOf({ cacheBytesMax }: OpenTreeOptions): { cacheBytesMax?: number }
   return cacheBytesMax === undefined ? {} : { cacheBytesMax };
 }
 
+function chunkOf({ chunkBytesMax }: OpenTreeOptions): { packBytesMax?: number } {
+  return chunkBytesMax === undefined ? {} : { packBytesMax: chunkBytesMax };
+}
+
+function lostError(): InfinitError {
+  return new InfinitError('lost', 'changes made shortly before this client ceased to lead may be lost');
+}
+
 function contextOf(options: OpenTreeOptions): TreeContext {
   const { runtime, store, treeId, rootAddress, user, secret, members, endpoints, view } = options;
   const keys = deriveTreeKeys(secret);
@@ -370,7 +415,7 @@ function contextOf(options: OpenTreeOptions): TreeContext {
     node: options.directory.peers.self.id,
     session: runtime.random.bytes(clientIdBytes),
     nodes: new NodeStore({ runtime, blocks, treeTag, putOptions, ...cacheOf(options) }),
-    chunks: new ChunkWriter({ runtime, blocks, treeTag, putOptions }),
+    chunks: new ChunkWriter({ runtime, blocks, treeTag, putOptions, ...chunkOf(options) }),
     journal: { runtime, secret: keys.journal, treeId },
   };
 }

@@ -6,8 +6,7 @@ import type { Bytes } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import type { Member } from '../block/address.ts';
-import { sameMember } from '../block/address.ts';
+import { type Member, sameMembers } from '../block/address.ts';
 import type { JournalWriter } from '../consensus/consensus.ts';
 import type { BaseTree } from './base/base-tree.ts';
 import type { LayeredReader } from './base/layered-reader.ts';
@@ -49,8 +48,16 @@ export interface LeaderOptions {
   onChange(change: Change): void;
 }
 
+export interface ExecuteOptions {
+  /** `false` answers before the journal has it. */
+  durable: boolean;
+  /** Told what the operation changed, and waited for, before it is answered. */
+  told?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
+}
+
 interface Ran {
   outcome: Outcome;
+  effects?: readonly Effect[];
   /** The answer holds once this is acknowledged... */
   after: number;
   /** ...and, for one that only read, while the grants last. */
@@ -74,6 +81,7 @@ export class Leader {
   private holding: Promise<void> | undefined;
   private ended: InfinitError | undefined;
   private resigning = false;
+  private volatileThrough = 0;
   private checkedAt: number;
   private sweptAt: number;
 
@@ -125,11 +133,22 @@ export class Leader {
     return this.committer.journalBytes;
   }
 
-  /** Executes an operation at most once per (client, opSeq). `durable: false` answers before the journal has it. */
-  async execute(request: OperationRequest, options: { durable: boolean } = { durable: true }): Promise<Outcome> {
+  /** How long what is read here stays true, milliseconds. */
+  get leaseMs(): number {
+    if (this.ended || this.resigning) return 0;
+    return Math.max(0, this.writer.grantedUntil() - this.context.runtime.clock.monotonic());
+  }
+  /** Changes that nobody asked to be durable are neither acknowledged nor committed. */
+  get holdsVolatile(): boolean {
+    return this.volatileThrough > this.batcher.acknowledged;
+  }
+
+  /** Executes an operation at most once per (client, opSeq). */
+  async execute(request: OperationRequest, options: ExecuteOptions = { durable: true }): Promise<Outcome> {
     try {
       const ran = await this.executor.run(() => this.run(request, options.durable));
       if (options.durable) await this.batcher.wait(ran.after);
+      if (ran.effects !== undefined) await options.told?.(ran.effects);
       // What is executed is in the last commit of a leader that resigns: it is not to be asked again.
       if (ran.read || (!options.durable && !this.resigning)) await this.hold();
       return ran.outcome;
@@ -152,6 +171,11 @@ export class Leader {
     } catch (error) {
       return this.failure(error);
     }
+  }
+
+  /** Everything executed before is held by a majority when it resolves. */
+  sync(): Promise<void> {
+    return this.batcher.wait(this.batcher.issued);
   }
 
   /** Acknowledged changes after a sequence; waits for one. */
@@ -247,7 +271,7 @@ export class Leader {
     if (effects.length + records.length === 0) return { outcome, after: sequence - 1, read: true };
     this.record([...effects, ...records], durable);
     if (durable) this.sessions.applied(client, opSeq, answer, records);
-    return { outcome, after: sequence, read: false };
+    return { outcome, effects, after: sequence, read: false };
   }
 
   /** Throws `lost` for a chunk that garbage collection may have taken since it was put (docs/protocols.md 5). */
@@ -274,6 +298,7 @@ export class Leader {
     this.committer.apply(change, bytes);
     this.marks.add(change, durable);
     this.batcher.add(change, bytes, durable);
+    if (!durable) this.volatileThrough = change.sequence;
     if (!this.committer.filling || this.committing) return;
     this.committing = true;
     // A failure is met again by the next tick.
@@ -340,8 +365,7 @@ export class Leader {
     checkOwn(root, this.epoch, this.context.session);
     const { members, joint } = root.snapshot;
     const mine = this.writer.segment.members;
-    const same = members.length === mine.length && members.every((one) => mine.some((other) => sameMember(one, other)));
-    if (!joint && !same) await this.changeEnsemble(members);
+    if (!joint && !sameMembers(members, mine)) await this.changeEnsemble(members);
   }
 
   /** Stops issuing, has all issued acknowledged, lists the next segment in the root, opens it (model runs B3, B5, Y7). */

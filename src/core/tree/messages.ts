@@ -17,7 +17,7 @@ import {
   u64,
   union,
 } from '../base/codec.ts';
-import { asError, type ErrorKind, errorKinds, InfinitError } from '../base/errors.ts';
+import { asError, errorKinds, InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
 import type { Method } from '../peer/peer.ts';
@@ -34,8 +34,15 @@ const key = bytes(limits.treeKeyBytesMax);
 export type Role = 'leading' | 'recovering' | 'none';
 const role = oneOf(['leading', 'recovering', 'none']);
 
+const errorDataCharsMax = 512;
 const errorKind = oneOf(errorKinds);
-const failed = struct({ kind: errorKind, message: text(1024), hint: optional(text(1024)) });
+const failed = struct({
+  kind: errorKind,
+  message: text(1024),
+  hint: optional(text(1024)),
+  /** JSON of small facts. */
+  data: optional(text(errorDataCharsMax * 4)),
+});
 const moved = struct({ epoch: u64, role });
 
 /** An operation as it is asked for, here or from another machine. */
@@ -135,11 +142,33 @@ export const treeWatch: Method<WatchRequest, Changes> = {
   right: 'member',
 };
 
-/** An error as an outcome, and back. */
+/** An error as an outcome, and back. Facts that are too long to travel stay behind. */
 export function failedOutcome(error: unknown): Outcome & { type: 'failed' } {
-  const { kind, message, hint } = asError(error);
-  return { type: 'failed', kind, message: message.slice(0, 512), hint: hint?.slice(0, 512) };
+  const { kind, message, hint, data } = asError(error);
+  const facts = data && JSON.stringify(data);
+  return {
+    type: 'failed',
+    kind,
+    message: message.slice(0, 512),
+    hint: hint?.slice(0, 512),
+    data: facts && facts.length <= errorDataCharsMax ? facts : undefined,
+  };
 }
-export function errorOf(outcome: { kind: ErrorKind; message: string; hint: string | undefined }): InfinitError {
-  return new InfinitError(outcome.kind, outcome.message, outcome.hint === undefined ? {} : { hint: outcome.hint });
+export function errorOf(outcome: Outcome & { type: 'failed' }): InfinitError {
+  const { kind, message, hint, data } = outcome;
+  return new InfinitError(kind, message, {
+    ...(hint !== undefined && { hint }),
+    ...(data !== undefined && { data: factsOf(data) }),
+  });
+}
+
+/** Facts from another machine: an object, or nothing. */
+function factsOf(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // What is no JSON says nothing.
+  }
+  return {};
 }

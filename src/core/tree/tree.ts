@@ -115,6 +115,14 @@ export interface Tree extends Startable {
    * each. `missed`: changes up to this one are not known any more (a long absence): what was derived must be read again.
    */
   onChange(listener: (change: { sequence: number; effects: readonly Effect[]; missed?: boolean }) => void): () => void;
+  /** Everything this client's operations did is durable when it resolves; throws `lost` when some of it may be gone meanwhile. */
+  sync(options?: Abortable): Promise<void>;
+  /** How often changes that were not asked to be durable may have been lost with a leadership of this client. */
+  readonly losses: number;
+  /** For how long local answers stay true, milliseconds: 0 for one that does not lead. */
+  leaseMs(): number;
+  /** Leads, and no other client was heard of for a while. */
+  alone(): boolean;
   /** Writes what is only in the journal into the root. */
   commit(): Promise<void>;
   status(): TreeStatus;

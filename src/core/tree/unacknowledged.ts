@@ -20,12 +20,21 @@ interface RangeMark {
   durable: boolean;
 }
 
+/** With more keys than this a range is said to depend on everything: looking through them would cost more than the wait. */
+const lookedThroughMax = 256;
+
 export class Unacknowledged {
   private readonly keys = new Map<string, Mark>();
   private ranges: RangeMark[] = [];
+  /** The newest of all, and of those asked to be durable. */
+  private newest = 0;
+  private newestDurable = 0;
+  private acknowledgedThrough = 0;
 
   add(change: Change, durable: boolean): void {
     const { sequence } = change;
+    this.newest = sequence;
+    if (durable) this.newestDurable = sequence;
     for (const effect of change.effects) {
       if (effect.type === 'deleteRange') {
         this.ranges.push({ from: effect.from, to: effect.to, sequence, durable });
@@ -42,6 +51,7 @@ export class Unacknowledged {
   }
 
   acknowledged(change: Change): void {
+    this.acknowledgedThrough = change.sequence;
     for (const effect of change.effects) {
       if (effect.type === 'deleteRange') continue;
       const name = nameOf(effect.key);
@@ -62,6 +72,9 @@ export class Unacknowledged {
   }
 
   ofRange(from: Bytes, to: Bytes, volatileToo: boolean): number {
+    const bound = volatileToo ? this.newest : this.newestDurable;
+    if (bound <= this.acknowledgedThrough) return 0;
+    if (this.keys.size > lookedThroughMax) return bound;
     let highest = 0;
     for (const mark of this.keys.values())
       if (compareKeys(from, mark.key) <= 0 && compareKeys(mark.key, to) < 0)

@@ -235,6 +235,8 @@ describe('what is unacknowledged', () => {
     assert.equal(await depends(get('p')), 0);
     assert.equal(await depends(scan('a', 'b')), 1);
     assert.equal(await depends(scan('o', 'z')), 3);
+    for (let i = 0; i < 300; i++) marks.add(put(`w${i}`, 3), false);
+    assert.equal(await depends(scan('a', 'b')), 3);
     marks.add(put('a', 4), true);
     marks.acknowledged(put('a', 1));
     assert.equal(await depends(get('a')), 4);

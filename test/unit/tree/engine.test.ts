@@ -118,6 +118,101 @@ describe('tree engine', () => {
     assert.equal(w.cluster.counts.append, append + 2);
   });
 
+  test('sync makes what was volatile durable; a leadership that ends before may have lost it, and that is counted', async () => {
+    const w = await founded({ delayMs: [10, 10] });
+    const a = await w.open('a');
+    const b = await w.open('b', { door: true });
+    await w.world.until(add(a.tree, 'x'));
+    await w.world.until(add(a.tree, 'x', { durable: false }));
+    await w.world.until(a.tree.sync());
+    assert.equal(await w.world.until(get(b.tree, 'x')), 2);
+    assert.equal(a.tree.losses, 0);
+    await w.world.until(add(a.tree, 'x', { durable: false }));
+    a.process.pause();
+    await w.world.run(20_000);
+    assert.equal(await w.world.until(get(b.tree, 'x')), 2);
+    a.process.resume();
+    await assert.rejects(w.world.until(a.tree.sync()), (error) => isError(error, 'lost'));
+    assert.equal(a.tree.losses, 1);
+    assert.equal(await w.world.until(get(a.tree, 'x')), 2);
+    await w.world.until(a.tree.sync());
+  });
+
+  test('local answers of a leader stay true while its lease runs, those of a follower never', async () => {
+    const w = await founded({ delayMs: [10, 10] });
+    const a = await w.open('a');
+    const b = await w.open('b');
+    await w.world.until(add(a.tree, 'x'));
+    await w.world.until(get(b.tree, 'x'));
+    const lease = a.tree.leaseMs();
+    assert.ok(lease > 3000 && lease <= 4000, `${lease}`);
+    assert.equal(b.tree.leaseMs(), 0);
+    await w.world.run(lease + 1);
+    assert.equal(a.tree.leaseMs(), 0);
+    await w.world.until(a.tree.stop());
+    assert.equal(a.tree.leaseMs(), 0);
+  });
+
+  test('a leader is told of changes of other clients before they are answered, and knows when it is alone', async () => {
+    const w = await founded();
+    const told: number[] = [];
+    let open!: () => void;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const onForwarded = async (effects: readonly unknown[]) => {
+      told.push(effects.length);
+      await gate;
+    };
+    const a = await w.open('a', { onForwarded });
+    const b = await w.open('b', { onForwarded: () => assert.fail('b does not lead') });
+    await w.world.until(add(a.tree, 'x'));
+    assert.deepEqual(told, []);
+    await w.world.run(31_000);
+    assert.ok(a.tree.alone());
+    let answered = false;
+    const asked = add(b.tree, 'x').then((value) => {
+      answered = true;
+      return value;
+    });
+    await w.world.run(1000);
+    assert.equal(told.length, 1);
+    assert.equal(answered, false);
+    open();
+    assert.equal(await w.world.until(asked), 2);
+    assert.ok(!a.tree.alone() && !b.tree.alone());
+  });
+
+  test('facts of an error cross to a follower', async () => {
+    const w = await founded();
+    const a = await w.open('a');
+    const b = await w.open('b');
+    await w.world.until(add(a.tree, 'x'));
+    for (const { tree } of [a, b])
+      await assert.rejects(
+        w.world.until(fail(tree)),
+        (error) => isError(error, 'conflict') && error.data?.reason === 'asked',
+      );
+  });
+
+  test('a segment that nothing was appended to is replaced when the members change again', async () => {
+    const w = await founded({ storages: ['s1', 's2', 's3', 's4', 's5'] });
+    const a = await w.open('a');
+    const registers = w.cluster.store(a.process).registers;
+    await w.world.until(add(a.tree, 'x'));
+    for (const members of [w.cluster.members.slice(1, 4), w.cluster.members.slice(2)]) {
+      await w.world.until(registers.reconfigure(w.rootAddress, members));
+      await w.world.run(25_000);
+    }
+    const names = (members: readonly { node: Uint8Array }[]) =>
+      members.map((one) => Buffer.from(one.node).toString('hex')).sort();
+    assert.deepEqual(names(w.root.segments.at(-1)?.members ?? []), names(w.cluster.members.slice(2)));
+    assert.equal(await w.world.until(add(a.tree, 'x')), 2);
+    const b = await w.open('b');
+    a.process.crash();
+    assert.equal(await w.world.until(add(b.tree, 'x')), 3);
+  });
+
   test('a crashed leader: the next one has all that was acknowledged, nothing twice (L1, L3)', async () => {
     const w = await founded();
     const a = await w.open('a');

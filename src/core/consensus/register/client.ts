@@ -5,7 +5,7 @@ import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, registerAddress } from '../../block/address.ts';
+import { type Address, type Member, registerAddress, sameMembers } from '../../block/address.ts';
 import type { RegisterState, RegisterValue } from '../../block/register.ts';
 import {
   imageOf,
@@ -28,7 +28,7 @@ import { Conversation } from './conversation.ts';
 import { Courier } from './courier.ts';
 import { type Place, Places } from './places.ts';
 import { beginAccept } from './proposer.ts';
-import { enterJoint, leaveJoint, sameMembers } from './quorum.ts';
+import { enterJoint, leaveJoint } from './quorum.ts';
 import { checkSeen, type SeenVersion, type SeenVersions } from './seen-versions.ts';
 
 export interface RegisterClientOptions {

@@ -2,7 +2,7 @@
 // (docs/protocols.md 2.1, 2.5).
 
 import type { Bytes } from '../../base/bytes.ts';
-import { type Member, memberName, sameMember } from '../../block/address.ts';
+import { type Member, memberName, sameMember, sameMembers } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
 
 function majority(members: readonly Member[], has: (member: Member) => boolean): boolean {
@@ -24,10 +24,6 @@ export function votersOf(...configs: readonly RegisterConfig[]): Member[] {
 
 export function hasMember(members: readonly Member[] | undefined, member: Member): boolean {
   return members?.some((other) => sameMember(other, member)) ?? false;
-}
-
-export function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
-  return a.length === b.length && a.every((member) => hasMember(b, member));
 }
 
 export function sameConfig(a: RegisterConfig, b: RegisterConfig): boolean {

@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, memberName } from '../../block/address.ts';
+import { type Address, type Member, memberName, sameMembers } from '../../block/address.ts';
 import { type AuthorCheck, readImage, type StateImage, StateVerifier } from '../../block/register-validity.ts';
 import type { PeerIdentity, Peers } from '../../peer/peer.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
@@ -13,7 +13,7 @@ import { KeyGate } from '../key-gate.ts';
 import { type AcceptorContext, type AcceptorRecord, acceptorStep, isCommitted } from './acceptor.ts';
 import { zeroBallot } from './ballot.ts';
 import { type RegisterCall, registerBatch, type WireReply } from './messages.ts';
-import { sameMembers, votersOf } from './quorum.ts';
+import { votersOf } from './quorum.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 import { messageFromWire, replyToWire } from './wire.ts';
 
