@@ -202,7 +202,7 @@ describe('tree engine', () => {
     await w.world.until(add(a.tree, 'x'));
     for (const members of [w.cluster.members.slice(1, 4), w.cluster.members.slice(2)]) {
       await w.world.until(registers.reconfigure(w.rootAddress, members));
-      await w.world.run(25_000);
+      await w.world.run(11_000);
     }
     const names = (members: readonly { node: Uint8Array }[]) =>
       members.map((one) => Buffer.from(one.node).toString('hex')).sort();
