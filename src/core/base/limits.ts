@@ -57,6 +57,14 @@ export const limits = {
   registerCommitDelayMs: 50,
   verifiedCacheEntriesMax: 8192,
   treesInNetworkMax: 1000,
+  /** How far a value of the network register may be ahead of the one held. */
+  networkVersionsAheadMax: 65_536,
+  /** Entries said to be chosen that a store still has to ask about, and when it asks. */
+  commitClaimsMax: 4096,
+  commitClaimDelayMs: 1 * second,
+  /** Registers about which a store asks what may be agreed on, and how often it asks about one. */
+  settlementsMax: 16,
+  settlementPeriodMs: 1 * second,
 
   // Blocks and silos.
   blockBytesMax: 4 * MiB,
@@ -64,6 +72,9 @@ export const limits = {
   siloBatchRecordsMax: 512,
   siloBatchBytesMax: 4 * MiB,
   siloBatchEntriesMax: 4096,
+  /** What a silo does between two turns of the event loop: some milliseconds at most, on a cold start too. */
+  siloTurnRecordsMax: 128,
+  siloTurnBytesMax: 2 * MiB,
   siloValueBytesMax: 4 * MiB + 64 * KiB,
   siloSegmentBytes: 256 * MiB,
   siloSegmentsMax: 65_535,
@@ -129,8 +140,9 @@ export const limits = {
   extendedValueBytesMax: 64 * KiB,
   extendedPerInodeMax: 1024,
   listEntriesMax: 1024,
-  writtenFilesMax: 4096,
-  writtenPiecesMax: 16_384,
+  /** Their attributes fit in one answer. */
+  writtenFilesMax: 800,
+  writtenPiecesMax: 4096,
   extentsPerStepMax: 1000,
   extentsPerAnswerMax: 4096,
   heldInodesMax: 4096,
@@ -143,6 +155,9 @@ export const limits = {
   descriptorBytesMax: 256 * KiB,
   descriptorPeersMax: 64,
   linkSilosMax: 64,
+  fuseOptionsMax: 64,
+  volumeBlockBytesMin: 512,
+  volumeBlockBytesMax: 4 * MiB,
   keyFileBytesMax: 64 * KiB,
   bcryptRoundsMax: 1024,
 

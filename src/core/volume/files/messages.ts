@@ -119,7 +119,10 @@ export const fileOperation = union({
     client,
     held: optional(u48),
   }),
-  /** Answers `attributesReply`. */
+  /**
+   * Answers `attributesReply`. A cut of more than a step's worth of data goes from the end downwards: while the answer's size is
+   * above the wanted one, asked again.
+   */
   change: struct({
     inode: u48,
     mode: optional(u16),
@@ -130,7 +133,11 @@ export const fileOperation = union({
     modified: optional(fileTime),
     now: fileTime,
   }),
-  /** Data of several files at once. Answers `writeReply`: files that are gone are left out. */
+  /**
+   * Data of several files at once, of at most `limits.writtenPiecesMax` pieces in all. Answers `writeReply`: files that are gone
+   * are left out. Throws `full` with `split` in its data when that changes more than one operation may: asked again in parts.
+   * Of a run of cells all but the last are of `limits.cellBytesMax`.
+   */
   write: struct({
     files: list(
       struct({ inode: u48, modified: fileTime, pieces: list(writtenPiece, limits.writtenPiecesMax) }),
@@ -138,7 +145,7 @@ export const fileOperation = union({
     ),
     chunks: list(chunk, limits.operationChunksMax),
   }),
-  /** Answers `attributesReply`; done in steps of at most `limits.extentsPerStepMax` records: `behind` says where to go on. */
+  /** Answers `allocateReply`; done in steps of at most `limits.extentsPerStepMax` records: `behind` says where to go on. */
   allocate: struct({
     inode: u48,
     offset: u48,
@@ -157,8 +164,11 @@ export const fileOperation = union({
   /** The client has these unlinked files open; said again now and then while it is so. */
   hold: struct({ inodes: list(u48, limits.heldInodesMax), client, now: fileTime }),
   release: struct({ inodes: list(u48, limits.heldInodesMax), client }),
-  /** Frees data of an orphan, a step's worth. Answers `reapReply`. */
-  reap: struct({ inode: u48 }),
+  /**
+   * Frees data of an orphan, a step's worth. Answers `reapReply`. Throws `busy` when a client has said since `before` that it
+   * has the file open; one that has begun to be freed is gone for all.
+   */
+  reap: struct({ inode: u48, before: fileTime }),
   /** Nothing: durable when everything before is. */
   nothing: struct({}),
 });
@@ -168,7 +178,7 @@ export const attributesReply = attributes;
 /** What moved, and what lost its name if anything did. */
 export const renameReply = struct({ moved: attributes, replaced: optional(attributes) });
 export const writeReply = list(attributes, limits.writtenFilesMax);
-/** `behind`: how far it went; the whole length when it is done. */
+/** `behind`: so many bytes of the range are done; the whole length when all are. */
 export const allocateReply = struct({ attributes, behind: u48 });
 export const reapReply = struct({ done: bool });
 export const nothingReply = struct({});
