@@ -12,12 +12,17 @@ import { journalAppend } from '../../src/core/consensus/journal/messages.ts';
 import { keyPairFromSeed, verify } from '../../src/core/crypto/keys.ts';
 import { canonicalJson } from '../../src/core/descriptor/canonical.ts';
 import { verifyPassport } from '../../src/core/descriptor/rights.ts';
-import { passportHash, signKeyValueStore } from '../../src/core/descriptor/signing.ts';
+import { passportHash, signKeyValueStore, signVolume, withoutMountpoint } from '../../src/core/descriptor/signing.ts';
 import { formatDescriptor, parseDescriptor } from '../../src/core/descriptor/stream.ts';
 import { checkRecord, signRecord } from '../../src/core/overlay/node-record.ts';
 import { nodeRecord } from '../../src/core/overlay/overlay.ts';
 import { createAdmission } from '../../src/core/peer/admission.ts';
-import { refuseNetworkValue, signTreeEntry, type TreeEntry } from '../../src/core/store/network-register.ts';
+import {
+  networkLosses,
+  refuseNetworkValue,
+  signTreeEntry,
+  type TreeEntry,
+} from '../../src/core/store/network-register.ts';
 import type { SeededRandom } from '../simulator/runtime/random.ts';
 import { accepted, damage, type Fuzzer, fuzzer, mustBe, mustEqual, pick } from './fuzzer.ts';
 import * as good from './subjects.ts';
@@ -69,8 +74,18 @@ const store = signKeyValueStore(good.owner, {
   tree_id: Buffer.alloc(16, 5).toString('base64'),
   serial: 1,
 });
+const volume = signVolume(good.owner, {
+  name: 'alice/shared',
+  network: 'alice/cluster',
+  owner: store.owner,
+  tree_id: store.tree_id,
+  block_size: 65_536,
+  default_permissions: 'rw',
+  mount_options: { readonly: true, fuse_options: ['noatime'], peers: ['node.example:4000'], port: 4000 },
+  serial: 1,
+});
 const user = { name: 'bob', public_key: { ed25519: good.member.publicKey.toString('base64') }, description: 'a\tb' };
-const documents = { network: good.network, passport: good.passport, 'key-value-store': store, user } as const;
+const documents = { network: good.network, passport: good.passport, volume, 'key-value-store': store, user } as const;
 const kinds = Object.keys(documents) as (keyof typeof documents)[];
 const oddValues: readonly unknown[] = [
   null,
@@ -89,7 +104,17 @@ const oddValues: readonly unknown[] = [
   {},
   true,
 ];
-const oddKeys = ['__proto__', 'constructor', 'toString', 'private_key', 'name', 'owner', 'signature', '\u001b[2J'];
+const oddKeys = [
+  '__proto__',
+  'constructor',
+  'toString',
+  'private_key',
+  'name',
+  'owner',
+  'signature',
+  'mountpoint',
+  '\u001b[2J',
+];
 
 /** The document with one value somewhere replaced, a field added or removed; sometimes as broken text. */
 function bentDocument(random: SeededRandom, document: object): Buffer {
@@ -132,7 +157,10 @@ const descriptors = fuzzer('descriptors', {
       const rights = accepted(() => verifyPassport(good.network, parsed as typeof good.passport, { now: good.now }));
       if (rights === undefined) return;
       mustEqual(passportHash(parsed as typeof good.passport), passportHash(good.passport), 'another passport verified');
-    } else mustEqual(canonicalJson(parsed), canonicalJson(documents[kind]), 'another descriptor verified');
+    } else {
+      const signed = kind === 'volume' ? withoutMountpoint(parsed as typeof volume) : parsed;
+      mustEqual(canonicalJson(signed), canonicalJson(documents[kind]), 'another descriptor verified');
+    }
   },
 });
 
@@ -208,8 +236,8 @@ function encodeNetworkState(descriptor: Bytes, revoked: Bytes[], trees: Bytes[])
 const treeEntry = (name: string, holder = good.owner) =>
   encodeEntry(signTreeEntry(good.networkId, holder, good.keyOf(name).seed.subarray(0, 16), good.keyOf(name).publicKey));
 const standing = ['a', 'b', 'c'].map((name) => treeEntry(name));
-const revoked = [good.keyOf('r').seed];
-const before = encodeNetworkState(utf8('{}'), revoked, standing);
+const published = formatDescriptor('network', good.network);
+const before = encodeNetworkState(published, [], standing);
 
 const networkChanges = fuzzer('network register', {
   inputs: 300,
@@ -220,17 +248,16 @@ const networkChanges = fuzzer('network register', {
     if (random.chance(0.1)) trees.push(pick(random, standing));
     if (random.chance(0.1)) trees.push(treeEntry('a', good.member));
     const state = encodeNetworkState(
-      random.chance(0.1) ? utf8('{"a":1}') : utf8('{}'),
-      random.chance(0.1) ? [] : revoked,
+      random.chance(0.1) ? utf8('{"a":1}') : published,
+      random.chance(0.1) ? [good.keyOf('r').seed] : [],
       trees,
     );
     return random.chance(0.3) ? damage(random, state, before) : state;
   },
   check: (after) => {
-    const { networkId, member, owner } = good;
+    const { networkId, owner } = good;
     const of = { id: networkId, owner: owner.publicKey };
-    const value = { author: member.publicKey, payload: after };
-    const judged = accepted(() => refuseNetworkValue(of, value, before));
+    const judged = accepted(() => refuseNetworkValue(of, after, before) ?? networkLosses(of, after, before)[0]?.reason);
     if (judged === undefined || judged.value !== undefined) return;
     const head = before.length - standing.length * entryBytes - 4;
     mustEqual(after.subarray(0, head), before.subarray(0, head), "the owner's part was changed by another");

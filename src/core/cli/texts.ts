@@ -17,6 +17,8 @@ export function pretty(kind: DescriptorKind, name: string): string {
       return `network "${parts.slice(1).join('/')}"`;
     case 'passport':
       return `passport "${parts.slice(0, 2).join('/')}: ${parts[2] ?? ''}"`;
+    case 'volume':
+      return `volume descriptor "${name}"`;
     case 'key-value-store':
       return `key-value store descriptor "${name}"`;
   }

@@ -1,4 +1,4 @@
-// Descriptors: signed JSON that names users, silos, networks, passports and key-value stores. Home directory, hub and export
+// Descriptors: signed JSON that names users, silos, networks, passports, volumes and key-value stores. Home directory, hub and export
 // stream are repositories of the same things: push = copy(home to hub), export = copy(home to stream).
 // Field names are those of the original (docs/formats.md); keys and signatures are base64.
 
@@ -110,6 +110,47 @@ export interface KeyValueStoreDescriptor {
   signature: string;
 }
 
+/** What every passport holder of the network may do in a volume: nothing unless invited, read, or read and write. */
+export type DefaultPermissions = '' | 'r' | 'rw';
+
+/** How a volume is mounted unless the command line says otherwise. Sizes in bytes, durations in milliseconds. */
+export interface MountOptionsJson {
+  readonly?: boolean;
+  fuse_options?: string[];
+  map_other_permissions?: boolean;
+  mount_name?: string;
+  /** Of this device: not signed, not exported, not imported. */
+  mountpoint?: string;
+  cache?: boolean;
+  cache_ram_size?: number;
+  cache_ram_ttl?: number;
+  cache_ram_invalidation?: number;
+  enable_monitoring?: boolean;
+  peers?: string[];
+  port?: number;
+  listen_address?: string;
+  advertise_hosts?: string[];
+  no_local_endpoints?: boolean;
+  no_public_endpoints?: boolean;
+}
+
+export interface VolumeDescriptor {
+  /** `owner/name`. */
+  name: string;
+  description?: string;
+  /** `owner/name` of the network. */
+  network: string;
+  owner: PublicKeyJson;
+  /** Random 16 bytes; the address of the root stands in the network register. */
+  tree_id: string;
+  /** Bytes; what files tell programs to read and write at once. */
+  block_size: number;
+  default_permissions: DefaultPermissions;
+  mount_options: MountOptionsJson;
+  serial: number;
+  signature: string;
+}
+
 /** By kind; the kind names the folder in the home and the object on the command line. */
 export interface Descriptors {
   user: UserDescriptor;
@@ -117,12 +158,17 @@ export interface Descriptors {
   network: NetworkDescriptor;
   'linked-network': LinkedNetworkDescriptor;
   passport: PassportDescriptor;
+  volume: VolumeDescriptor;
   'key-value-store': KeyValueStoreDescriptor;
 }
 export type DescriptorKind = keyof Descriptors;
 
+/** Kinds that name a tree in a network. */
+export const treeKinds = ['volume', 'key-value-store'] as const;
+export type TreeKind = (typeof treeKinds)[number];
+
 /**
- * Names are unique within a kind: user `alice`, silo `local`, network and key-value store `alice/name`, passport
+ * Names are unique within a kind: user `alice`, silo `local`, network, volume and key-value store `alice/name`, passport
  * `alice/cluster/bob`, linked network `alice/bob/cluster` (the linking user first). Errors: `not-found`, `exists`,
  * `corrupt` (with the check that failed), `denied`.
  */

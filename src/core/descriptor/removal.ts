@@ -1,9 +1,9 @@
-// Taking descriptors away, with what hangs on them: links, passports, key-value stores, caches, node keys.
+// Taking descriptors away, with what hangs on them: links, passports, volumes, key-value stores, caches, node keys.
 
 import { join } from 'node:path';
 import { InfinitError, isError } from '../base/errors.ts';
 import type { DescriptorContext, Removed } from './context.ts';
-import type { DescriptorKind, Descriptors, Home } from './descriptor.ts';
+import { type DescriptorKind, type Descriptors, type Home, treeKinds } from './descriptor.ts';
 import { removeNodeKeys } from './node-keys.ts';
 
 /** What a device keeps of a network's data for a user and can fetch again; removed with the link. */
@@ -51,7 +51,8 @@ export async function removeNetwork(
   const removed = await removeLinks(context, (link) => link.name === network);
   if (options.purge) {
     removed.push(...(await removeAll(context, 'passport', (_, passport) => passport.network === network)));
-    removed.push(...(await removeAll(context, 'key-value-store', (_, store) => store.network === network)));
+    for (const kind of treeKinds)
+      removed.push(...(await removeAll(context, kind, (_, { network: of }) => of === network)));
     await removeNodeKeys(context, network);
   }
   await context.repository.delete('network', network);

@@ -8,11 +8,13 @@ import type {
   Founding,
   KeyValueStoreDescriptor,
   LinkedNetworkDescriptor,
+  MountOptionsJson,
   NetworkDescriptor,
   PassportDescriptor,
   PublicKeyJson,
   SiloDescriptor,
   UserDescriptor,
+  VolumeDescriptor,
 } from './descriptor.ts';
 import { isName, isQualifiedName } from './names.ts';
 
@@ -45,6 +47,11 @@ function isEndpointText(value: string): boolean {
   return match !== null && Number(match[1]) >= 1 && Number(match[1]) <= 65_535;
 }
 
+/** Says nothing of where it is used: words for the kernel, names, hosts. */
+const word = text(256);
+const endpointList = list(matching(300, isEndpointText, 'host:port'), limits.descriptorPeersMax);
+const absolutePath = matching(pathCharsMax, (path) => path.startsWith('/'), 'an absolute path');
+
 const user = object<UserDescriptor>(
   { name, public_key: key },
   { email: matching(320, isEmail, 'an e-mail address'), fullname: text(256), description, private_key: key },
@@ -55,7 +62,7 @@ const silo = object<SiloDescriptor>(
   {
     description,
     capacity: integer(1),
-    path: matching(pathCharsMax, (path) => path.startsWith('/'), 'an absolute path'),
+    path: absolutePath,
   },
 );
 
@@ -87,7 +94,7 @@ const network = object<NetworkDescriptor>(
   },
   {
     description,
-    peers: list(matching(300, isEndpointText, 'host:port'), limits.descriptorPeersMax),
+    peers: endpointList,
     'tcp-heartbeat': integer(1, year),
   },
 );
@@ -117,6 +124,43 @@ const linkedNetwork = object<LinkedNetworkDescriptor>(
   { zone: name, port },
 );
 
+const mountOptions = object<MountOptionsJson>(
+  {},
+  {
+    readonly: boolean,
+    fuse_options: list(word, limits.fuseOptionsMax),
+    map_other_permissions: boolean,
+    mount_name: word,
+    mountpoint: absolutePath,
+    cache: boolean,
+    cache_ram_size: integer(0),
+    cache_ram_ttl: integer(0, year),
+    cache_ram_invalidation: integer(0, year),
+    enable_monitoring: boolean,
+    peers: endpointList,
+    port,
+    listen_address: word,
+    advertise_hosts: list(word, limits.descriptorPeersMax),
+    no_local_endpoints: boolean,
+    no_public_endpoints: boolean,
+  },
+);
+
+const volume = object<VolumeDescriptor>(
+  {
+    name: qualifiedName,
+    network: qualifiedName,
+    owner: key,
+    tree_id: base64(16),
+    block_size: integer(limits.volumeBlockBytesMin, limits.volumeBlockBytesMax),
+    default_permissions: oneOf('', 'r', 'rw'),
+    mount_options: mountOptions,
+    serial,
+    signature,
+  },
+  { description },
+);
+
 const keyValueStore = object<KeyValueStoreDescriptor>(
   { name: qualifiedName, network: qualifiedName, owner: key, tree_id: base64(16), serial, signature },
   { description },
@@ -128,5 +172,6 @@ export const schemas: { [K in DescriptorKind]: Check<Descriptors[K]> } = {
   network,
   'linked-network': linkedNetwork,
   passport,
+  volume,
   'key-value-store': keyValueStore,
 };

@@ -1,12 +1,18 @@
 // Signatures of descriptors: over the canonical JSON of everything but the signature itself (and a passport's accompanying
-// certifier passport, which is signed on its own).
+// certifier passport, which is signed on its own; and a volume's mountpoint, which is a device's own business).
 
 import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { labelledHash } from '../crypto/hash.ts';
 import { type KeyPair, sign, verify } from '../crypto/keys.ts';
 import { canonicalJson } from './canonical.ts';
-import type { KeyValueStoreDescriptor, NetworkDescriptor, PassportDescriptor, PublicKeyJson } from './descriptor.ts';
+import type {
+  KeyValueStoreDescriptor,
+  NetworkDescriptor,
+  PassportDescriptor,
+  PublicKeyJson,
+  VolumeDescriptor,
+} from './descriptor.ts';
 import { keyFromJson, userHash } from './keys.ts';
 
 type Unsigned<D> = Omit<D, 'signature'>;
@@ -43,6 +49,23 @@ export function signKeyValueStore(owner: KeyPair, store: Unsigned<KeyValueStoreD
 export function verifyKeyValueStore(store: KeyValueStoreDescriptor): void {
   if (!signedBy(store.owner, 'key-value-store-descriptor', store))
     throw badSignature(`key-value store "${store.name}"`, store.owner);
+}
+
+export function signVolume(owner: KeyPair, volume: Unsigned<VolumeDescriptor>): VolumeDescriptor {
+  const { signature } = signed<VolumeDescriptor>(owner, 'volume-descriptor', withoutMountpoint(volume));
+  return { ...volume, signature };
+}
+
+/** Throws `corrupt` when the signature is not its owner's. */
+export function verifyVolume(volume: VolumeDescriptor): void {
+  if (!signedBy(volume.owner, 'volume-descriptor', withoutMountpoint(volume)))
+    throw badSignature(`volume "${volume.name}"`, volume.owner);
+}
+
+/** What is signed, and what leaves the device. */
+export function withoutMountpoint<D extends Pick<VolumeDescriptor, 'mount_options'>>(volume: D): D {
+  const { mountpoint: _, ...shared } = volume.mount_options;
+  return { ...volume, mount_options: shared };
 }
 
 export function signPassport(certifier: KeyPair, passport: Unsigned<PassportDescriptor>): PassportDescriptor {

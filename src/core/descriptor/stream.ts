@@ -9,7 +9,7 @@ import type { DescriptorKind, Descriptors, LinkedNetworkDescriptor, UserDescript
 import { keyFromJson } from './keys.ts';
 import { verifyPassport } from './rights.ts';
 import { schemas } from './schema.ts';
-import { verifyKeyValueStore, verifyNetwork } from './signing.ts';
+import { verifyKeyValueStore, verifyNetwork, verifyVolume } from './signing.ts';
 
 const labels: { [K in DescriptorKind]: string } = {
   user: 'user',
@@ -17,6 +17,7 @@ const labels: { [K in DescriptorKind]: string } = {
   network: 'network',
   'linked-network': 'linked network',
   passport: 'passport',
+  volume: 'volume',
   'key-value-store': 'key-value store',
 };
 
@@ -78,6 +79,7 @@ const consistency: { [K in DescriptorKind]: (descriptor: Descriptors[K]) => void
   'linked-network': checkLink,
   // A passport says nothing without its network: `verifyPassport`.
   passport: () => {},
+  volume: verifyVolume,
   'key-value-store': verifyKeyValueStore,
 };
 

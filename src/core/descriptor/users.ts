@@ -5,7 +5,7 @@ import { InfinitError } from '../base/errors.ts';
 import { type KeyPair, keyPairFromSeed, seedBytes } from '../crypto/keys.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported, Removed } from './context.ts';
-import type { PublicKeyJson, UserDescriptor } from './descriptor.ts';
+import { type PublicKeyJson, treeKinds, type UserDescriptor } from './descriptor.ts';
 import { keyFromJson, keyToJson, sameKey, userHash } from './keys.ts';
 import { checkName } from './names.ts';
 import { removeAll, removeLinks, removeNetwork } from './removal.ts';
@@ -94,7 +94,7 @@ export async function importUser(
   return { name, result: 'updated', descriptor };
 }
 
-/** `purge`: networks, key-value stores, passports and links of the user too. */
+/** `purge`: networks, volumes, key-value stores, passports and links of the user too. */
 export async function deleteUser(
   context: DescriptorContext,
   name: string,
@@ -107,7 +107,7 @@ export async function deleteUser(
     removed.push(...(await removeLinks(context, (link) => link.user === user.name)));
     for (const { name: network } of await context.repository.list('network'))
       if (isOwn(network)) removed.push(...(await removeNetwork(context, network, { purge: true })));
-    removed.push(...(await removeAll(context, 'key-value-store', isOwn)));
+    for (const kind of treeKinds) removed.push(...(await removeAll(context, kind, isOwn)));
     removed.push(...(await removeAll(context, 'passport', (passport) => passport.endsWith(`/${user.name}`))));
   }
   await context.repository.delete('user', user.name);

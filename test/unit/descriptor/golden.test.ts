@@ -18,11 +18,12 @@ import { verifyPassport } from '../../../src/core/descriptor/rights.ts';
 import { passportHash } from '../../../src/core/descriptor/signing.ts';
 import { createFilesystemSilo, createMemorySilo } from '../../../src/core/descriptor/silos.ts';
 import { createUser, getUser, userKeyPair } from '../../../src/core/descriptor/users.ts';
+import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { createAdmission } from '../../../src/core/peer/admission.ts';
 import { deviceIn, found, type TestDevice } from './support.ts';
 
 const golden = fileURLToPath(new URL('../../golden/home', import.meta.url));
-const kinds: DescriptorKind[] = ['user', 'silo', 'network', 'linked-network', 'passport', 'key-value-store'];
+const kinds: DescriptorKind[] = ['user', 'silo', 'network', 'linked-network', 'passport', 'volume', 'key-value-store'];
 
 async function fill(device: TestDevice): Promise<void> {
   const alice = { name: 'alice', email: 'alice@example.org', fullname: 'Alice', description: 'owner\nof all' };
@@ -43,6 +44,27 @@ async function fill(device: TestDevice): Promise<void> {
   await createPassport(device, { ...delegated, denyWrite: true, denyStorage: true });
   await linkNetwork(device, { as: 'carol', name: 'alice/cluster' });
   await createKeyValueStore(device, { as: 'alice', name: 'settings', network: 'cluster', description: 'keys' });
+  const mountOptions = {
+    readonly: true,
+    fuse_options: ['noatime', 'timeout=30'],
+    map_other_permissions: false,
+    mount_name: 'shared',
+    mountpoint: '/mnt/shared',
+    cache: true,
+    cache_ram_size: 64_000_000,
+    cache_ram_ttl: 300_000,
+    cache_ram_invalidation: 15_000,
+    enable_monitoring: true,
+    peers: ['example.org:4000'],
+    port: 4001,
+    listen_address: '::',
+    advertise_hosts: ['desk.example.org'],
+    no_local_endpoints: false,
+    no_public_endpoints: true,
+  };
+  const volume = { as: 'alice', name: 'shared', network: 'cluster', description: 'files' };
+  await createVolume(device, { ...volume, defaultPermissions: 'rw', blockBytes: 65_536, mountOptions });
+  await createVolume(device, { as: 'alice', name: 'own', network: 'cluster' });
   await device.runtime.files.replace(join(device.home.data, '..', 'credentials.hex'), await credentials(device));
 }
 
@@ -99,6 +121,7 @@ test('the golden home is read whole, and everything in it holds', async () => {
     network: 2,
     'linked-network': 3,
     passport: 2,
+    volume: 2,
     'key-value-store': 1,
   });
   assert.deepEqual(device.logged, []);

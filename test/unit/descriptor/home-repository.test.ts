@@ -10,6 +10,7 @@ import { createKeyValueStore } from '../../../src/core/descriptor/key-value-stor
 import { createNetwork } from '../../../src/core/descriptor/networks.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { createUser } from '../../../src/core/descriptor/users.ts';
+import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import type { Files } from '../../../src/core/runtime/runtime.ts';
 import { failsWith, newDevice, type TestDevice } from './support.ts';
 
@@ -22,6 +23,7 @@ async function fill(device: TestDevice): Promise<void> {
   await createNetwork(device, { as: 'alice', name: 'cluster' });
   await createPassport(device, { as: 'alice', network: 'cluster', user: 'bob' });
   await createKeyValueStore(device, { as: 'alice', name: 'kv', network: 'cluster' });
+  await createVolume(device, { as: 'alice', name: 'v', network: 'cluster' });
 }
 
 test('each kind has its place; files are 0600 in folders 0700', async (t) => {
@@ -34,6 +36,7 @@ test('each kind has its place; files are 0600 in folders 0700', async (t) => {
     'networks/alice/cluster',
     'linked_networks/alice/alice/cluster',
     'passports/alice/cluster/bob',
+    'volumes/alice/v',
     'key_value_stores/alice/kv',
   ];
   for (const place of places) {
@@ -72,6 +75,7 @@ test('what is missing is named as people know it', async (t) => {
     ['network', 'alice/n', /^network "alice\/n" does not exist$/],
     ['passport', 'alice/n/bob', /^passport "alice\/n: bob" does not exist$/],
     ['linked-network', 'bob/alice/n', /^link of user "bob" to network "alice\/n" does not exist$/],
+    ['volume', 'alice/v', /^volume "alice\/v" does not exist$/],
     ['key-value-store', 'alice/kv', /^key-value store "alice\/kv" does not exist$/],
   ];
   for (const [kind, name, message] of missing)
@@ -133,7 +137,7 @@ test('a file where a folder should be, or a closed folder, hides nothing else', 
 test('what is written is found again by a repository made anew', async (t) => {
   const device = await newDevice(t);
   await fill(device);
-  for (const kind of ['user', 'silo', 'network', 'linked-network', 'passport', 'key-value-store'] as const)
+  for (const kind of ['user', 'silo', 'network', 'linked-network', 'passport', 'volume', 'key-value-store'] as const)
     for (const { name, descriptor } of await device.repository.list(kind)) {
       await device.repository.put(kind, name, descriptor, { replace: true });
       assert.deepEqual(await device.repository.get(kind, name), descriptor);

@@ -21,6 +21,7 @@ import { createPassport, membersSecret } from '../../../src/core/descriptor/pass
 import { signNetwork, verifyNetwork } from '../../../src/core/descriptor/signing.ts';
 import { createFilesystemSilo } from '../../../src/core/descriptor/silos.ts';
 import { createUser, getUser, userKeyPair } from '../../../src/core/descriptor/users.ts';
+import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { carryUsers, failsWith, found, newDevice, someFounding, type TestDevice } from './support.ts';
 
 async function deviceOf(t: Parameters<typeof newDevice>[0], seed: string): Promise<TestDevice> {
@@ -233,12 +234,13 @@ test('list tells what is linked; delete wants the links gone first', async (t) =
   await createUser(device, { name: 'bob' });
   await createPassport(device, { as: 'alice', network: 'n', user: 'bob' });
   await createKeyValueStore(device, { as: 'alice', name: 'kv', network: 'n' });
+  await createVolume(device, { as: 'alice', name: 'v', network: 'n' });
   const linked = deleteNetwork(device, 'alice', 'n');
   await assert.rejects(linked, failsWith('conflict', /^network "alice\/n" is linked on this device by "alice"$/));
   const removed = await deleteNetwork(device, 'alice', 'n', { unlink: true, purge: true });
   assert.deepEqual(
     removed.map(({ kind }) => kind),
-    ['linked-network', 'passport', 'key-value-store', 'network'],
+    ['linked-network', 'passport', 'volume', 'key-value-store', 'network'],
   );
   assert.equal(await device.runtime.files.stat(join(device.home.state, 'alice/n/.nodes')), undefined);
   await assert.rejects(getNetwork(device, 'alice', 'n'), failsWith('not-found', /network "alice\/n" does not exist/));

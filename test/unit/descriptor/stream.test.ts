@@ -13,6 +13,7 @@ import { verifyPassport } from '../../../src/core/descriptor/rights.ts';
 import { createFilesystemSilo } from '../../../src/core/descriptor/silos.ts';
 import { formatDescriptor, parseDescriptor } from '../../../src/core/descriptor/stream.ts';
 import { createUser } from '../../../src/core/descriptor/users.ts';
+import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { failsWith, found, newDevice } from './support.ts';
 
 /** One of each kind, with all fields that can be there. */
@@ -38,8 +39,10 @@ async function samples(t: TestContext): Promise<Descriptors> {
   const delegated = { as: 'bob', network: 'alice/n', user: 'carol', expiresInMs: 1 };
   const { passport } = await createPassport(device, delegated);
   const store = await createKeyValueStore(device, { as: 'alice', name: 'kv', network: 'n', description });
+  const mountOptions = { readonly: true, fuse_options: ['noatime'], peers, cache_ram_size: 1, port: 1 };
+  const volume = await createVolume(device, { as: 'alice', name: 'v', network: 'n', description, mountOptions });
   const link = await getLink(device, 'alice', 'n');
-  return { user, silo, network, 'linked-network': link, passport, 'key-value-store': store };
+  return { user, silo, network, 'linked-network': link, passport, volume, 'key-value-store': store };
 }
 
 /** What a hostile text may do: be refused as `corrupt`. Gives the descriptor when it was accepted. */
@@ -98,7 +101,7 @@ test('what is no descriptor at all is refused', () => {
 
 test('truncated and bit-flipped descriptors are never accepted as something else', async (t) => {
   const all = await samples(t);
-  const signed = ['network', 'passport', 'key-value-store'] as const;
+  const signed = ['network', 'passport', 'volume', 'key-value-store'] as const;
   const originals = Object.fromEntries(signed.map((kind) => [kind, canonicalJson(all[kind]).toString('hex')]));
   const texts = Object.fromEntries(signed.map((kind) => [kind, formatDescriptor(kind, all[kind])]));
   const check = (kind: (typeof signed)[number], text: Buffer) => {
@@ -127,7 +130,15 @@ test('truncated and bit-flipped descriptors are never accepted as something else
 });
 
 test('random values and random texts only ever throw corrupt', () => {
-  const kinds: DescriptorKind[] = ['user', 'silo', 'network', 'linked-network', 'passport', 'key-value-store'];
+  const kinds: DescriptorKind[] = [
+    'user',
+    'silo',
+    'network',
+    'linked-network',
+    'passport',
+    'volume',
+    'key-value-store',
+  ];
   fc.assert(
     fc.property(fc.constantFrom(...kinds), fc.oneof(fc.json(), fc.string(), fc.uint8Array()), (kind, source) => {
       assert.equal(tryParse(kind, typeof source === 'string' ? source : Buffer.from(source)), undefined);

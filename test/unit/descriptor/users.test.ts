@@ -18,6 +18,7 @@ import {
   listUsers,
   userKeyPair,
 } from '../../../src/core/descriptor/users.ts';
+import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { carryUsers, failsWith, newDevice } from './support.ts';
 
 test('a created user has a working key pair, all its fields, and is refused twice', async (t) => {
@@ -122,6 +123,8 @@ test('delete takes the user; with purge also what is his', async (t) => {
   await createPassport(device, { as: 'bob', network: 'his', user: 'alice' });
   await linkNetwork(device, { as: 'bob', name: 'alice/hers' });
   await createKeyValueStore(device, { as: 'bob', name: 'kv', network: 'alice/hers' });
+  await createVolume(device, { as: 'bob', name: 'v', network: 'alice/hers' });
+  await createVolume(device, { as: 'bob', name: 'w', network: 'his' });
   const removed = await deleteUser(device, 'bob', { purge: true });
   assert.deepEqual(
     removed.map(({ kind, name }) => `${kind} ${name}`),
@@ -129,14 +132,16 @@ test('delete takes the user; with purge also what is his', async (t) => {
       'linked-network bob/alice/hers',
       'linked-network bob/bob/his',
       'passport bob/his/alice',
+      'volume bob/w',
       'network bob/his',
+      'volume bob/v',
       'key-value-store bob/kv',
       'passport alice/hers/bob',
       'user bob',
     ],
   );
   const left = [];
-  for (const kind of ['user', 'network', 'linked-network', 'passport', 'key-value-store'] as const)
+  for (const kind of ['user', 'network', 'linked-network', 'passport', 'volume', 'key-value-store'] as const)
     for (const { name } of await device.repository.list(kind)) left.push(`${kind} ${name}`);
   assert.deepEqual(left, ['user alice', 'network alice/hers', 'linked-network alice/alice/hers']);
   assert.deepEqual(await deleteUser(device, 'alice'), [{ kind: 'user', name: 'alice' }]);

@@ -1,0 +1,24 @@
+// infinit volume delete
+
+import { BaseCommand } from '../../core/cli/base-command.ts';
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { removedJson, removedLines } from '../../core/cli/texts.ts';
+
+export default class VolumeDelete extends BaseCommand {
+  static override summary = 'Delete a volume from this device';
+  static override examples = [
+    { description: 'Forget it here; its files stay in the network', command: 'infinit volume delete shared' },
+  ];
+  static override args = nameArg('volume');
+  static override flags = nameFlag('volume');
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(VolumeDelete);
+    const name = this.nameOf(parsed);
+    const core = await this.core();
+    const { deleteVolume } = await import('../../core/descriptor/volumes.ts');
+    const volume = await deleteVolume(core, this.user, name);
+    const removed = [{ kind: 'volume' as const, name: volume.name }];
+    this.render(removedJson(removed), removedLines(removed));
+  }
+}
