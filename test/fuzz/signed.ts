@@ -17,7 +17,12 @@ import { formatDescriptor, parseDescriptor } from '../../src/core/descriptor/str
 import { checkRecord, signRecord } from '../../src/core/overlay/node-record.ts';
 import { nodeRecord } from '../../src/core/overlay/overlay.ts';
 import { createAdmission } from '../../src/core/peer/admission.ts';
-import { refuseNetworkValue, signTreeEntry, type TreeEntry } from '../../src/core/store/network-register.ts';
+import {
+  networkLosses,
+  refuseNetworkValue,
+  signTreeEntry,
+  type TreeEntry,
+} from '../../src/core/store/network-register.ts';
 import type { SeededRandom } from '../simulator/runtime/random.ts';
 import { accepted, damage, type Fuzzer, fuzzer, mustBe, mustEqual, pick } from './fuzzer.ts';
 import * as good from './subjects.ts';
@@ -231,8 +236,8 @@ function encodeNetworkState(descriptor: Bytes, revoked: Bytes[], trees: Bytes[])
 const treeEntry = (name: string, holder = good.owner) =>
   encodeEntry(signTreeEntry(good.networkId, holder, good.keyOf(name).seed.subarray(0, 16), good.keyOf(name).publicKey));
 const standing = ['a', 'b', 'c'].map((name) => treeEntry(name));
-const revoked = [good.keyOf('r').seed];
-const before = encodeNetworkState(utf8('{}'), revoked, standing);
+const published = formatDescriptor('network', good.network);
+const before = encodeNetworkState(published, [], standing);
 
 const networkChanges = fuzzer('network register', {
   inputs: 300,
@@ -243,17 +248,16 @@ const networkChanges = fuzzer('network register', {
     if (random.chance(0.1)) trees.push(pick(random, standing));
     if (random.chance(0.1)) trees.push(treeEntry('a', good.member));
     const state = encodeNetworkState(
-      random.chance(0.1) ? utf8('{"a":1}') : utf8('{}'),
-      random.chance(0.1) ? [] : revoked,
+      random.chance(0.1) ? utf8('{"a":1}') : published,
+      random.chance(0.1) ? [good.keyOf('r').seed] : [],
       trees,
     );
     return random.chance(0.3) ? damage(random, state, before) : state;
   },
   check: (after) => {
-    const { networkId, member, owner } = good;
+    const { networkId, owner } = good;
     const of = { id: networkId, owner: owner.publicKey };
-    const value = { author: member.publicKey, payload: after };
-    const judged = accepted(() => refuseNetworkValue(of, value, before));
+    const judged = accepted(() => refuseNetworkValue(of, after, before) ?? networkLosses(of, after, before)[0]?.reason);
     if (judged === undefined || judged.value !== undefined) return;
     const head = before.length - standing.length * entryBytes - 4;
     mustEqual(after.subarray(0, head), before.subarray(0, head), "the owner's part was changed by another");

@@ -6,6 +6,7 @@ import { InfinitError } from '../../src/core/base/errors.ts';
 import { Events } from '../../src/core/base/events.ts';
 import { Mutex } from '../../src/core/base/lifecycle.ts';
 import { type Member, nodeIdOf } from '../../src/core/block/address.ts';
+import type { AuthorCheck } from '../../src/core/block/register-validity.ts';
 import type { Journals } from '../../src/core/consensus/consensus.ts';
 import { createJournals } from '../../src/core/consensus/journal/journals.ts';
 import { serveJournals } from '../../src/core/consensus/journal/service.ts';
@@ -46,8 +47,12 @@ export class Cluster {
   private readonly disks = new Map<string, DiskContent>();
   private readonly seen = new Map<string, SeenVersions>();
 
-  constructor(world: World, storageNodes: number, clients: number) {
+  /** What members know of authors and demand of values. */
+  readonly authors: AuthorCheck;
+
+  constructor(world: World, storageNodes: number, clients: number, rules: Partial<AuthorCheck> = {}) {
     this.world = world;
+    this.authors = { mayWrite: () => true, mayStore: () => true, ...rules };
     this.storage = Array.from({ length: storageNodes }, (_, i) => `n${i}`);
     for (const name of this.storage) this.loseDisk(name);
     for (const name of [...this.storage, ...Array.from({ length: clients }, (_, i) => `c${i}`)]) {
@@ -117,9 +122,9 @@ export class Node {
     this.journals = createJournals(parts);
     if (stores) {
       const silo = durableSilo(cluster, host);
-      const authors = { mayWrite: () => true, mayStore: () => true };
+      const { authors } = cluster;
       const member = cluster.member(name);
-      serveRegisters({ runtime, peers: this.peers, silo, member: () => member, networkId, authors });
+      serveRegisters({ ...parts, silo, member: () => member, authors });
       serveJournals({ runtime, peers: this.peers, silo, member: () => member, networkId, authors });
       void this.peers
         .start()

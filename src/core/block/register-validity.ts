@@ -26,8 +26,17 @@ export interface AuthorCheck {
   mayWrite(userKey: Bytes, passportHash: Bytes): boolean;
   /** Whether that node is a certified storage node of the network and near the register: new members must be. */
   mayStore(node: NodeId, address: Address): boolean;
-  /** What the network demands besides of a value at this register, given what is held; the reason when it is refused. */
+  /** What the network demands besides of a value at this register; the reason when it is refused. `held` stands here. */
   refuseValue?(image: StateImage, held: StateImage | undefined): string | undefined;
+  /** What `held` says and `image` would take away although nobody may; nothing for ordinary registers. */
+  losses?(image: StateImage, held: StateImage): Loss[];
+}
+
+/** One thing that a state says and another does not. */
+export interface Loss {
+  readonly reason: string;
+  /** Whether that state says it. */
+  standsIn(image: StateImage): boolean;
 }
 
 /** A state with its address, encoding and hashes. Immutable. */

@@ -164,7 +164,7 @@ export class Node {
       (await overlay.owners(address, replicas)).some((owner) => toHex(owner.id) === toHex(node));
     new BlockService({ silo, peers, responsible }).serve();
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
-    const voting = { runtime, peers: witness.gated(), silo, member, networkId, authors: book };
+    const voting = { runtime, peers: witness.gated(), overlay, silo, member, networkId, authors: book };
     const service = (this.registerService = serveRegisters(voting));
     serveJournals(voting);
     const pull = new Pull({ self: peers.self.id, silo, overlay });
@@ -290,6 +290,7 @@ export class Node {
   private async shutDown(): Promise<void> {
     this.cancelTimer();
     this.witness?.stop();
+    this.registerService?.stop();
     for (const worker of this.workers) await worker.stop();
     this.selfRecord?.update({ leaving: true });
     await this.overlay.leave();

@@ -7,7 +7,7 @@ import { bytes, empty, list, struct } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
-import type { AuthorCheck, StateImage } from '../block/register-validity.ts';
+import type { AuthorCheck, Loss, StateImage } from '../block/register-validity.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
@@ -16,7 +16,7 @@ import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
 import type { Method, Peer, PeerIdentity, Peers } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { refuseNetworkValue } from '../store/network-register.ts';
+import { networkLosses, refuseNetworkValue } from '../store/network-register.ts';
 import type { NodeState } from './state.ts';
 
 const passportsPerMessageMax = 256;
@@ -103,18 +103,36 @@ export class PassportBook implements AuthorCheck {
 
   /** The network register has rules of its own; what cannot be read is refused with its reason. */
   refuseValue(image: StateImage, held: StateImage | undefined): string | undefined {
-    const { founding, owner, name } = this.options.network();
-    if (founding === null || !equalBytes(fromBase64(founding.register), image.address)) return undefined;
+    const network = this.networkOf(image);
+    if (network === undefined) return undefined;
     const { value } = image.state;
-    const isAncestor = held !== undefined && value.lineage.some((hash) => equalBytes(hash, held.valueHash));
-    const key = keyFromJson(owner);
+    // Versions end somewhere, and everybody may write here.
+    if (held && value.version > held.state.value.version + limits.networkVersionsAheadMax)
+      return 'the version is too far ahead';
     try {
-      const ancestor = isAncestor ? held.state.value.payload : undefined;
-      return refuseNetworkValue({ id: networkIdOf(key, name), owner: key }, value, ancestor);
+      return refuseNetworkValue(network, value.payload, held?.state.value.payload);
     } catch (error) {
       if (isError(error)) return error.message;
       throw error;
     }
+  }
+
+  losses(image: StateImage, held: StateImage): Loss[] {
+    const network = this.networkOf(image);
+    if (network === undefined) return [];
+    const losses = networkLosses(network, image.state.value.payload, held.state.value.payload);
+    return losses.map(({ reason, standsIn }) => ({
+      reason,
+      standsIn: (other) => standsIn(other.state.value.payload),
+    }));
+  }
+
+  /** Set for states of the network register. */
+  private networkOf({ address }: StateImage): { id: Bytes; owner: Bytes } | undefined {
+    const { founding, owner, name } = this.options.network();
+    if (founding === null || !equalBytes(fromBase64(founding.register), address)) return undefined;
+    const key = keyFromJson(owner);
+    return { id: networkIdOf(key, name), owner: key };
   }
 
   private learn(encoded: Bytes, fresh: boolean): void {

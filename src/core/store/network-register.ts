@@ -1,5 +1,5 @@
 // The network register: what every node of a network must be able to read (docs/protocols.md 2.10). It holds the latest signed
-// descriptor, revoked passports, and where each tree's root register is. Its payload is in the clear.
+// descriptor, and where each tree's root register is. Its payload is in the clear.
 
 import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
 import { bytes, type Codec, decode, encode, fixed, list, struct, u8 } from '../base/codec.ts';
@@ -26,7 +26,7 @@ export interface NetworkState {
   format: number;
   /** Latest network descriptor, as JSON; empty before the owner has published one. */
   descriptor: Bytes;
-  /** Hashes of revoked passports. */
+  /** Reserved, empty: revocations stand in the descriptor, signed. */
   revoked: Bytes[];
   trees: TreeEntry[];
 }
@@ -70,48 +70,84 @@ function entryName({ treeId, owner }: Pick<TreeEntry, 'treeId' | 'owner'>): stri
   return toHex(treeId) + toHex(owner);
 }
 
+/** The network whose register it is. */
+interface OfNetwork {
+  id: Bytes;
+  owner: Bytes;
+}
+
 /**
- * What an acceptor demands of a value of the network register (docs/protocols.md 2.10): every tree entry is signed by its owner;
- * and towards one that was agreed on earlier, no entry is altered or dropped, and descriptor and revocations change by the
- * network's owner alone. Several changes may lie between the two. Returns the reason of a refusal.
+ * What an acceptor demands of a value of the network register for itself (docs/protocols.md 2.10): every tree entry is signed by
+ * its owner, the descriptor by the network's. `held` only saves verifying what stands in it too. Returns the reason of a refusal;
+ * throws `corrupt`, `unsupported`.
  */
-export function refuseNetworkValue(
-  network: { id: Bytes; owner: Bytes },
-  value: { author: Bytes; payload: Bytes },
-  earlier: Bytes | undefined,
-): string | undefined {
-  const next = decodeNetworkState(value.payload);
-  const old = earlier === undefined ? undefined : decodeNetworkState(earlier);
-  const known = new Map((old?.trees ?? []).map((entry) => [entryName(entry), toHex(encode(treeEntry, entry))]));
+export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: Bytes): string | undefined {
+  const next = decodeNetworkState(payload);
+  const old = held === undefined ? undefined : decodeNetworkState(held);
+  const verified = new Set(old?.trees.map((entry) => toHex(encode(treeEntry, entry))));
   const seen = new Set<string>();
   for (const entry of next.trees) {
     const id = entryName(entry);
     if (seen.has(id)) return 'a tree is named twice';
     seen.add(id);
-    if (known.get(id) === toHex(encode(treeEntry, entry))) continue;
-    if (known.has(id)) return 'a tree entry was altered';
-    if (!verify(entry.owner, entry.signature, entryLabel, network.id, entry.treeId, entry.root)) {
+    if (verified.has(toHex(encode(treeEntry, entry)))) continue;
+    if (!verify(entry.owner, entry.signature, entryLabel, network.id, entry.treeId, entry.root))
       return 'a tree entry lacks the signature of its owner';
-    }
   }
-  if (old === undefined) return undefined;
-  for (const id of known.keys()) if (!seen.has(id)) return 'a tree entry was dropped';
-  if (equalBytes(value.author, network.owner)) return undefined;
-  const sameRevoked = equalBytes(Buffer.concat(old.revoked), Buffer.concat(next.revoked));
-  if (!sameRevoked || !mayReplace(network, old.descriptor, next.descriptor))
-    return "only the network's owner changes its descriptor";
+  if (next.revoked.length > 0) return 'revocations stand in the descriptor';
+  const isKnown = next.descriptor.length === 0 || (old !== undefined && equalBytes(old.descriptor, next.descriptor));
+  if (!isKnown && serialOf(network, next.descriptor) === undefined)
+    return "only the network's owner signs its descriptor";
   return undefined;
 }
 
-/** The owner's newer descriptor stays when others write after him, also to whom missed his own write. */
-function mayReplace(network: { id: Bytes; owner: Bytes }, old: Bytes, next: Bytes): boolean {
-  if (equalBytes(old, next)) return true;
+/**
+ * What the register says in `held` and would no longer say: entries dropped or altered, a descriptor set back. Nobody may do that,
+ * whatever the value names as its ancestors: that is its author's word.
+ */
+export function networkLosses(network: OfNetwork, payload: Bytes, held: Bytes): PayloadLoss[] {
+  const next = decodeNetworkState(payload);
+  const old = decodeNetworkState(held);
+  const named = new Map(next.trees.map((entry) => [entryName(entry), toHex(encode(treeEntry, entry))]));
+  const losses: PayloadLoss[] = [];
+  for (const entry of old.trees) {
+    const encoded = toHex(encode(treeEntry, entry));
+    const there = named.get(entryName(entry));
+    if (there === encoded) continue;
+    const isEntry = (other: TreeEntry) => toHex(encode(treeEntry, other)) === encoded;
+    losses.push({
+      reason: there === undefined ? 'a tree entry was dropped' : 'a tree entry was altered',
+      standsIn: (other) => decodeNetworkState(other).trees.some(isEntry),
+    });
+  }
+  if (isSetBack(network, old.descriptor, next.descriptor)) {
+    losses.push({
+      reason: "only the network's owner changes its descriptor, and never back",
+      standsIn: (other) => !isSetBack(network, old.descriptor, decodeNetworkState(other).descriptor),
+    });
+  }
+  return losses;
+}
+
+/** One thing that a payload says and another does not. */
+export interface PayloadLoss {
+  reason: string;
+  /** Whether that payload says it. */
+  standsIn: (payload: Bytes) => boolean;
+}
+
+function isSetBack(network: OfNetwork, old: Bytes, next: Bytes): boolean {
+  if (old.length === 0 || equalBytes(old, next)) return false;
+  return (serialOf(network, next) ?? -1) <= (serialOf(network, old) ?? -1);
+}
+
+/** Of a descriptor that this network's owner signed; undefined for anything else. */
+function serialOf(network: OfNetwork, descriptor: Bytes): number | undefined {
   try {
-    const { name, owner, serial } = parseDescriptor('network', next);
-    const isOurs = equalBytes(networkIdOf(keyFromJson(owner), name), network.id);
-    return isOurs && (old.length === 0 || serial > parseDescriptor('network', old).serial);
+    const { name, owner, serial } = parseDescriptor('network', descriptor);
+    return equalBytes(networkIdOf(keyFromJson(owner), name), network.id) ? serial : undefined;
   } catch (error) {
-    if (isError(error)) return false;
+    if (isError(error)) return undefined;
     throw error;
   }
 }

@@ -205,7 +205,7 @@ export class Field {
     const self = this.stores.get(toHex(question.to)) as Member;
     const own = memberName(self);
     const record = this.records.get(own);
-    const refuse = (image: StateImage, held: StateImage | undefined) =>
+    const refuse = (image: StateImage, held: Entry | undefined) =>
       held && image.state.value.version < 1 ? 'never' : undefined;
     const context = { self, now: 1, floor: zeroBallot, refuse };
     const { message } = question;

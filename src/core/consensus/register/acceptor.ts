@@ -33,7 +33,7 @@ export interface AcceptorContext {
   /** Promised for all registers this store has forgotten. */
   readonly floor: Ballot;
   /** Why a state may not be accepted (signatures, rights, new members), given what is held; undefined: it may. */
-  refuse(image: StateImage, held: StateImage | undefined): string | undefined;
+  refuse(image: StateImage, held: Entry | undefined): string | undefined;
 }
 
 export interface AcceptorStep {
@@ -105,7 +105,7 @@ function accept(
     return unchanged({ type: 'refused', promised: context.floor });
   if (beyondHorizon(next ?? ballot, context)) return unchanged(tooFarAhead);
   // Below what was *accepted* is fine: that may never have been chosen. Below what was chosen is not (G8).
-  const reason = outdated(record?.committed, image) ?? unsound(message) ?? context.refuse(image, held?.image);
+  const reason = outdated(record?.committed, image) ?? unsound(message) ?? context.refuse(image, held);
   if (reason !== undefined) return unchanged({ type: 'denied', reason });
   return {
     record: {
@@ -118,7 +118,8 @@ function accept(
   };
 }
 
-function outdated(committed: Committed | undefined, image: StateImage): string | undefined {
+/** Why a state is behind what is chosen; undefined: it is not. */
+export function outdated(committed: Committed | undefined, image: StateImage): string | undefined {
   if (!committed) return undefined;
   const { value, access } = image.state;
   if (value.version < committed.version) return 'a later version is known to be chosen';
@@ -136,9 +137,13 @@ function unsound({ ballot, image, from, next }: Message & { type: 'accept' }): s
 function withCommit(record: AcceptorRecord, { ballot, hash }: CommitHint): AcceptorRecord {
   const entry = record.accepted;
   if (!entry || compareBallots(entry.ballot, ballot) !== 0 || !equalBytes(entry.image.hash, hash)) return record;
-  const { value, access } = entry.image.state;
-  const committed = { ballot, version: value.version, aclVersion: access.version, deleted: value.deleted };
-  return { ...record, committed };
+  return { ...record, committed: committedBy(entry) };
+}
+
+/** What is known once that entry is known to be chosen. */
+export function committedBy({ ballot, image }: Entry): Committed {
+  const { value, access } = image.state;
+  return { ballot, version: value.version, aclVersion: access.version, deleted: value.deleted };
 }
 
 /** Whether the accepted entry is known to be chosen. */

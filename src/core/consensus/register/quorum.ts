@@ -5,13 +5,13 @@ import type { Bytes } from '../../base/bytes.ts';
 import { type Member, memberName, sameMember, sameMembers } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
 
-function majority(members: readonly Member[], has: (member: Member) => boolean): boolean {
+export function isMajority(members: readonly Member[], has: (member: Member) => boolean): boolean {
   return members.filter(has).length * 2 > members.length;
 }
 
 /** A majority of the current set and, while joint, of the previous one. Both, always: either alone forks the register. */
 export function isQuorum(config: RegisterConfig, has: (member: Member) => boolean): boolean {
-  return majority(config.current, has) && (config.previous === undefined || majority(config.previous, has));
+  return isMajority(config.current, has) && (config.previous === undefined || isMajority(config.previous, has));
 }
 
 /** Every member that has a say, each once. */

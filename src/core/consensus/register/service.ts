@@ -4,26 +4,38 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, memberName, sameMembers } from '../../block/address.ts';
+import { type Address, memberName, sameMembers } from '../../block/address.ts';
 import { type AuthorCheck, readImage, type StateImage, StateVerifier } from '../../block/register-validity.ts';
-import type { PeerIdentity, Peers } from '../../peer/peer.ts';
-import type { Runtime } from '../../runtime/runtime.ts';
+import type { PeerIdentity } from '../../peer/peer.ts';
 import type { Silo, SiloEntry } from '../../silo/silo.ts';
 import { KeyGate } from '../key-gate.ts';
-import { type AcceptorContext, type AcceptorRecord, acceptorStep, isCommitted } from './acceptor.ts';
-import { zeroBallot } from './ballot.ts';
-import { type RegisterCall, registerBatch, type WireReply } from './messages.ts';
+import {
+  type AcceptorContext,
+  type AcceptorRecord,
+  type AcceptorStep,
+  acceptorStep,
+  committedBy,
+  isCommitted,
+  outdated,
+} from './acceptor.ts';
+import { compareBallots, zeroBallot } from './ballot.ts';
+import { Confirmations } from './confirmation.ts';
+import type { InquiryParts } from './inquiry.ts';
+import {
+  type CommitHint,
+  type Entry,
+  type Message,
+  type RegisterCall,
+  registerBatch,
+  type WireReply,
+} from './messages.ts';
 import { votersOf } from './quorum.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
+import { Settlements } from './settlement.ts';
 import { messageFromWire, replyToWire } from './wire.ts';
 
-export interface RegisterServiceOptions {
-  runtime: Runtime;
-  peers: Peers;
+export interface RegisterServiceOptions extends InquiryParts {
   silo: Silo;
-  /** The node and the store it votes for: that of the silo. */
-  member: () => Member;
-  networkId: Bytes;
   authors: AuthorCheck;
 }
 
@@ -37,6 +49,8 @@ export interface HeldRegister {
 export interface RegisterService {
   /** Every register with an accepted state here, in the order of addresses. */
   held(): AsyncIterable<HeldRegister>;
+  /** Asks nobody any more. */
+  stop(): void;
 }
 
 /** Registers the handlers; call once a node. */
@@ -59,10 +73,18 @@ class RegisterStore implements RegisterService {
   private readonly gate = new KeyGate();
   /** Records as they are on the silo (but for commit marks), least recently used first. */
   private readonly cache = new Map<string, AcceptorRecord>();
+  private readonly confirmations: Confirmations;
+  private readonly settlements: Settlements;
 
   constructor(options: RegisterServiceOptions) {
     this.options = options;
     this.verifier = new StateVerifier(options.networkId);
+    this.confirmations = new Confirmations(options, (address, hint) => void this.mark(address, hint));
+    this.settlements = new Settlements(options, this.verifier);
+  }
+
+  stop(): void {
+    this.confirmations.stop();
   }
 
   async batch(calls: readonly RegisterCall[], from: PeerIdentity): Promise<{ store: Bytes; replies: WireReply[] }> {
@@ -147,7 +169,8 @@ class RegisterStore implements RegisterService {
       };
     try {
       const message = messageFromWire(call.address, call.message, (bytes) => readImage(this.options.networkId, bytes));
-      const step = acceptorStep(record, message, this.context());
+      const step =
+        this.check(call.address, record, message) ?? acceptorStep(record, message, this.context(call.address, record));
       const known = 'known' in message ? message.known : undefined;
       return { reply: replyToWire(step.reply, known), after: step.record, persist: step.persist };
     } catch (error) {
@@ -155,17 +178,41 @@ class RegisterStore implements RegisterService {
     }
   }
 
-  private context(): AcceptorContext {
+  /** What stands between a message and its step: hints are looked into first, and values that a hint speaks against. */
+  private check(address: Address, record: AcceptorRecord | undefined, message: Message): AcceptorStep | undefined {
+    const held = record?.accepted;
+    if (!held) return undefined;
+    const answer = (reply: AcceptorStep['reply']): AcceptorStep => ({ record, persist: false, reply });
+    if (message.type === 'commit') {
+      const isHeld = compareBallots(held.ballot, message.ballot) === 0 && equalBytes(held.image.hash, message.hash);
+      return isHeld && this.confirmations.claim(address, held) ? undefined : answer({ type: 'noted' });
+    }
+    if (message.type !== 'accept' || outdated(committedBy(held), message.image) === undefined) return undefined;
+    if (!this.confirmations.isOpen(address, held.ballot)) return undefined;
+    return answer({ type: 'denied', reason: 'a later version is said to be chosen' });
+  }
+
+  /** What is proved to be chosen, if it is still held. */
+  private async mark(address: Address, hint: CommitHint): Promise<void> {
+    const name = toHex(address);
+    await this.gate.run([name], async () => {
+      const record = this.cache.get(name) ?? (await this.record(address).catch(() => undefined));
+      const marked = acceptorStep(record, { type: 'commit', ...hint }, this.context(address, record)).record;
+      if (marked) await this.persist(new Map([[name, { address, record: marked, persist: false, bytes: 0 }]]));
+    });
+  }
+
+  private context(address: Address, record: AcceptorRecord | undefined): AcceptorContext {
     return {
       self: this.options.member(),
       now: this.options.runtime.clock.now(),
       floor: zeroBallot,
-      refuse: (image, held) => this.refuse(image, held),
+      refuse: (image, held) => this.refuse(image, held) ?? this.refuseLoss(address, image, record),
     };
   }
 
   /** Rule 2.8: signatures always, rights for what is new here. A value once agreed outlives its author's passport. */
-  private refuse(image: StateImage, held: StateImage | undefined): string | undefined {
+  private refuse(image: StateImage, { image: held }: Partial<Entry> = {}): string | undefined {
     try {
       this.verifier.verify(image);
     } catch (error) {
@@ -187,6 +234,15 @@ class RegisterStore implements RegisterService {
       if (!before.has(memberName(member)) && !authors.mayStore(member.node, image.address))
         return 'a new member is not known here as a storage node';
     return undefined;
+  }
+
+  /** What nobody may take away stays, unless it was never agreed on and never will be. */
+  private refuseLoss(address: Address, image: StateImage, record: AcceptorRecord | undefined): string | undefined {
+    const held = record?.accepted;
+    if (!held || equalBytes(held.image.valueHash, image.valueHash)) return undefined;
+    const losses = this.options.authors.losses?.(image, held.image) ?? [];
+    const standing = losses.find(({ standsIn }) => this.settlements.mayStand(address, held, record.promised, standsIn));
+    return standing?.reason.slice(0, 80);
   }
 
   private async persist(changes: ReadonlyMap<string, Change>): Promise<void> {

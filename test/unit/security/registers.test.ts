@@ -1,0 +1,169 @@
+// Members of a register against proposers with the right to write: neither what they say is chosen, nor what they name as the
+// ancestors of a value, is more than their word.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Bytes, equalBytes } from '../../../src/core/base/bytes.ts';
+import { limits } from '../../../src/core/base/limits.ts';
+import { signBatch } from '../../../src/core/block/register-batch.ts';
+import type { AuthorCheck, StateImage } from '../../../src/core/block/register-validity.ts';
+import { imageOf, readImage, registerValueHash } from '../../../src/core/block/register-validity.ts';
+import type { Ballot } from '../../../src/core/consensus/register/ballot.ts';
+import { registerBatch, type WireMessage, type WireReply } from '../../../src/core/consensus/register/messages.ts';
+import { hash } from '../../../src/core/crypto/hash.ts';
+import { Cluster, idOf, networkId, port, user } from '../../simulator/consensus-cluster.ts';
+import { createWorld } from '../../simulator/runtime/world.ts';
+
+const words = (image: StateImage) => Buffer.from(image.state.value.payload).toString().split(' ');
+/** No word that stood in the payload may go. */
+const keepsWords: Partial<AuthorCheck> = {
+  losses: (image, held) =>
+    words(held)
+      .filter((word) => !words(image).includes(word))
+      .map((word) => ({ reason: `${word} was dropped`, standsIn: (other) => words(other).includes(word) })),
+};
+
+/** A register of three members that says `a`, and a proposer who sends what he likes to whom he likes. */
+async function field(rules?: Partial<AuthorCheck>) {
+  const world = createWorld({ seed: 1 });
+  const cluster = new Cluster(world, 5, 2, rules);
+  const names = ['n0', 'n1', 'n2'];
+  const { registers, peers } = cluster.client('c0');
+  const access = {
+    version: 1,
+    owner: user.publicKey,
+    readers: [],
+    writers: [],
+    worldReader: undefined,
+    worldWrite: true,
+    signature: Buffer.alloc(64),
+  };
+  const members = names.map((name) => cluster.member(name));
+  const payload = Buffer.from('a');
+  const { address, proof } = await world.settle(
+    registers.create({ owner: user, salt: hash(Buffer.from('salt')), members, access, payload }),
+  );
+  await world.runFor(100);
+  const first = readImage(networkId, proof);
+  const ask = async (name: string, message: WireMessage): Promise<WireReply> => {
+    const answer = async () => {
+      const peer = await peers.connect({ id: idOf(name), endpoints: [{ host: name, port }] });
+      return peer.call(registerBatch, { calls: [{ address, message }] });
+    };
+    const [reply] = (await world.settle(answer())).replies;
+    assert.ok(reply);
+    return reply;
+  };
+  let round = world.host('c0').runtime.clock.now() + 1000;
+  return {
+    world,
+    registers,
+    address,
+    first,
+    ask,
+    nextBallot: (): Ballot => ({ round: (round += 10_000), proposer: Buffer.alloc(8, 1) }),
+    /** Signed by a writer, whatever its version and ancestors. */
+    image: (text: string, version: number, parents: readonly Bytes[]): StateImage => {
+      const lineage = Array.from({ length: Math.min(version - 1, 16) }, (_, i) => parents[i] ?? Buffer.alloc(32, 7));
+      const value = { ...first.state.value, version, lineage, payload: Buffer.from(text) };
+      const [signature] = signBatch(user, [registerValueHash(networkId, address, value)]);
+      assert.ok(signature);
+      return imageOf(networkId, address, { ...first.state, value: { ...value, signature } });
+    },
+    accept: (name: string, ballot: Ballot, image: StateImage) =>
+      ask(name, { type: 'accept', ballot, state: image.bytes, from: undefined, next: undefined }),
+    commit: (name: string, ballot: Ballot, image: StateImage) =>
+      ask(name, { type: 'commit', ballot, hash: image.hash }),
+    isMarked: async (name: string) => {
+      const reply = await ask(name, { type: 'read', known: undefined });
+      return reply.type === 'entry' && reply.committed;
+    },
+  };
+}
+
+test('a hint that something is chosen is believed only when a quorum holds it', async () => {
+  const { world, first, image, accept, commit, isMarked, nextBallot } = await field();
+  const planted = image('planted', 50, []);
+  const ballot = nextBallot();
+  assert.equal((await accept('n0', ballot, planted)).type, 'accepted');
+  await commit('n0', ballot, planted);
+  await world.runFor(2 * limits.commitClaimDelayMs);
+  assert.equal(await isMarked('n0'), false);
+  const honest = image('b', 2, [first.valueHash]);
+  const later = nextBallot();
+  for (const name of ['n0', 'n1', 'n2']) assert.equal((await accept(name, later, honest)).type, 'accepted', name);
+  await commit('n0', later, honest);
+  await world.runFor(2 * limits.commitClaimDelayMs);
+  assert.equal(await isMarked('n0'), true);
+});
+
+test('what was never chosen is not read because somebody says it is', async () => {
+  const { world, registers, address, first, ask, image, accept, commit, nextBallot } = await field();
+  const planted = image('planted', 2, [first.valueHash]);
+  const ballot = nextBallot();
+  await accept('n0', ballot, planted);
+  await commit('n0', ballot, planted);
+  // Told from a quorum of others, or agreed on by this very read: never from the one member that was talked to.
+  const { valueHash } = await world.settle(registers.read(address));
+  const holders: string[] = [];
+  for (const name of ['n0', 'n1', 'n2']) {
+    const reply = await ask(name, { type: 'read', known: undefined });
+    const state = reply.type === 'entry' ? reply.entry.state : undefined;
+    if (state && equalBytes(readImage(networkId, state).valueHash, valueHash)) holders.push(name);
+  }
+  assert.ok(holders.length >= 2, holders.join());
+});
+
+test('an older value is refused as soon as a later one is said to be chosen, and a false hint does not last', async () => {
+  const { world, first, image, accept, commit, nextBallot } = await field();
+  const second = image('b', 2, [first.valueHash]);
+  const ballot = nextBallot();
+  for (const name of ['n0', 'n1']) await accept(name, ballot, second);
+  await commit('n0', ballot, second);
+  const replayed = await accept('n0', nextBallot(), first);
+  assert.deepEqual(replayed.type === 'denied' && replayed.reason, 'a later version is said to be chosen');
+  await world.runFor(100);
+  const again = await accept('n0', nextBallot(), first);
+  assert.match((again.type === 'denied' && again.reason) || '', /known to be chosen/);
+  // n2 alone holds this one: it is asked about once, whatever is said again.
+  const planted = image('planted', 9, []);
+  const other = nextBallot();
+  await accept('n2', other, planted);
+  await commit('n2', other, planted);
+  assert.equal((await accept('n2', nextBallot(), second)).type, 'denied');
+  await world.runFor(100);
+  await commit('n2', other, planted);
+  assert.equal((await accept('n2', nextBallot(), second)).type, 'accepted');
+});
+
+test('what is agreed on is not taken away by a value that names other ancestors', async () => {
+  const { world, first, image, accept, nextBallot } = await field(keepsWords);
+  const both = image('a b', 2, [first.valueHash]);
+  const ballot = nextBallot();
+  for (const name of ['n0', 'n1']) assert.equal((await accept(name, ballot, both)).type, 'accepted');
+  const false1 = image('a c', 9, []);
+  for (let tries = 0; tries < 3; tries++) {
+    for (const name of ['n0', 'n1']) {
+      const reply = await accept(name, nextBallot(), false1);
+      assert.equal(reply.type === 'denied' && reply.reason, 'b was dropped', name);
+    }
+    await world.runFor(2 * limits.settlementPeriodMs);
+  }
+});
+
+test('what no quorum can have agreed on may go: nobody blocks a register with values of his own', async () => {
+  const { world, registers, address, first, image, accept, nextBallot } = await field(keepsWords);
+  // Three values, each at one member; none can be chosen any more once the others have promised.
+  for (const [i, name] of ['n0', 'n1', 'n2'].entries()) {
+    const planted = image(`a planted${i}`, 2, [first.valueHash]);
+    assert.equal((await accept(name, nextBallot(), planted)).type, 'accepted');
+  }
+  const { payload } = await world.settle(registers.write(address, user, () => Buffer.from('a b')));
+  assert.equal(Buffer.from(payload).toString(), 'a b');
+  const dropped = await accept(
+    'n0',
+    { ...nextBallot(), round: world.host('c0').runtime.clock.now() + 600_000 },
+    image('b', 4, []),
+  );
+  assert.equal(dropped.type === 'denied' && dropped.reason, 'a was dropped');
+});
