@@ -224,32 +224,34 @@ class TreeEngine implements Tree, ServedTree {
   // What others ask.
 
   async serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome> {
-    this.heard();
     const { leader } = this;
-    if (leader === undefined) return this.movedOutcome();
+    if (leader === undefined) return this.movedFor(from);
     const { access } = leader.root.snapshot;
     if (!mayWrite(access, from)) return failedOutcome(new InfinitError('denied', 'you may not write this tree'));
+    this.heard();
     return leader.execute(request, { durable: true, told: this.options.onForwarded });
   }
 
   async serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome> {
-    this.heard();
     const { leader } = this;
-    if (leader === undefined) return this.movedOutcome();
+    if (leader === undefined) return this.movedFor(from);
     this.checkReader(leader, from);
+    this.heard();
     return leader.query(query, { local: false });
   }
 
-  serveAttach(_from: PeerIdentity): AttachReply {
+  serveAttach(from: PeerIdentity): AttachReply {
     const { leader } = this;
-    return { role: this.role, epoch: this.epoch, sequence: leader?.sequence ?? 0 };
+    if (leader !== undefined) this.checkReader(leader, from);
+    const { role, epoch } = this.movedFor(from);
+    return { role, epoch, sequence: leader?.sequence ?? 0 };
   }
 
   async serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes> {
-    this.heard();
     const { leader } = this;
-    if (leader === undefined) return { type: 'moved', epoch: this.epoch, role: this.role };
+    if (leader === undefined) return this.movedFor(from);
     this.checkReader(leader, from);
+    this.heard();
     return leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
   }
 
@@ -268,7 +270,12 @@ class TreeEngine implements Tree, ServedTree {
   private get epoch(): number {
     return this.leader?.epoch ?? (this.taking ? this.takingEpoch : (this.context.root.latest?.header.epoch ?? 0));
   }
-  private movedOutcome(): Outcome {
+  /** Whoever is no reader, as far as is known here, learns no more than of a tree that is not open. */
+  private movedFor(from: PeerIdentity): Outcome & { type: 'moved' } {
+    const access = this.context.root.latest?.snapshot.access;
+    return access && mayRead(access, from) ? this.movedOutcome() : { type: 'moved', epoch: 0, role: 'none' };
+  }
+  private movedOutcome(): Outcome & { type: 'moved' } {
     return { type: 'moved', epoch: this.epoch, role: this.role };
   }
 

@@ -117,13 +117,13 @@ test('a released grant holds nobody up; records are read behind the fence only',
   const segment = segmentOf(1, 1, 1);
   const journal = opened(segment);
   assert.throws(
-    () => journal.mayRead(2),
+    () => journal.mayRead(2, user),
     (error) => isError(error, 'denied'),
   );
   journal.release(1, 1, user);
   assert.equal(journal.fenceAt(rootOf(2, [segment]), 1).answer.type, 'tails');
-  assert.equal(journal.mayRead(2), undefined);
-  assert.deepEqual(journal.mayRead(1), { type: 'fenced', epoch: 2 });
+  assert.equal(journal.mayRead(2, user), undefined);
+  assert.deepEqual(journal.mayRead(1, user), { type: 'fenced', epoch: 2 });
 });
 
 test('only what the root contains is dropped or skipped', () => {

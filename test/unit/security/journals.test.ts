@@ -24,6 +24,7 @@ import { serveJournals } from '../../../src/core/consensus/journal/service.ts';
 import type { KeyPair } from '../../../src/core/crypto/keys.ts';
 import type { Handler, Method, Peers } from '../../../src/core/peer/peer.ts';
 import { openMemorySilo } from '../../../src/core/silo/memory.ts';
+import type { Silo } from '../../../src/core/silo/silo.ts';
 import { imageOfState, keyOf, member, networkId, registerStateOf } from '../../fuzz/subjects.ts';
 import { siloRuntime } from '../silo/runtime.ts';
 
@@ -32,10 +33,11 @@ const self = { node: nodeIdOf(keyOf('node').publicKey), store: Buffer.alloc(8, 4
 const segment = { id: 1, epoch: 1, start: 1, members: [self] };
 
 interface JournalMember {
+  silo: Silo;
   ask<Q>(as: KeyPair, method: JournalMethod<Q>, request: Q): Promise<JournalResponse['answer']>;
 }
 
-function journalMember(): JournalMember {
+function journalMember(silo: Silo = openMemorySilo({ type: 'memory' }, siloRuntime())): JournalMember {
   const handlers = new Map<string, Handler<unknown, JournalResponse>>();
   const serve = (method: Method<unknown, unknown>, handler: Handler<unknown, JournalResponse>) =>
     void handlers.set(method.name, handler);
@@ -43,12 +45,13 @@ function journalMember(): JournalMember {
   serveJournals({
     runtime,
     peers: { serve } as unknown as Peers,
-    silo: openMemorySilo({ type: 'memory' }, runtime),
+    silo,
     member: () => self,
     networkId,
     authors: { mayWrite: () => true, mayStore: () => true },
   });
   return {
+    silo,
     ask: async (as, method, request) => {
       const handler = handlers.get(method.name);
       assert.ok(handler);
@@ -112,6 +115,17 @@ test('somebody else neither appends nor renews grants', async () => {
   const request = { tree, segment: 1, epoch: 1 };
   await assert.rejects(journal.ask(mallory, journalHold, request), denied);
   await assert.rejects(journal.ask(mallory, journalAppend, { ...request, batch: batch(tree, 3) }), denied);
+});
+
+test('records are read by whoever fenced them, not by any passport', async () => {
+  const { journal, tree } = await opened();
+  const reading = { tree, epoch: 1, segment: 1, from: 1 };
+  await assert.rejects(journal.ask(mallory, journalRead, reading), denied);
+  assert.equal((await journal.ask(member, journalRead, reading)).type, 'batches');
+  const restarted = journalMember(journal.silo);
+  const unavailable = (error: unknown) => isError(error, 'unavailable');
+  await assert.rejects(restarted.ask(mallory, journalRead, reading), unavailable);
+  await assert.rejects(restarted.ask(member, journalRead, reading), unavailable);
 });
 
 test('a root of another tree proves nothing', async () => {

@@ -46,10 +46,15 @@ export interface VerifiedRoot {
   mine: readonly JournalSegment[];
 }
 
+/** Users that are still told by whom they were overtaken. */
+const fencersMax = 8;
+
 export class MemberJournal {
   /** Highest epoch seen: never lowered (L7). */
   fence: number;
   grant: Grant;
+  /** Writers of the roots that raised the fence, the last one first; unknown after a restart. */
+  private fencers: Bytes[] = [];
   readonly segments: Map<number, MemberSegment>;
   private readonly startOf: (segment: JournalSegment) => Position;
 
@@ -80,6 +85,7 @@ export class MemberJournal {
       throw new InfinitError('full', 'too many segments of one journal');
     if (!known || this.fence < listed.epoch) changes.push({ type: 'meta' });
     this.fence = listed.epoch;
+    this.noteFencer(root.author);
     const segment = known ?? {
       id,
       epoch: listed.epoch,
@@ -123,6 +129,7 @@ export class MemberJournal {
     if (this.grant.epoch < epoch && running > 0) return { answer: { type: 'wait', ms: running }, changes: [] };
     const changes: JournalChange[] = this.fence < epoch ? [{ type: 'meta' }] : [];
     this.fence = epoch;
+    this.noteFencer(root.author);
     const tails: Tail[] = root.mine.map((listed) => {
       const segment = this.segments.get(listed.id);
       const author = segment?.author ?? root.author;
@@ -131,11 +138,18 @@ export class MemberJournal {
     return { answer: { type: 'tails', tails }, changes };
   }
 
-  /** Whether what is held may be shown to the leader of that epoch: only behind its own fence (Y1). */
-  mayRead(epoch: number): JournalAnswer | undefined {
-    if (epoch < this.fence) return { type: 'fenced', epoch: this.fence };
+  /** Whether what is held may be shown to that user as leader of that epoch: only behind his own fence (Y1). */
+  mayRead(epoch: number, user: Bytes): JournalAnswer | undefined {
+    const place = this.fencers.findIndex((fencer) => equalBytes(fencer, user));
+    if (this.fencers.length === 0) throw new InfinitError('unavailable', 'this node has restarted: fence it again');
+    if (place < 0) throw new InfinitError('denied', 'another user fences this journal');
+    if (epoch < this.fence || (epoch === this.fence && place > 0)) return { type: 'fenced', epoch: this.fence };
     if (epoch > this.fence) throw new InfinitError('denied', 'a journal is read behind a fence only');
     return undefined;
+  }
+
+  private noteFencer(user: Bytes): void {
+    this.fencers = [user, ...this.fencers.filter((other) => !equalBytes(other, user))].slice(0, fencersMax);
   }
 
   trim({ header }: VerifiedRoot): MemberStep {

@@ -73,7 +73,7 @@ export function serveJournals(options: JournalServiceOptions): void {
   serve(journalAppend, (request, user) => ({ step: (j) => j.append(request, user, now()) }));
   serve(journalHold, (request, user) => ({ step: (j) => j.hold(request.segment, request.epoch, user, now()) }));
   serve(journalRelease, (request, user) => ({ step: (j) => j.release(request.segment, request.epoch, user) }));
-  options.peers.serve(journalRead, (request) => store.read(request));
+  options.peers.serve(journalRead, (request, { from }) => store.read(request, from.userKey));
 }
 
 /** Only a verified root that names this store `creates` a journal that is not here yet. */
@@ -118,11 +118,14 @@ class JournalStore {
     return this.respond(answer);
   }
 
-  async read(request: { tree: Address; epoch: number; segment: number; from: number }): Promise<JournalResponse> {
+  async read(
+    request: { tree: Address; epoch: number; segment: number; from: number },
+    user: Bytes,
+  ): Promise<JournalResponse> {
     if (!(await this.isHere(request.tree))) return this.respond({ type: 'closed' });
     const { journal, written } = await this.loaded(request.tree);
     await written;
-    const refusal = journal.mayRead(request.epoch);
+    const refusal = journal.mayRead(request.epoch, user);
     if (refusal) return this.respond(refusal);
     const segment = journal.segments.get(request.segment);
     const batches = segment ? await readBatches(this.options.silo, request.tree, segment, request.from) : [];
