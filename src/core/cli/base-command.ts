@@ -11,7 +11,7 @@ import { asUsageError, normaliseWords } from './arguments.ts';
 import { type Environment, environmentOf } from './home.ts';
 import { type Invocation, isInteractive, type LogSettings } from './invocation.ts';
 import { type Paint, paintFor, plain } from './paint.ts';
-import { printable } from './printable.ts';
+import { printable, printableJson } from './printable.ts';
 import type { Acting, Running } from './running.ts';
 import { checkCompatibility } from './version.ts';
 
@@ -101,7 +101,7 @@ export abstract class BaseCommand extends Command {
   }
 
   protected printJson(value: unknown): void {
-    this.invocation.stdout.write(`${JSON.stringify(value)}\n`);
+    this.invocation.stdout.write(`${printableJson(value)}\n`);
   }
 
   /** Lines for people; nothing with `--script`. */

@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { InfinitError } from '../base/errors.ts';
 import type { Invocation } from './invocation.ts';
+import { printableJson } from './printable.ts';
 
 /** Writes one JSON line; true when it went to a file, so that the command may say so. */
 export async function writeDocument(
@@ -13,7 +14,7 @@ export async function writeDocument(
   value: unknown,
   options: { secret?: boolean } = {},
 ): Promise<boolean> {
-  return writeBytes(invocation, output, `${JSON.stringify(value)}\n`, options);
+  return writeBytes(invocation, output, `${printableJson(value)}\n`, options);
 }
 
 /** The same for any bytes. */

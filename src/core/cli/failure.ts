@@ -4,7 +4,7 @@ import { asError, type InfinitError } from '../base/errors.ts';
 import { exitCodes } from './exit-codes.ts';
 import type { Invocation } from './invocation.ts';
 import type { Paint } from './paint.ts';
-import { printable } from './printable.ts';
+import { printable, printableJson } from './printable.ts';
 
 /** Reports the error and returns the exit code. `path` is the object and mode understood so far. */
 export function reportFailure(thrown: unknown, path: readonly string[], invocation: Invocation, paint: Paint): number {
@@ -12,7 +12,7 @@ export function reportFailure(thrown: unknown, path: readonly string[], invocati
   if (wantsScript(invocation.argv)) {
     const { kind, message, hint, data } = error;
     const json = { error: { kind, message, ...(hint === undefined ? {} : { hint }), ...(data ? { data } : {}) } };
-    invocation.stdout.write(`${JSON.stringify(json)}\n`);
+    invocation.stdout.write(`${printableJson(json)}\n`);
   }
   invocation.stderr.write(printable(failureText(error, path, paint)));
   if (invocation.env.INFINIT_BACKTRACE) invocation.stderr.write(`${printable(backtrace(error))}\n`);

@@ -9,6 +9,15 @@ const control = new RegExp(`(${escapeCharacter}\\[[0-9;]{0,16}m)|[^\\P{Cc}\\n\\t
 export function printable(text: string): string {
   return text.replace(control, (found: string, colour: string | undefined) => {
     if (colour !== undefined) return colour;
-    return `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`;
+    return escaped(found);
   });
+}
+
+/** JSON of one line that a terminal may be shown: the same value, its control characters as escapes. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }

@@ -34,6 +34,17 @@ test('JSON lines, one object each', () => {
   });
 });
 
+test('JSON lines hold no control character, and the same value', () => {
+  const { lines, log } = makeLog({ format: 'json' });
+  const message = 'evil \u009b2J\u0085 \u007f \u202e \u2028 \u{e0001} \ud800';
+  log.write('warn', 'peer', message, { 'na\u009bme': ['\u009d0;title\u009c'] });
+  const [line = ''] = lines;
+  assert.doesNotMatch(line, /[^\P{Cc}\n]|\p{Cf}|[\u2028\u2029]/u);
+  const { message: read, 'na\u009bme': facts } = JSON.parse(line);
+  assert.equal(read, message);
+  assert.deepEqual(facts, ['\u009d0;title\u009c']);
+});
+
 test('a sink that does not keep up loses lines and says how many', () => {
   const { lines, sink, log } = makeLog({});
   sink.writableLength = 2 << 20;

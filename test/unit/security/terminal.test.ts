@@ -10,7 +10,7 @@ import { writeDocument } from '../../../src/core/cli/documents.ts';
 import { reportFailure } from '../../../src/core/cli/failure.ts';
 import type { Invocation } from '../../../src/core/cli/invocation.ts';
 import type { Paint } from '../../../src/core/cli/paint.ts';
-import { printable } from '../../../src/core/cli/printable.ts';
+import { printable, printableJson } from '../../../src/core/cli/printable.ts';
 import { checkRecord, signRecord } from '../../../src/core/overlay/node-record.ts';
 import { keyOf, member } from '../../fuzz/subjects.ts';
 
@@ -19,6 +19,16 @@ test('control characters are shown, our colours and line breaks stay', () => {
   assert.equal(printable('\u001b]0;title\u0007'), '\\u001b]0;title\\u0007');
   assert.equal(printable('\u001b[2J\u001b[H\r\b\u009b2J'), '\\u001b[2J\\u001b[H\\u000d\\u0008\\u009b2J');
   assert.equal(printable('alice\u202egpj.exe'), 'alice\\u202egpj.exe');
+});
+
+test('JSON on standard output is the same value without control characters', async () => {
+  const value = { key: 'a\u009b2J\u0085\u202e', list: ['\u001b[1mx'] };
+  assert.doesNotMatch(printableJson(value), /[\p{Cc}\u202e]/u);
+  assert.deepEqual(JSON.parse(printableJson(value)), value);
+  let text = '';
+  const stdout = { write: (piece: string) => void (text += piece) };
+  await writeDocument({ stdout } as Partial<Invocation> as Invocation, undefined, value);
+  assert.equal(text, `${printableJson(value)}\n`);
 });
 
 test('an error of another node is printed without its escapes', () => {

@@ -56,18 +56,18 @@ type Format = (
   facts: Record<string, unknown>,
 ) => string;
 
+/** Still JSON, and the same value: what is escaped stands in strings only. */
 const jsonLine: Format = (time, level, component, message, facts) =>
-  `${JSON.stringify({ time, level, component, message, ...facts })}\n`;
+  `${visible(JSON.stringify({ time, level, component, message, ...facts }))}\n`;
 
 const textLine: Format = (time, level, component, message, facts) => {
   const pairs = Object.entries(facts).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
   return `${time} ${level.padEnd(5)} ${component.padEnd(9)} ${visible(message + pairs.join(''))}\n`;
 };
 
-/** Control characters as escapes. */
+/** Control characters as escapes, those beyond 16 bits as two. */
 function visible(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
-    (char) => `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (char) =>
+    [...Array(char.length).keys()].map((i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''),
   );
 }
