@@ -135,6 +135,10 @@ export const limits = {
   // Files view (docs/tree-schema.md).
   fileNameBytesMax: 255,
   fileBytesMax: 2 ** 48 - 1,
+  /** Numbers are below; a name's hash is remembered; parents are walked so far up. */
+  inodesMax: 2 ** 47,
+  nameHashesMax: 16_384,
+  directoryDepthMax: 16_384,
   fileLinksMax: 65_000,
   symlinkBytesMax: 4095,
   extendedValueBytesMax: 64 * KiB,
@@ -148,6 +152,17 @@ export const limits = {
   heldInodesMax: 4096,
   orphanHoldersMax: 1024,
   dirtyBytesMax: 64 * MiB,
+
+  // FUSE gateway.
+  /** Data of one read or write. */
+  fuseDataBytesMax: 1 * MiB,
+  fuseBackgroundMax: 32,
+  /** Requests, and their bytes, under way at once; the kernel keeps the others. */
+  fuseRequestsMax: 4096,
+  fuseRequestBytesMax: 128 * MiB,
+  fuseNotificationsMax: 4096,
+  fuseNotifyTimeoutMs: 3 * second,
+  fuseStartTimeoutMs: 10 * second,
 
   // Descriptors and names.
   nameCharsMax: 128,

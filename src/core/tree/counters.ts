@@ -36,7 +36,8 @@ export class Counters {
   }
 }
 
-async function readSuper(transaction: Pick<Transaction, 'get'>): Promise<SuperRecord> {
+/** The super record, or that of a tree that has none yet. */
+export async function readSuper(transaction: Pick<Transaction, 'get'>): Promise<SuperRecord> {
   const bytes = await transaction.get(superKey);
   if (bytes !== undefined) return decode(superRecord, bytes);
   return {

@@ -19,6 +19,7 @@ import {
   u64,
   union,
 } from '../../base/codec.ts';
+import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { address } from '../../block/address.ts';
 import { keyBytes } from '../../crypto/cipher.ts';
@@ -28,11 +29,14 @@ import { type Attributes, type Cookie, type FileTime, fileTypes } from './files.
 export const clientBytes = 16;
 
 /** Seconds are kept from here on: from the year -15451, in 40 bits. */
-const secondsBias = 2 ** 39;
+export const secondsBias = 2 ** 39;
 
 export const fileTime: Codec<FileTime> = mapped(
   struct({ high: u8, low: u32, nanoseconds: u32 }),
-  ({ high, low, nanoseconds }) => ({ seconds: high * 2 ** 32 + low - secondsBias, nanoseconds }),
+  ({ high, low, nanoseconds }) => {
+    if (nanoseconds >= 1e9) throw new InfinitError('corrupt', 'a time has more nanoseconds than a second');
+    return { seconds: high * 2 ** 32 + low - secondsBias, nanoseconds };
+  },
   ({ seconds, nanoseconds }) => {
     const biased = Math.min(Math.max(seconds + secondsBias, 0), 2 ** 40 - 1);
     return { high: Math.floor(biased / 2 ** 32), low: biased % 2 ** 32, nanoseconds };

@@ -1,0 +1,137 @@
+// Directory entries: found by the hash of their name, listed in the order of it. `domain` is 0 until trees name each other.
+
+import { asBuffer, type Bytes, equalBytes } from '../../base/bytes.ts';
+import { type CodecType, encode } from '../../base/codec.ts';
+import { InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { MapReader } from '../../tree/tree.ts';
+import { type Attributes, type Cookie, type FileType, fileTypes } from './files.ts';
+import { attributesOf, type Inode } from './inodes.ts';
+import { type FileQuery, listReply } from './messages.ts';
+import type { NameHash } from './names.ts';
+import { behindInode, hashOf, namedKey } from './records.ts';
+import { findSlot, type Slot } from './slots.ts';
+import { findInode, needDirectory } from './work.ts';
+
+const nameAt = 9;
+const inodeAt = 3;
+const dotCookie = 1n;
+const dotDotCookie = 2n;
+const cookieMax = 2n ** 63n - 1n;
+
+export interface Entry {
+  inode: number;
+  type: FileType;
+  name: Bytes;
+}
+
+export function encodeEntry(entry: Entry): Buffer {
+  const out = Buffer.allocUnsafe(nameAt + entry.name.length);
+  out[0] = fileTypes.indexOf(entry.type);
+  out.writeUInt16BE(0, 1);
+  out.writeUIntBE(entry.inode, inodeAt, 6);
+  out.set(entry.name, nameAt);
+  return out;
+}
+
+/** Throws `corrupt`. */
+export function decodeEntry(record: Bytes): Entry {
+  const bytes = asBuffer(record);
+  const type = fileTypes[bytes[0] ?? fileTypes.length];
+  if (type === undefined || bytes.length <= nameAt) throw new InfinitError('corrupt', 'an entry is malformed');
+  return { inode: bytes.readUIntBE(inodeAt, 6), type, name: bytes.subarray(nameAt) };
+}
+
+/** Where a name stands, or would. */
+export interface Spot extends Slot {
+  entry: Entry | undefined;
+}
+
+export async function findEntry(
+  reader: Pick<MapReader, 'get'>,
+  names: NameHash,
+  directory: number,
+  name: Bytes,
+): Promise<Spot> {
+  const place = { space: 'entry', inode: directory, hash: names.of(name) } as const;
+  const slot = await findSlot(reader, place, (value) => equalBytes(value.subarray(nameAt), name));
+  return { ...slot, entry: slot.value && decodeEntry(slot.value) };
+}
+
+/** Throws `not-found`. */
+export async function needEntry(
+  reader: Pick<MapReader, 'get'>,
+  names: NameHash,
+  directory: number,
+  name: Bytes,
+): Promise<Spot & { entry: Entry }> {
+  const spot = await findEntry(reader, names, directory, name);
+  const { entry } = spot;
+  if (entry === undefined) throw new InfinitError('not-found', 'no such entry');
+  return { ...spot, entry };
+}
+
+export async function isEmpty(reader: MapReader, directory: number): Promise<boolean> {
+  for await (const _ of reader.scan(firstKey(directory, 0n), behindInode('entry', directory))) return false;
+  return true;
+}
+
+type ListReply = CodecType<typeof listReply>;
+type Listed = ListReply['entries'][number];
+
+export async function list(asked: FileQuery & { type: 'list' }, reader: MapReader): Promise<Bytes> {
+  const directory = await needDirectory(reader, asked.directory);
+  const limit = Math.min(Math.max(asked.limit, 1), limits.listEntriesMax - slotsOfHash);
+  const entries: Listed[] = [];
+  if (asked.after < dotCookie) entries.push(dotEntry('.', directory.inode, dotCookie));
+  if (asked.after < dotDotCookie && entries.length < limit)
+    entries.push(dotEntry('..', directory.parent, dotDotCookie));
+  const full = entries.length >= limit;
+  const end = !full && (await listNamed(reader, directory.inode, asked.after, { limit, entries }));
+  if (asked.attributes) await addAttributes(reader, entries);
+  return encode(listReply, { entries, end });
+}
+
+/** What one hash may add above the limit: its names are answered together. */
+const slotsOfHash = 256;
+
+/** Whether all was listed. */
+async function listNamed(
+  reader: MapReader,
+  directory: number,
+  after: Cookie,
+  into: { limit: number; entries: Listed[] },
+): Promise<boolean> {
+  if (after >= cookieMax) return true;
+  const { limit, entries } = into;
+  let cookie = 0n;
+  for await (const { key, value } of reader.scan(firstKey(directory, after + 1n), behindInode('entry', directory))) {
+    const next = hashOf(key).readBigUInt64BE();
+    if (next !== cookie && entries.length >= limit) return false;
+    cookie = next;
+    const { name, inode, type } = decodeEntry(value);
+    entries.push({ name, inode, type, cookie, attributes: undefined });
+  }
+  return true;
+}
+
+function firstKey(directory: number, cookie: Cookie): Buffer {
+  const hash = Buffer.allocUnsafe(8);
+  hash.writeBigUInt64BE(cookie);
+  return namedKey('entry', directory, hash, 0);
+}
+
+function dotEntry(name: string, inode: number, cookie: Cookie): Listed {
+  return { name: Buffer.from(name), inode, type: 'directory', cookie, attributes: undefined };
+}
+
+/** In the order of inode numbers: what was made together stands together. */
+async function addAttributes(reader: MapReader, entries: Listed[]): Promise<void> {
+  const wanted = [...new Set(entries.map(({ inode }) => inode))].sort((a, b) => a - b);
+  const found = new Map<number, Attributes>();
+  for (const number of wanted) {
+    const inode: Inode | undefined = await findInode(reader, number);
+    if (inode !== undefined) found.set(number, attributesOf(inode));
+  }
+  for (const entry of entries) entry.attributes = found.get(entry.inode);
+}

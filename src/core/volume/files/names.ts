@@ -1,0 +1,78 @@
+// Names of entries and extended attributes: which are allowed, and the keyed hash that stands for a name in keys, so that
+// nobody without the tree's secret can aim collisions.
+
+import { asBuffer, type Bytes } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
+import { hash, hmac } from '../../crypto/hash.ts';
+import { fileError } from './files.ts';
+import { hashBytes } from './records.ts';
+
+/** Cookies below have fixed meanings: start, `.`, `..`. */
+const reserved = 16;
+const slash = 0x2f;
+const dot = 0x2e;
+
+/** 63 bits of a name, big-endian. */
+export interface NameHash {
+  of(name: Bytes): Buffer;
+}
+
+/** The hash of the format, with the newest names remembered. */
+export class NameHashes implements NameHash {
+  private readonly key: Bytes;
+  private readonly known = new Map<string, Buffer>();
+
+  constructor(key: Bytes) {
+    this.key = key;
+  }
+
+  of(name: Bytes): Buffer {
+    const text = asBuffer(name).toString('latin1');
+    const found = this.known.get(text);
+    if (found !== undefined) {
+      this.known.delete(text);
+      this.known.set(text, found);
+      return found;
+    }
+    const made = hashName(this.key, name);
+    this.known.set(text, made);
+    if (this.known.size > limits.nameHashesMax) this.known.delete(this.known.keys().next().value as string);
+    return made;
+  }
+}
+
+function hashName(key: Bytes, name: Bytes): Buffer {
+  let digest = hmac(key, name);
+  for (;;) {
+    const value = digest.readBigUInt64BE() >> 1n;
+    if (value >= reserved) {
+      const out = Buffer.allocUnsafe(hashBytes);
+      out.writeBigUInt64BE(value);
+      return out;
+    }
+    digest = hash(digest);
+  }
+}
+
+export function isDot(name: Bytes): boolean {
+  return name.length === 1 && name[0] === dot;
+}
+export function isDotDot(name: Bytes): boolean {
+  return name.length === 2 && name[0] === dot && name[1] === dot;
+}
+
+/** A name an entry may have. Throws `name-too-long`, `invalid`. */
+export function checkName(name: Bytes): void {
+  checkLength(name);
+  if (name.includes(slash) || isDot(name) || isDotDot(name)) throw fileError('invalid', 'no entry may have this name');
+}
+
+/** A name an extended attribute may have. Throws `name-too-long`, `invalid`. */
+export function checkExtendedName(name: Bytes): void {
+  checkLength(name);
+}
+
+function checkLength(name: Bytes): void {
+  if (name.length > limits.fileNameBytesMax) throw fileError('name-too-long', 'a name has at most 255 bytes');
+  if (name.length === 0 || name.includes(0)) throw fileError('invalid', 'a name has bytes other than 0');
+}

@@ -1,0 +1,88 @@
+// Renaming: one atomic step that moves an entry, replaces what stood there, or exchanges two. Directories keep knowing their
+// parent, and no directory ends up inside itself.
+
+import type { Bytes } from '../../base/bytes.ts';
+import { encode } from '../../base/codec.ts';
+import { InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { encodeEntry, findEntry, needEntry } from './entries.ts';
+import { fileError, rootInode } from './files.ts';
+import { attributesOf, type Inode } from './inodes.ts';
+import { type FileOperation, renameReply } from './messages.ts';
+import { checkName, type NameHash } from './names.ts';
+import { changedNow, dropDirectory } from './nodes.ts';
+import { dropName } from './orphans.ts';
+import { emptySlot } from './slots.ts';
+import type { Work } from './work.ts';
+
+type Rename = FileOperation & { type: 'rename' };
+
+export async function rename(asked: Rename, work: Work, names: NameHash): Promise<Bytes> {
+  const { mode, now } = asked;
+  checkName(asked.from.name);
+  checkName(asked.to.name);
+  const fromDirectory = await work.directory(asked.from.directory);
+  const toDirectory = await work.directory(asked.to.directory);
+  const from = await needEntry(work.transaction, names, fromDirectory.inode, asked.from.name);
+  const to = await findEntry(work.transaction, names, toDirectory.inode, asked.to.name);
+  if (to.entry !== undefined && mode === 'no-replace') throw new InfinitError('exists', 'the entry exists');
+  if (to.entry === undefined && mode === 'exchange') throw new InfinitError('not-found', 'no such entry');
+  const moved = await work.need(from.entry.inode);
+  // Two names of one file: POSIX wants nothing done.
+  if (to.entry?.inode === moved.inode) return answer(moved);
+  const other = to.entry && (await work.need(to.entry.inode));
+  await checkNotInside(work, moved, toDirectory);
+  if (mode === 'exchange' && other !== undefined) {
+    await checkNotInside(work, other, fromDirectory);
+    work.put(from.key, encodeEntry({ inode: other.inode, type: other.type, name: asked.from.name }));
+    movedTo(work, other, { from: toDirectory, to: fromDirectory, asked });
+  } else if (other !== undefined) await replace(work, { moved, replaced: other, directory: toDirectory, asked });
+  // Put before the other slot is emptied: both may be of one hash, and the last slot moves then.
+  work.put(to.key, encodeEntry({ inode: moved.inode, type: moved.type, name: asked.to.name }));
+  if (mode !== 'exchange') await emptySlot(work, from);
+  movedTo(work, moved, { from: fromDirectory, to: toDirectory, asked });
+  changedNow(work, fromDirectory, now);
+  changedNow(work, toDirectory, now);
+  return answer(moved, mode === 'exchange' ? undefined : other);
+}
+
+function answer(moved: Inode, replaced?: Inode): Bytes {
+  return encode(renameReply, { moved: attributesOf(moved), replaced: replaced && attributesOf(replaced) });
+}
+
+function movedTo(work: Work, inode: Inode, move: { from: Inode; to: Inode; asked: Rename }): void {
+  const { from, to, asked } = move;
+  if (inode.type === 'directory') {
+    from.links--;
+    to.links++;
+    inode.parent = to.inode;
+  }
+  inode.changed = asked.now;
+  work.touch(inode);
+}
+
+async function replace(
+  work: Work,
+  places: { moved: Inode; replaced: Inode; directory: Inode; asked: Rename },
+): Promise<void> {
+  const { moved, replaced, directory, asked } = places;
+  if (moved.type === 'directory') {
+    if (replaced.type !== 'directory') throw fileError('not-directory', 'a directory replaces directories only');
+    return dropDirectory(work, replaced, directory);
+  }
+  if (replaced.type === 'directory') throw fileError('is-directory', 'only a directory replaces a directory');
+  const { now, free, client } = asked;
+  return dropName(work, replaced, { now, free, client, held: asked.held === replaced.inode });
+}
+
+/** Throws `invalid` when the directory is the inode, or is inside it. */
+async function checkNotInside(work: Work, inode: Inode, directory: Inode): Promise<void> {
+  if (inode.type !== 'directory') return;
+  let at = directory;
+  for (let depth = 0; at.inode !== inode.inode; depth++) {
+    if (at.inode === rootInode) return;
+    if (depth === limits.directoryDepthMax) throw new InfinitError('full', 'directories are nested too deep');
+    at = await work.directory(at.parent);
+  }
+  throw fileError('invalid', 'a directory cannot move into itself');
+}
