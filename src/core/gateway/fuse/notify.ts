@@ -1,0 +1,121 @@
+// Tells the kernel what another client changed, so that it forgets what it cached. The kernel may take its locks for that, which
+// wait for requests of its own: so notifications leave by threads, few at a time, and no change waits for them forever.
+
+import { asError, InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { ForeignChange } from '../../volume/files/files.ts';
+import type { Serving } from './serving.ts';
+import type { Transport } from './transport.ts';
+import { notifyCodes, outHeaderBytes, putU64 } from './wire.ts';
+
+const component = 'fuse';
+/** So that they cannot fill the thread pool. */
+const outstandingMax = 2;
+
+interface Notification {
+  message: Buffer;
+  done: () => void;
+}
+
+export class Notifier {
+  private readonly serving: Serving;
+  private readonly transport: Transport;
+  private readonly waiting: Notification[] = [];
+  private outstanding = 0;
+  private unsubscribe: () => void = () => {};
+
+  constructor(serving: Serving, transport: Transport) {
+    this.serving = serving;
+    this.transport = transport;
+  }
+
+  start(): void {
+    this.unsubscribe = this.serving.files.onForeign((change) => this.tell(change));
+  }
+
+  stop(): void {
+    this.unsubscribe();
+    for (const { done } of this.waiting.splice(0)) done();
+  }
+
+  /** Resolves when the kernel knows, or after a while: then it may cache nothing for as long as what it has may be believed. */
+  private async tell(change: ForeignChange): Promise<void> {
+    const { serving } = this;
+    serving.changes++;
+    for (const inode of change.inodes) serving.open.setHarmlessUntil(inode, Number.NEGATIVE_INFINITY);
+    const messages = this.messagesOf(change);
+    if (messages.length === 0) return;
+    serving.telling++;
+    const giveUp = new AbortController();
+    try {
+      const told = Promise.all(messages.map((message) => this.send(message)));
+      const late = serving.clock.sleep(limits.fuseNotifyTimeoutMs, { signal: giveUp.signal }).then(() => {
+        throw new InfinitError('unavailable', 'the kernel takes long to hear of changes');
+      });
+      await Promise.race([told, late]);
+    } catch (error) {
+      serving.distrust(limits.grantMs);
+      serving.log.write('warn', component, asError(error).message, { waiting: this.waiting.length });
+    } finally {
+      giveUp.abort();
+      serving.telling--;
+    }
+  }
+
+  /** Only of what the kernel may know. */
+  private messagesOf({ inodes, entries }: ForeignChange): Buffer[] {
+    const { nodes } = this.serving;
+    return [
+      ...entries.filter(({ directory }) => nodes.isKnown(directory)).map(entryMessage),
+      ...inodes.filter((inode) => nodes.isKnown(inode)).map(inodeMessage),
+    ];
+  }
+
+  private send(message: Buffer): Promise<void> {
+    if (this.waiting.length >= limits.fuseNotificationsMax)
+      return Promise.reject(new InfinitError('full', 'too many changes for the kernel to hear of'));
+    return new Promise((done) => {
+      this.waiting.push({ message, done });
+      this.sendNext();
+    });
+  }
+
+  private sendNext(): void {
+    while (this.outstanding < outstandingMax) {
+      const next = this.waiting.shift();
+      if (next === undefined) return;
+      this.outstanding++;
+      void this.transport.notify(next.message).then((code) => {
+        this.outstanding--;
+        // ENOENT: the kernel knew nothing of it.
+        if (code !== undefined && code !== 'ENOENT')
+          this.serving.log.write('debug', component, 'the kernel refused a notification', { code });
+        next.done();
+        this.sendNext();
+      });
+    }
+  }
+}
+
+/** Attributes and all pages. */
+function inodeMessage(inode: number): Buffer {
+  const message = start(outHeaderBytes + 24, notifyCodes.INVAL_INODE);
+  putU64(message, outHeaderBytes, inode);
+  return message;
+}
+
+function entryMessage({ directory, name }: ForeignChange['entries'][number]): Buffer {
+  const message = start(outHeaderBytes + 16 + name.length + 1, notifyCodes.INVAL_ENTRY);
+  putU64(message, outHeaderBytes, directory);
+  message.writeUInt32LE(name.length, outHeaderBytes + 8);
+  message.set(name, outHeaderBytes + 16);
+  return message;
+}
+
+/** A notification has a code where an answer has an error, and no request it answers. */
+function start(bytes: number, code: number): Buffer {
+  const message = Buffer.alloc(bytes);
+  message.writeUInt32LE(bytes, 0);
+  message.writeInt32LE(code, 4);
+  return message;
+}

@@ -1,0 +1,70 @@
+// What all handlers share: the files they serve, what the kernel knows of them, and for how long it may believe an answer.
+
+import type { Clock, Log } from '../../runtime/runtime.ts';
+import type { Attributes, Files } from '../../volume/files/files.ts';
+import { Nodes, OpenFiles } from './nodes.ts';
+import { entryReply, type Reply, type Shown } from './replies.ts';
+
+/** One request under way. */
+export interface Call {
+  readonly inode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Fires when the kernel's caller gives up, or its time is over. */
+  readonly signal: AbortSignal;
+  /** How many foreign changes were told when it began. */
+  readonly changesBefore: number;
+}
+
+export interface ServingOptions {
+  files: Files;
+  clock: Clock;
+  log: Log;
+  readOnly: boolean;
+  mapOthers: boolean;
+}
+
+export class Serving {
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly readOnly: boolean;
+  readonly nodes = new Nodes();
+  readonly open = new OpenFiles();
+  /** Foreign changes told so far. */
+  changes = 0;
+  /** Those the kernel is being told of. */
+  telling = 0;
+  private readonly mapOthers: boolean;
+  private distrustedUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(options: ServingOptions) {
+    this.files = options.files;
+    this.clock = options.clock;
+    this.log = options.log;
+    this.readOnly = options.readOnly;
+    this.mapOthers = options.mapOthers;
+  }
+
+  /** How an answer may be cached: not at all when a foreign change was told meanwhile, because it may be older than that. */
+  shown(call: Call): Shown {
+    return { validMs: this.validMs(call), mapOthers: this.mapOthers };
+  }
+
+  validMs(call: Call): number {
+    if (call.changesBefore !== this.changes || this.telling > 0 || this.clock.monotonic() < this.distrustedUntil)
+      return 0;
+    return Math.max(0, this.files.freshForMs());
+  }
+
+  /** The kernel did not hear of a change in time: nothing is cached for a while. */
+  distrust(timeMs: number): void {
+    this.distrustedUntil = this.clock.monotonic() + timeMs;
+  }
+
+  /** Answers with an inode, which the kernel then knows once more. */
+  entry(call: Call, attributes: Attributes): Reply {
+    this.nodes.add(attributes.inode);
+    return entryReply(attributes, this.shown(call));
+  }
+}
