@@ -170,6 +170,8 @@ export const limits = {
   descriptorBytesMax: 256 * KiB,
   descriptorPeersMax: 64,
   linkSilosMax: 64,
+  /** Named in a network's descriptor, which fits the network register with them. */
+  revokedPassportsMax: 200,
   fuseOptionsMax: 64,
   volumeBlockBytesMin: 512,
   volumeBlockBytesMax: 4 * MiB,

@@ -56,6 +56,8 @@ export interface NetworkDescriptor {
   members_salt: string;
   /** Null until a device with a silo founds the network. */
   founding: Founding | null;
+  /** Hashes of passports that count no more, and with them those their holders signed as delegates. */
+  revoked?: string[];
   signature: string;
 }
 

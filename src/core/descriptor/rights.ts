@@ -1,6 +1,7 @@
 // What a passport allows, as anybody can verify who has the network's descriptor: the owner signed it, or a delegate did whose
 // own passport the owner signed with the right to sign. A delegate gives no more than he has, and not the right to sign.
 
+import { type Bytes, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { NetworkDescriptor, PassportDescriptor } from './descriptor.ts';
@@ -15,7 +16,7 @@ export interface PassportRights {
 
 /**
  * Throws `denied` naming the check that failed. With `now` (milliseconds since 1970) expiry is tested, with a tolerance of
- * `limits.clockSkewMs`. Revocation is the caller's to test.
+ * `limits.clockSkewMs`. Revocation is the caller's to test (`isRevoked`).
  */
 export function verifyPassport(
   network: NetworkDescriptor,
@@ -36,6 +37,16 @@ export function verifyPassport(
     storage: passport.allow_storage && (delegate?.storage ?? true),
     sign: passport.allow_sign && !delegated,
   };
+}
+
+const revocations = new WeakMap<NetworkDescriptor, ReadonlySet<string>>();
+
+/** Whether the network's owner revoked the passport of that hash (`passportHash`). */
+export function isRevoked(network: NetworkDescriptor, hash: Bytes): boolean {
+  if (network.revoked === undefined) return false;
+  const listed = revocations.get(network) ?? new Set(network.revoked);
+  revocations.set(network, listed);
+  return listed.has(toBase64(hash));
 }
 
 /** When the passport, or the delegate's it rests on, ends; undefined: never. */

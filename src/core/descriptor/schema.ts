@@ -96,6 +96,7 @@ const network = object<NetworkDescriptor>(
     description,
     peers: endpointList,
     'tcp-heartbeat': integer(1, year),
+    revoked: list(base64(32), limits.revokedPassportsMax),
   },
 );
 

@@ -13,12 +13,13 @@ import { type RegisterService, serveRegisters } from '../consensus/register/serv
 import type { KeyPair } from '../crypto/keys.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
+import { isRevoked } from '../descriptor/rights.ts';
 import type { Overlay } from '../overlay/overlay.ts';
 import { overlayKind } from '../overlay/registry.ts';
 import { isAmongFirst } from '../overlay/ring.ts';
 import { createAdmission } from '../peer/admission.ts';
-import type { Peers } from '../peer/peer.ts';
-import { createPeers } from '../peer/peers.ts';
+import type { Admission, Peers } from '../peer/peer.ts';
+import { closeRefused, createPeers } from '../peer/peers.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
@@ -80,6 +81,7 @@ export class Node {
   readonly options: NodeOptions;
   readonly workers: Worker[] = [];
   private readonly book: PassportBook;
+  private readonly admission: Admission;
   private readonly selfRecord: SelfRecord | undefined;
   private readonly seen: SeenVersions;
   private descriptor: NetworkDescriptor;
@@ -87,6 +89,7 @@ export class Node {
   private registerService: RegisterService | undefined;
   private witness: Witness | undefined;
   private cancelTimer: Cancel = () => {};
+  private cancelWake: Cancel = () => {};
   private stopped: Promise<void> | undefined;
 
   private constructor(options: NodeOptions, selfRecord: SelfRecord | undefined, seen: SeenVersions) {
@@ -110,8 +113,10 @@ export class Node {
       node,
       kind: options.silo === undefined ? 'client' : 'storage',
       passport: options.passport,
+      revoked: (_, hash) => isRevoked(this.descriptor, hash),
       admitted: (identity, passport) => this.book.admitted(identity, passport),
     });
+    this.admission = admission;
     this.peers = createPeers({ runtime, identity: node, admission });
     this.book.serve(this.peers);
     const replicas = options.network.consensus['replication-factor'];
@@ -130,10 +135,8 @@ export class Node {
       journals: createJournals({ runtime, peers, overlay, networkId }),
     };
     this.networkRegister = this.openNetworkRegister();
-    if (options.silo !== undefined) {
-      this.serveStorage(options.silo, replicas);
-      this.keepDescriptor();
-    }
+    if (options.silo !== undefined) this.serveStorage(options.silo, replicas);
+    this.keepDescriptor();
   }
 
   /** Makes the parts; nothing runs and nothing is sent before `start`. */
@@ -184,6 +187,7 @@ export class Node {
     if (register === undefined || this.options.alone) return;
     const learned = async (descriptor: NetworkDescriptor) => {
       this.descriptor = descriptor;
+      closeRefused(this.peers, this.admission);
       await this.options.learned?.(descriptor);
     };
     const sync = new DescriptorSync({ register, user: this.options.user, current: () => this.descriptor, learned });
@@ -216,12 +220,17 @@ export class Node {
     await this.overlay.start();
     await this.overlay.join([...seeds, ...(await this.sameDevice())], options);
     await this.beginVoting();
+    if (this.options.silo === undefined) this.cancelWake = this.wakeLater(descriptorPeriodMs);
+    else await this.beginWork();
+    this.upkeep();
+  }
+
+  private async beginWork(): Promise<void> {
     const inspect = this.options.rebalancing?.inspectAtStart ?? true;
     for (const worker of this.workers) if (inspect || worker.name === 'descriptor') await worker.start();
-    const wake = () => this.runtime.clock.after(growthDelayMs, () => this.wakeWorkers());
+    const wake = () => this.wakeLater(growthDelayMs);
     this.overlay.events.on('joined', wake);
     this.overlay.events.on('changed', wake);
-    this.upkeep();
   }
 
   private async beginVoting(): Promise<void> {
@@ -266,8 +275,10 @@ export class Node {
     return announcedHosts(own, this.options.announce).map((name) => ({ host: name, port }));
   }
 
-  private wakeWorkers(): void {
-    if (this.stopped === undefined) for (const worker of this.workers) worker.wake();
+  private wakeLater(delayMs: number): Cancel {
+    return this.runtime.clock.after(delayMs, () => {
+      if (this.stopped === undefined) for (const worker of this.workers) worker.wake();
+    });
   }
 
   /** Keeps this node's record true. */
@@ -289,6 +300,7 @@ export class Node {
 
   private async shutDown(): Promise<void> {
     this.cancelTimer();
+    this.cancelWake();
     this.witness?.stop();
     this.registerService?.stop();
     for (const worker of this.workers) await worker.stop();

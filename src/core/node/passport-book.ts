@@ -10,8 +10,8 @@ import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
 import type { AuthorCheck, Loss, StateImage } from '../block/register-validity.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
-import { keyFromJson } from '../descriptor/keys.ts';
-import { verifyPassport } from '../descriptor/rights.ts';
+import { keyFromJson, sameKey } from '../descriptor/keys.ts';
+import { isRevoked, verifyPassport } from '../descriptor/rights.ts';
 import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
 import type { Method, Peer, PeerIdentity, Peers } from '../peer/peer.ts';
@@ -76,12 +76,20 @@ export class PassportBook implements AuthorCheck {
   mayWrite(userKey: Bytes, hash: Bytes): boolean {
     const passport = this.passports.get(toHex(hash));
     if (passport === undefined || toHex(keyFromJson(passport.user)) !== toHex(userKey)) return false;
+    const network = this.options.network();
     try {
-      return verifyPassport(this.options.network(), passport, { now: this.options.runtime.clock.now() }).write;
+      const { write } = verifyPassport(network, passport, { now: this.options.runtime.clock.now() });
+      return write && (sameKey(passport.user, network.owner) || !this.isRevoked(passport, hash));
     } catch (error) {
       if (isError(error)) return false;
       throw error;
     }
+  }
+
+  /** Or the delegate's it rests on. The owner's is never. */
+  private isRevoked({ certifier_passport: delegate }: PassportDescriptor, hash: Bytes): boolean {
+    const network = this.options.network();
+    return isRevoked(network, hash) || (delegate !== undefined && isRevoked(network, passportHash(delegate)));
   }
 
   /**

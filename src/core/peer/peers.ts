@@ -2,7 +2,7 @@
 // made at the same time the one dialled by the smaller id, otherwise the newer.
 
 import { compareBytes, equalBytes, toHex } from '../base/bytes.ts';
-import { asError, InfinitError } from '../base/errors.ts';
+import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Events } from '../base/events.ts';
 import { type Abortable, cancelled, checkSignal, Semaphore } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
@@ -23,6 +23,18 @@ export interface PeersParts {
 
 export function createPeers(parts: PeersParts): Peers {
   return new NodePeers(parts);
+}
+
+/** Ends connections to whom admission would not admit now. */
+export function closeRefused(peers: Peers, admission: Admission): void {
+  for (const peer of peers.connected()) {
+    try {
+      admission.check(peer.identity);
+    } catch (error) {
+      if (!isError(error, 'denied')) throw error;
+      peer.close();
+    }
+  }
 }
 
 const stopWaitMs = 2000;
