@@ -10,7 +10,7 @@ import { type Body, cut, extentsFrom, place, reserve, reservedBytesMax } from '.
 import { fileError } from './files.ts';
 import { attributesOf, type Inode } from './inodes.ts';
 import { allocateReply, attributesReply, type FileOperation, type WrittenPiece, writeReply } from './messages.ts';
-import { asFile, type Work } from './work.ts';
+import { asFile, tooMuch, type Work } from './work.ts';
 
 const { cellBytesMax, extentsPerStepMax: stepMax, fileBytesMax } = limits;
 
@@ -24,7 +24,7 @@ export async function write(asked: Write, work: Work): Promise<Bytes> {
     const found = await work.find(number);
     if (found === undefined) continue;
     const inode = asFile(found);
-    for (const piece of pieces) await store(work, inode, piece, chunks);
+    for (const run of runsOf(pieces)) await store(work, inode, run, chunks);
     inode.modified = inode.changed = modified;
     work.touch(inode);
     written.push(inode);
@@ -43,18 +43,34 @@ function checkPieces({ files }: Write, chunks: readonly OfferedChunk[]): void {
       if (piece.type === 'cells') offeredAt(chunks, piece.chunk).checkRun(piece);
       count++;
     }
-  if (count > limits.writtenPiecesMax)
-    throw new InfinitError('full', 'too many pieces for one operation', { data: { split: true } });
+  if (count > limits.writtenPiecesMax) throw tooMuch();
 }
 
-async function store(work: Work, inode: Inode, piece: WrittenPiece, chunks: readonly OfferedChunk[]): Promise<void> {
-  const { offset } = piece;
-  const length = lengthOf(piece);
-  const end = offset + length;
+/** Pieces that follow each other without a gap replace what lay there at once. */
+function runsOf(pieces: readonly WrittenPiece[]): WrittenPiece[][] {
+  const runs: WrittenPiece[][] = [];
+  let end = -1;
+  for (const piece of pieces) {
+    if (piece.offset === end) runs.at(-1)?.push(piece);
+    else runs.push([piece]);
+    end = piece.offset + lengthOf(piece);
+  }
+  return runs;
+}
+
+async function store(
+  work: Work,
+  inode: Inode,
+  run: readonly WrittenPiece[],
+  chunks: readonly OfferedChunk[],
+): Promise<void> {
+  const from = run[0]?.offset ?? 0;
+  const to = run.reduce((end, piece) => end + lengthOf(piece), from);
   // Behind the end there is nothing to cut, unless it was reserved.
-  if (inode.allocated > 0 && (inode.beyond || offset < inode.size)) await cut(work, inode, { from: offset, to: end });
-  place(work, inode, { start: offset, length, body: await bodyOf(work, piece, chunks) });
-  inode.size = Math.max(inode.size, end);
+  if (inode.allocated > 0 && (inode.beyond || from < inode.size)) await cut(work, inode, { from, to });
+  for (const piece of run)
+    place(work, inode, { start: piece.offset, length: lengthOf(piece), body: await bodyOf(work, piece, chunks) });
+  inode.size = Math.max(inode.size, to);
 }
 
 async function bodyOf(work: Work, piece: WrittenPiece, chunks: readonly OfferedChunk[]): Promise<Body> {

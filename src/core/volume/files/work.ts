@@ -3,8 +3,7 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { decode, encode } from '../../base/codec.ts';
-import { InfinitError } from '../../base/errors.ts';
-import { limits } from '../../base/limits.ts';
+import { InfinitError, isError } from '../../base/errors.ts';
 import { chunkCodings, chunkKey, chunkRecord, type SuperRecord, superKey, superRecord } from '../../tree/keys.ts';
 import { dropCells } from '../../tree/packing.ts';
 import type { MapReader, Transaction, WrittenChunk } from '../../tree/tree.ts';
@@ -12,9 +11,6 @@ import { fileError } from './files.ts';
 import { decodeInode, encodeInode, type Inode } from './inodes.ts';
 import { checkInode, inodeKey } from './records.ts';
 
-/** About what a record costs beside its bytes; all effects together stay below what an operation may change. */
-const recordOverheadBytes = 96;
-const effectsBytesMax = limits.journalBatchBytesMax - 4 * limits.cellBytesMax;
 /** Up to so many keys are deleted one by one. */
 const singleDeletesMax = 8;
 
@@ -62,7 +58,6 @@ export class Work {
   private loadedSuper: SuperRecord | undefined;
   private bytes = 0;
   private inodes = 0;
-  private cost = 0;
 
   constructor(transaction: Transaction) {
     this.transaction = transaction;
@@ -128,16 +123,16 @@ export class Work {
     this.bytes += bytes;
   }
 
-  /** Throws `full` with `split` before the operation changes more than fits in one. */
+  /** Throws `full` with `split` when the operation changes more than fits in one. */
   put(key: Bytes, value: Bytes): void {
-    this.cost += recordOverheadBytes + key.length + value.length;
-    if (this.cost > effectsBytesMax)
-      throw new InfinitError('full', 'too much for one operation', { data: { split: true } });
-    this.transaction.put(key, value);
+    try {
+      this.transaction.put(key, value);
+    } catch (error) {
+      throw isError(error, 'full') ? tooMuch(error) : error;
+    }
   }
 
   delete(key: Bytes): void {
-    this.cost += recordOverheadBytes + key.length;
     this.transaction.delete(key);
   }
 
@@ -189,6 +184,11 @@ export class Work {
     if (this.bytes > 0 && bytesUsed > most) throw new InfinitError('full', 'the volume has reached its quota');
     this.put(superKey, encode(superRecord, { ...record, bytesUsed, inodesUsed }));
   }
+}
+
+/** The operation is to be asked again in parts. */
+export function tooMuch(cause?: unknown): InfinitError {
+  return new InfinitError('full', 'too much for one operation', { data: { split: true }, cause });
 }
 
 /** The super record of a tree that was begun. */
