@@ -180,6 +180,13 @@ export const limits = {
 
   // Credentials (admission).
   presentedBytesMax: 16 * KiB,
+  /** Passports a node keeps of others, and of those one delegate signed. */
+  passportsKeptMax: 4096,
+  passportsPerDelegateMax: 1024,
+  /** Messages of one sender that wait, bad passports he may tell, and how long nothing of him is looked at then. */
+  passportTellsWaitingMax: 4,
+  passportsRefusedMax: 16,
+  passportTellMuteMs: minute,
   passportBytesMax: 4 * KiB,
   clockSkewMs: 5 * minute,
   clientCertificateMs: 24 * 60 * minute,

@@ -3,8 +3,7 @@
 // network owner's key before it counts. Also which nodes were met as certified storage nodes: only they become members.
 
 import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
-import { bytes, empty, list, struct } from '../base/codec.ts';
-import { isError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
 import type { AuthorCheck, Loss, StateImage } from '../block/register-validity.ts';
@@ -14,22 +13,13 @@ import { keyFromJson, sameKey } from '../descriptor/keys.ts';
 import { isRevoked, verifyPassport } from '../descriptor/rights.ts';
 import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
-import type { Method, Peer, PeerIdentity, Peers } from '../peer/peer.ts';
+import type { PeerIdentity, Peers } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { networkLosses, refuseNetworkValue } from '../store/network-register.ts';
+import { PassportTells } from './passport-tells.ts';
 import type { NodeState } from './state.ts';
 
-const passportsPerMessageMax = 256;
-const passportsMax = 4096;
 const storageNodesMax = 65_536;
-
-/** Passports the sender has met; the receiver verifies each. */
-const passportTell: Method<{ passports: Bytes[] }, Record<string, never>> = {
-  name: 'passport.tell',
-  request: struct({ passports: list(bytes(limits.passportBytesMax), passportsPerMessageMax) }),
-  response: empty,
-  right: 'member',
-};
 
 export interface PassportBookOptions {
   runtime: Runtime;
@@ -46,7 +36,10 @@ export class PassportBook implements AuthorCheck {
   private readonly passports = new Map<string, PassportDescriptor>();
   private readonly storageNodes = new Set<string>();
   private readonly meeting = new Set<string>();
+  /** Names of the passports of each delegate. */
+  private readonly byDelegate = new Map<string, Set<string>>();
   private peers: Peers | undefined;
+  private tells: PassportTells | undefined;
 
   constructor(options: PassportBookOptions) {
     this.options = options;
@@ -54,16 +47,21 @@ export class PassportBook implements AuthorCheck {
 
   /** Reads what was seen before. */
   async load(): Promise<void> {
-    for (const passport of await this.options.state.passports(passportsMax)) this.learn(passport, false);
+    for (const passport of await this.options.state.passports(limits.passportsKeptMax)) this.learn(passport, false);
   }
 
   serve(peers: Peers): void {
     this.peers = peers;
-    peers.serve(passportTell, ({ passports }) => {
-      for (const passport of passports) this.learn(passport, true);
-      return {};
+    const { clock } = this.options.runtime;
+    const tells = new PassportTells({ clock, peers, learn: (passport) => this.learn(passport, true) });
+    this.tells = tells;
+    peers.events.on('connected', (peer) => {
+      if (peer.identity.kind === 'storage')
+        tells.tell(
+          peer,
+          [...this.passports].map(([name, passport]) => [name, canonicalJson(passport)] as const),
+        );
     });
-    peers.events.on('connected', (peer) => void this.tell(peer, [...this.passports.values()]));
   }
 
   /** For admission: an identity was verified with this passport. */
@@ -143,38 +141,56 @@ export class PassportBook implements AuthorCheck {
     return { id: networkIdOf(key, name), owner: key };
   }
 
-  private learn(encoded: Bytes, fresh: boolean): void {
+  /** False for what is no passport of this network, and for the many of a delegate who signs more than his share. */
+  private learn(encoded: Bytes, fresh: boolean): boolean {
     try {
       const passport = parseDescriptor('passport', encoded);
+      const hash = passportHash(passport);
+      if (this.passports.has(toHex(hash))) return true;
+      if (this.countOf(passport) >= limits.passportsPerDelegateMax)
+        throw new InfinitError('full', 'a delegate signed more passports than are kept of one');
       verifyPassport(this.options.network(), passport);
-      this.keep(passportHash(passport), passport, fresh);
+      this.keep(hash, passport, fresh);
+      return true;
     } catch (error) {
       if (!isError(error)) throw error;
       this.options.runtime.log.write('debug', 'passports', `refused: ${error.message}`);
+      return false;
     }
+  }
+
+  /** Passports kept that the same delegate signed; none for those of the owner. */
+  private countOf({ certifier }: PassportDescriptor): number {
+    return certifier === undefined ? 0 : (this.byDelegate.get(certifier.ed25519)?.size ?? 0);
   }
 
   private keep(hash: Bytes, passport: PassportDescriptor, fresh: boolean): void {
     const name = toHex(hash);
     if (this.passports.has(name)) return;
-    const oldest = this.passports.keys().next();
-    if (this.passports.size >= passportsMax && !oldest.done) this.passports.delete(oldest.value);
+    // Somebody who came himself is kept, in the place of another of the same delegate.
+    if (this.countOf(passport) >= limits.passportsPerDelegateMax) this.forgetOldest(this.namesOf(passport));
+    if (this.passports.size >= limits.passportsKeptMax) this.forgetOldest(this.passports.keys());
     this.passports.set(name, passport);
+    this.namesOf(passport)?.add(name);
     if (!fresh) return;
-    this.options.state.rememberPassport(hash, canonicalJson(passport)).catch(() => {}); // it will be told again
-    for (const peer of this.peers?.connected() ?? []) void this.tell(peer, [passport]);
+    const encoded = canonicalJson(passport);
+    this.options.state.rememberPassport(hash, encoded).catch(() => {}); // it will be told again
+    for (const peer of this.peers?.connected() ?? []) this.tells?.tell(peer, [[name, encoded]]);
   }
 
-  private async tell(peer: Peer, passports: readonly PassportDescriptor[]): Promise<void> {
-    const own = this.peers?.self.id;
-    if (peer.identity.kind !== 'storage' || (own !== undefined && toHex(peer.id) === toHex(own))) return;
-    try {
-      for (let at = 0; at < passports.length; at += passportsPerMessageMax) {
-        const part = passports.slice(at, at + passportsPerMessageMax).map((passport) => canonicalJson(passport));
-        await peer.call(passportTell, { passports: part });
-      }
-    } catch (error) {
-      if (!isError(error)) throw error; // told again when it connects again
+  private forgetOldest(names: Iterable<string> | undefined): void {
+    for (const name of names ?? []) {
+      const passport = this.passports.get(name);
+      this.passports.delete(name);
+      if (passport) this.namesOf(passport)?.delete(name);
+      return;
     }
+  }
+
+  private namesOf({ certifier }: PassportDescriptor): Set<string> | undefined {
+    if (certifier === undefined) return undefined;
+    const names = this.byDelegate.get(certifier.ed25519) ?? new Set<string>();
+    if (names.size === 0) this.byDelegate.set(certifier.ed25519, names);
+    return names;
   }
 }
