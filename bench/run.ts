@@ -1,18 +1,26 @@
 // `npm run bench`: the measurements one after another, printed as a section for bench/RESULTS.md. Words behind `--` go to the
-// comparison of keys (`npm run bench -- --quick`). Needs a built program (`npm run build`); etcd on the path for the comparison.
+// comparison of keys (`npm run bench -- --quick`). `npm run bench -- --suite mount` runs that one alone, and words go to it: mounts
+// take an hour, so that is the only way to them. Needs a built program (`npm run build`); etcd on the path for the comparison.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, freemem, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-const words = process.argv.slice(2);
+const given = process.argv.slice(2);
+const at = given.indexOf('--suite');
+const suite = at >= 0 ? given[at + 1] : undefined;
+const words = at >= 0 ? given.toSpliced(at, 2) : given;
 const wait = words.includes('--wait') ? words.slice(words.indexOf('--wait')).slice(0, 2) : [];
-const parts: readonly [title: string, file: string, words: readonly string[]][] = [
+const usual: readonly [title: string, file: string, words: readonly string[]][] = [
   ['Silo', 'silo.ts', []],
   ['Commands', 'cli.ts', words.includes('--quick') ? ['--rounds', '5', '--wait', '0'] : wait],
   ['Keys', 'kv.ts', words],
 ];
+const suites: Record<string, string> = { silo: 'Silo', cli: 'Commands', kv: 'Keys', mount: 'Mounts' };
+const title = suite === undefined ? undefined : suites[suite];
+if (at >= 0 && title === undefined) throw new Error(`no suite ${suite}: there are ${Object.keys(suites).join(', ')}`);
+const parts: typeof usual = title === undefined ? usual : [[title, `${suite}.ts`, words]];
 
 function gib(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(0)} GiB`;
@@ -42,7 +50,7 @@ function print(text: string): void {
 }
 
 print(`## ${new Date().toISOString().slice(0, 16).replace('T', ' ')} UTC\n`);
-print(`\`npm run bench${words.length > 0 ? ` -- ${words.join(' ')}` : ''}\``);
+print(`\`npm run bench${given.length > 0 ? ` -- ${given.join(' ')}` : ''}\``);
 print(
   `on ${availableParallelism()} cores (${cpus()[0]?.model ?? 'unknown'}), ${gib(totalmem())} of memory (${gib(freemem())} free), ` +
     `Linux ${release()}, Node ${process.version}, ${etcdVersion()}; ${disk()}; load at the start ${loadavg()[0]?.toFixed(1)}.`,
