@@ -101,7 +101,10 @@ export interface Usage {
 /** What another client changed: what a kernel may have cached of it is stale. */
 export interface ForeignChange {
   inodes: readonly number[];
+  /** Names that stand for something else now. */
   entries: readonly { directory: number; name: Bytes }[];
+  /** Names went that are not known any more: all that is cached of names in these is stale. */
+  directories?: readonly number[];
 }
 
 /**
