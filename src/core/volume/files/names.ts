@@ -26,6 +26,11 @@ export class NameHashes implements NameHash {
     this.key = key;
   }
 
+  /** Names remembered. */
+  get size(): number {
+    return this.known.size;
+  }
+
   of(name: Bytes): Buffer {
     const text = asBuffer(name).toString('latin1');
     const found = this.known.get(text);
