@@ -56,21 +56,18 @@ export class FileData {
   }
 
   async change(inode: number, change: AttributeChange, options: Abortable = {}): Promise<Attributes> {
-    const { size, modified } = change;
+    const { size } = change;
     if (size !== undefined) checkRange(size, 0);
-    return this.options.states.using(inode, async (state) => {
-      if (size === undefined && modified === undefined) return this.changeNow(state, change, options);
-      const { flusher } = this.options;
+    const { states, flusher } = this.options;
+    return states.using(inode, async (state) => {
+      if (size === undefined && !state.isDirty) return this.changeNow(state, change, options);
       const changed = await flusher.exclusively(
         state,
         async () => {
+          // What was written before leaves with its time first; a cut takes away what of it is behind the end.
+          if (size === undefined) await flusher.drain(state, options);
           const attributes = await this.changeNow(state, change, options);
-          if (size !== undefined) {
-            state.cuts++;
-            flusher.forget(state, size);
-          }
-          // What is still dirty was written before: it leaves the time as it was set.
-          state.modified = attributes.modified;
+          if (size !== undefined) this.wasCut(state, size, attributes);
           return attributes;
         },
         options,
@@ -154,14 +151,20 @@ export class FileData {
     const fields = { mode, uid, gid, size, accessed, modified, now };
     const operation = { type: 'change', inode: state.inode, ...fields } as const;
     return this.changing(state, async () => {
-      if (size === undefined) return requests.attributesOf(operation, options);
       for (let before = Number.POSITIVE_INFINITY; ; ) {
         const attributes = await requests.do(operation, attributesReply, options);
-        if (attributes.size <= size) return attributes;
+        if (size === undefined || attributes.size <= size) return attributes;
         assert(attributes.size < before, 'each step of a cut goes on');
         before = attributes.size;
       }
     });
+  }
+
+  private wasCut(state: FileState, size: number, { modified }: Attributes): void {
+    state.cuts++;
+    this.options.flusher.forget(state, size);
+    // What is left was written before.
+    state.modified = modified;
   }
 
   private async readOnce(state: FileState, offset: number, length: number, options: Abortable): Promise<Bytes[]> {

@@ -83,7 +83,10 @@ export class FileState {
     const { modified = attributes.modified } = this;
     const size = Math.max(attributes.size, this.end);
     const changed = isLater(modified, attributes.changed) ? modified : attributes.changed;
-    return { ...attributes, size, modified, changed };
+    // What lies over other data is not told apart here.
+    const held = this.flights.reduce((sum, { bytes }) => sum + bytes, attributes.allocatedBytes + this.dirty.bytes);
+    const allocatedBytes = Math.max(attributes.allocatedBytes, Math.min(size, held));
+    return { ...attributes, size, allocatedBytes, modified, changed };
   }
 
   /** Behind the last byte not yet in the tree. */

@@ -129,13 +129,8 @@ export class Flusher {
 
   /** Sends what the file has and waits for it; for a task that runs alone. */
   async drain(state: FileState, options: Abortable = {}): Promise<void> {
-    this.send([state], false);
+    this.send([state], true);
     await this.settled(state, options);
-  }
-
-  /** What is not sent yet goes on its way. */
-  sendNow(state: FileState): void {
-    if (state.exclusive === undefined) this.send([state], false);
   }
 
   /** Forgets data that is not sent yet and lies in [from, to). */

@@ -72,7 +72,7 @@ export class Janitor {
     const { tree } = this.options;
     const { signal } = this.stopped;
     for (let after = 0; ; ) {
-      if (tree.leaseMs() === 0) return;
+      if (tree.status().role !== 'leader') return;
       const query = encode(fileQuery, { type: 'orphans', after, limit: batch });
       const orphans = decode(orphansReply, await tree.query(query, { signal }));
       for (const orphan of orphans) if (await this.mayGo(orphan)) await this.reap(orphan.inode);
@@ -96,7 +96,7 @@ export class Janitor {
     const { runtime, tree, states, times } = this.options;
     const { clock } = runtime;
     for (;;) {
-      if (this.stopped.signal.aborted || tree.leaseMs() === 0 || (states.get(inode)?.opens ?? 0) > 0) return;
+      if (this.stopped.signal.aborted || tree.status().role !== 'leader' || (states.get(inode)?.opens ?? 0) > 0) return;
       const start = clock.monotonic();
       const now = times.now();
       const before = { seconds: now.seconds - holderMs / 1000, nanoseconds: now.nanoseconds };

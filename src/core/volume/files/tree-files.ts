@@ -240,7 +240,7 @@ class Client implements TreeFiles {
     state.orphan = false;
     this.flusher.forget(state);
     await this.held.release(inode);
-    if (this.tree.leaseMs() > 0) void this.janitor.run();
+    if (this.leads) void this.janitor.run();
   }
 
   change(inode: number, change: AttributeChange, options: Abortable = {}): Promise<Attributes> {
@@ -369,10 +369,14 @@ class Client implements TreeFiles {
     }
   }
 
+  private get leads(): boolean {
+    return this.tree.status().role === 'leader';
+  }
+
   private scheduleTick(): void {
     this.cancelTick = this.options.runtime.clock.after(tickMs, () => {
       this.losses.notice();
-      void Promise.allSettled([this.held.tick(), this.tree.leaseMs() > 0 ? this.janitor.run() : undefined]).then(() => {
+      void Promise.allSettled([this.held.tick(), this.leads ? this.janitor.run() : undefined]).then(() => {
         if (this.stopping === undefined) this.scheduleTick();
       });
     });
