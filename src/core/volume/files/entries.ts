@@ -1,6 +1,6 @@
 // Directory entries: found by the hash of their name, listed in the order of it. `domain` is 0 until trees name each other.
 
-import { asBuffer, type Bytes, equalBytes } from '../../base/bytes.ts';
+import { asBuffer, type Bytes } from '../../base/bytes.ts';
 import { type CodecType, encode } from '../../base/codec.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
@@ -43,7 +43,8 @@ export function decodeEntry(record: Bytes): Entry {
 }
 
 /** Where a name stands, or would. */
-export interface Spot extends Slot {
+export interface Spot {
+  slot: Slot;
   entry: Entry | undefined;
 }
 
@@ -53,9 +54,12 @@ export async function findEntry(
   directory: number,
   name: Bytes,
 ): Promise<Spot> {
-  const place = { space: 'entry', inode: directory, hash: names.of(name) } as const;
-  const slot = await findSlot(reader, place, (value) => equalBytes(value.subarray(nameAt), name));
-  return { ...slot, entry: slot.value && decodeEntry(slot.value) };
+  const slot = await findSlot(reader, { space: 'entry', inode: directory, hash: names.of(name), name, matches });
+  return { slot, entry: slot.value && decodeEntry(slot.value) };
+}
+
+function matches(record: Bytes, name: Bytes): boolean {
+  return record.length === nameAt + name.length && asBuffer(record).compare(name, 0, name.length, nameAt) === 0;
 }
 
 /** Throws `not-found`. */
@@ -64,11 +68,10 @@ export async function needEntry(
   names: NameHash,
   directory: number,
   name: Bytes,
-): Promise<Spot & { entry: Entry }> {
-  const spot = await findEntry(reader, names, directory, name);
-  const { entry } = spot;
+): Promise<{ slot: Slot; entry: Entry }> {
+  const { slot, entry } = await findEntry(reader, names, directory, name);
   if (entry === undefined) throw new InfinitError('not-found', 'no such entry');
-  return { ...spot, entry };
+  return { slot, entry };
 }
 
 export async function isEmpty(reader: MapReader, directory: number): Promise<boolean> {

@@ -85,8 +85,11 @@ export function dropExtended(work: Work, inode: number): Promise<void> {
 
 function find(reader: Pick<MapReader, 'get'>, names: NameHash, inode: number, name: Bytes): Promise<Slot> {
   checkExtendedName(name);
-  const place = { space: 'extended', inode, hash: names.of(name) } as const;
-  return findSlot(reader, place, (value) => equalBytes(decodeExtended(value).name, name));
+  return findSlot(reader, { space: 'extended', inode, hash: names.of(name), name, matches });
+}
+
+function matches(record: Bytes, name: Bytes): boolean {
+  return equalBytes(decodeExtended(record).name, name);
 }
 
 /** Throws `corrupt`. */

@@ -65,7 +65,7 @@ export async function make(asked: Asked<'make'>, work: Work, names: NameHash): P
     inode.links = 0;
     makeOrphan(work, inode, { now, holder: client });
   } else {
-    work.put(spot.key, encodeEntry({ inode: number, type: inode.type, name }));
+    work.put(spot.slot.key, encodeEntry({ inode: number, type: inode.type, name }));
     if (inode.type === 'directory') {
       inode.parent = directory.inode;
       directory.links++;
@@ -87,7 +87,7 @@ export async function link(asked: Asked<'link'>, work: Work, names: NameHash): P
   inode.links++;
   inode.changed = now;
   work.touch(inode);
-  work.put(spot.key, encodeEntry({ inode: inode.inode, type: inode.type, name }));
+  work.put(spot.slot.key, encodeEntry({ inode: inode.inode, type: inode.type, name }));
   changedNow(work, directory, now);
   return encode(attributesReply, attributesOf(inode));
 }
@@ -98,7 +98,7 @@ export async function unlink(asked: Asked<'unlink'>, work: Work, names: NameHash
   const spot = await needEntry(work.transaction, names, directory.inode, asked.name);
   const inode = await work.need(spot.entry.inode);
   if (inode.type === 'directory') throw fileError('is-directory', 'the entry is a directory');
-  await emptySlot(work, spot);
+  await emptySlot(work, spot.slot);
   changedNow(work, directory, asked.now);
   await dropName(work, inode, asked);
   return encode(attributesReply, attributesOf(inode));
@@ -110,7 +110,7 @@ export async function removeDirectory(asked: Asked<'removeDirectory'>, work: Wor
   const spot = await needEntry(work.transaction, names, parent.inode, asked.name);
   const directory = await work.directory(spot.entry.inode);
   await dropDirectory(work, directory, parent);
-  await emptySlot(work, spot);
+  await emptySlot(work, spot.slot);
   changedNow(work, parent, asked.now);
   return encode(nothingReply, {});
 }

@@ -34,12 +34,12 @@ export async function rename(asked: Rename, work: Work, names: NameHash): Promis
   await checkNotInside(work, moved, toDirectory);
   if (mode === 'exchange' && other !== undefined) {
     await checkNotInside(work, other, fromDirectory);
-    work.put(from.key, encodeEntry({ inode: other.inode, type: other.type, name: asked.from.name }));
+    work.put(from.slot.key, encodeEntry({ inode: other.inode, type: other.type, name: asked.from.name }));
     movedTo(work, other, { from: toDirectory, to: fromDirectory, asked });
   } else if (other !== undefined) await replace(work, { moved, replaced: other, directory: toDirectory, asked });
   // Put before the other slot is emptied: both may be of one hash, and the last slot moves then.
-  work.put(to.key, encodeEntry({ inode: moved.inode, type: moved.type, name: asked.to.name }));
-  if (mode !== 'exchange') await emptySlot(work, from);
+  work.put(to.slot.key, encodeEntry({ inode: moved.inode, type: moved.type, name: asked.to.name }));
+  if (mode !== 'exchange') await emptySlot(work, from.slot);
   movedTo(work, moved, { from: fromDirectory, to: toDirectory, asked });
   changedNow(work, fromDirectory, now);
   changedNow(work, toDirectory, now);

@@ -7,30 +7,33 @@ import type { MapReader } from '../../tree/tree.ts';
 import { namedKey, slotsMax } from './records.ts';
 import type { Work } from './work.ts';
 
-export interface SlotPlace {
+export interface Slot {
   space: 'entry' | 'extended';
   inode: number;
   hash: Bytes;
-}
-
-export interface Slot extends SlotPlace {
   slot: number;
   key: Bytes;
   /** Undefined: the name is not there, and this is where it would be put. */
   value: Bytes | undefined;
 }
 
+/** What a name is looked up by. */
+export interface Sought {
+  space: Slot['space'];
+  inode: number;
+  hash: Bytes;
+  name: Bytes;
+  /** Whether a record is that of the name. */
+  matches(record: Bytes, name: Bytes): boolean;
+}
+
 /** The slot whose record matches, or the free one. Throws `full` when the name is not there and there is no free one. */
-export async function findSlot(
-  reader: Pick<MapReader, 'get'>,
-  place: SlotPlace,
-  matches: (value: Bytes) => boolean,
-): Promise<Slot> {
-  const { space, inode, hash } = place;
+export async function findSlot(reader: Pick<MapReader, 'get'>, sought: Sought): Promise<Slot> {
+  const { space, inode, hash, name } = sought;
   for (let slot = 0; slot < slotsMax; slot++) {
     const key = namedKey(space, inode, hash, slot);
     const value = await reader.get(key);
-    if (value === undefined || matches(value)) return { space, inode, hash, slot, key, value };
+    if (value === undefined || sought.matches(value, name)) return { space, inode, hash, slot, key, value };
   }
   throw new InfinitError('full', 'too many names of one hash');
 }
