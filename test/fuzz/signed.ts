@@ -211,6 +211,7 @@ const record = signRecord(nodeKey, {
   stores: [Buffer.alloc(8, 1)],
   closed: false,
   leaving: false,
+  credentials: Buffer.alloc(0),
   serial: 77,
 });
 const records = fuzzer('node records', {

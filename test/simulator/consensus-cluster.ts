@@ -165,6 +165,7 @@ function brokenOverlay(cluster: Cluster, runtime: Runtime, peers: Peers): Overla
     stores: [cluster.disk(name).storeId],
     closed: false,
     leaving: false,
+    credentials: Buffer.alloc(0),
     serial: 1,
     signature: Buffer.alloc(64),
   });

@@ -19,6 +19,7 @@ export interface NodeOptions {
   seeds?: Endpoint[];
   positions?: number;
   zone?: string;
+  certify?: (record: NodeRecord) => void;
 }
 
 export interface TestNode {
@@ -85,6 +86,7 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
     stores: [Buffer.alloc(8, 1)],
     closed: false,
     leaving: false,
+    credentials: Buffer.alloc(0),
     serial: 1 + Math.floor(world.timeUs),
   };
   const peers = createPeers({ runtime, identity: key, admission: openAdmission(key, kind) });
@@ -94,6 +96,7 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
     peers,
     self: () => (kind === 'storage' ? state.record : undefined),
     contacts: contactsOf(world, host),
+    certify: options.certify ?? (() => {}),
     replicationFactor: 3,
   });
   const node: TestNode = {

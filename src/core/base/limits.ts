@@ -38,6 +38,8 @@ export const limits = {
   lookupHopsMax: 64,
   locationCacheEntriesMax: 65_536,
   nodeRecordsMax: 4096,
+  /** A certificate and a passport. */
+  recordCredentialsBytesMax: 5 * KiB,
 
   // Registers (protocols 2).
   membersMax: 9,

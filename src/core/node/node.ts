@@ -1,7 +1,7 @@
 // A node, assembled: every part named once and wired. The same function makes nodes of the operating system and of the simulator,
 // storage nodes and clients; only the runtime and what is handed in differ.
 
-import { type Bytes, fromBase64, toHex } from '../base/bytes.ts';
+import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { type Member, networkIdOf } from '../block/address.ts';
@@ -14,10 +14,10 @@ import type { KeyPair } from '../crypto/keys.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
 import { isRevoked } from '../descriptor/rights.ts';
-import type { Overlay } from '../overlay/overlay.ts';
+import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import { overlayKind } from '../overlay/registry.ts';
 import { isAmongFirst } from '../overlay/ring.ts';
-import { createAdmission } from '../peer/admission.ts';
+import { createAdmission, type NetworkAdmission } from '../peer/admission.ts';
 import type { Admission, Peers } from '../peer/peer.ts';
 import { closeRefused, createPeers } from '../peer/peers.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
@@ -69,6 +69,13 @@ const growthDelayMs = 200;
 /** A member stands within this many times the replicas from its register (docs/protocols.md 2.8). */
 const candidateFactor = 4;
 
+/** Throws unless its user, whom the network lets store, certified that node. */
+export function certifyRecord(admission: NetworkAdmission, { credentials, publicKey, userKey }: NodeRecord): void {
+  const { kind, userKey: user } = admission.certified(credentials, publicKey);
+  if (kind !== 'storage' || !equalBytes(user, userKey))
+    throw new InfinitError('denied', 'the node record is not certified by its user');
+}
+
 /** Everything a running node consists of. */
 export class Node {
   readonly runtime: Runtime;
@@ -117,6 +124,7 @@ export class Node {
       admitted: (identity, passport) => this.book.admitted(identity, passport),
     });
     this.admission = admission;
+    selfRecord?.certify(() => admission.present());
     this.peers = createPeers({ runtime, identity: node, admission });
     this.book.serve(this.peers);
     const replicas = options.network.consensus['replication-factor'];
@@ -125,6 +133,7 @@ export class Node {
       peers: this.peers,
       self: () => this.selfRecord?.current(),
       contacts: options.state,
+      certify: (record) => certifyRecord(admission, record),
       replicationFactor: replicas,
     });
     const { peers, overlay, networkId } = this;

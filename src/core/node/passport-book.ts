@@ -52,8 +52,8 @@ export class PassportBook implements AuthorCheck {
 
   serve(peers: Peers): void {
     this.peers = peers;
-    const { clock } = this.options.runtime;
-    const tells = new PassportTells({ clock, peers, learn: (passport) => this.learn(passport, true) });
+    const { runtime } = this.options;
+    const tells = new PassportTells({ runtime, peers, learn: (passport) => this.learn(passport, true) });
     this.tells = tells;
     peers.events.on('connected', (peer) => {
       if (peer.identity.kind === 'storage')

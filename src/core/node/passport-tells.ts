@@ -6,7 +6,7 @@ import { bytes, empty, list, struct } from '../base/codec.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Method, Peer, Peers } from '../peer/peer.ts';
-import type { Clock } from '../runtime/runtime.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 
 const passportsPerMessageMax = 256;
 /** Each costs up to two signature checks: so many fit a turn of the event loop. */
@@ -31,7 +31,7 @@ interface Sender {
 }
 
 export interface PassportTellsOptions {
-  clock: Clock;
+  runtime: Runtime;
   peers: Peers;
   /** Looks at one; false when it is not worth anything. */
   learn: (passport: Bytes) => boolean;
@@ -53,7 +53,7 @@ export class PassportTells {
     peers.events.on('disconnected', ({ id }) => {
       const sender = this.senders.get(toHex(id));
       // Who was muted stays so: to connect again is no way out.
-      if (sender && sender.mutedUntil <= options.clock.monotonic()) this.senders.delete(toHex(id));
+      if (sender && sender.mutedUntil <= options.runtime.clock.monotonic()) this.senders.delete(toHex(id));
       this.outboxes.delete(toHex(id));
     });
   }
@@ -101,7 +101,8 @@ export class PassportTells {
   }
 
   private async look(sender: Sender, passports: readonly Bytes[]): Promise<void> {
-    const { clock, learn } = this.options;
+    const { learn } = this.options;
+    const { clock } = this.options.runtime;
     for (const [i, passport] of passports.entries()) {
       if (sender.mutedUntil > clock.monotonic())
         throw new InfinitError('denied', 'too many of the passports told are worth nothing');

@@ -1,6 +1,6 @@
 // This storage node's record: signed anew whenever what it says changes, with a serial that grows over restarts too.
 
-import { equalBytes } from '../base/bytes.ts';
+import { type Bytes, equalBytes } from '../base/bytes.ts';
 import { encode } from '../base/codec.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { type NodeStatement, signRecord } from '../overlay/node-record.ts';
@@ -31,6 +31,7 @@ export class SelfRecord {
   private readonly options: SelfRecordOptions;
   private readonly positions: number;
   private record: NodeRecord;
+  private credentials: () => Bytes = () => Buffer.alloc(0);
 
   private constructor(options: SelfRecordOptions, serial: number) {
     this.options = options;
@@ -47,6 +48,12 @@ export class SelfRecord {
 
   current(): NodeRecord {
     return this.record;
+  }
+
+  /** From now on the record shows what this node presents to peers; others believe no record without. */
+  certify(credentials: () => Bytes): void {
+    this.credentials = credentials;
+    this.update({});
   }
 
   /** Signs anew when anything changed; returns whether it did. */
@@ -78,6 +85,7 @@ export class SelfRecord {
       closed,
       leaving,
       serial,
+      credentials: this.credentials(),
     };
   }
 }

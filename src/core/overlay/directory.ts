@@ -1,7 +1,7 @@
 // The node records known here, and the way from a node's id to a connection. Shared by overlays: it verifies what is heard,
 // answers `ring.records`, meets a network through seeds and remembered contacts, and keeps contacts over restarts.
 
-import { fromHex, toHex } from '../base/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
@@ -59,24 +59,37 @@ export class Directory {
     this.context.peers.serve(ringRecords, (request) => this.answer(request));
   }
 
-  /** Takes what is valid; the rest is dropped. */
-  learn(records: readonly NodeRecord[]): void {
+  /** Takes what is valid and certified by the network; the rest is dropped. `known`: it was certified when it was kept. */
+  learn(records: readonly NodeRecord[], { known = false } = {}): void {
     for (const record of records) {
       const node = toHex(record.id);
       if (node === this.self) continue;
       const held = this.records.get(node);
       try {
         if (mergeRecord(held, record) === held) continue;
+        if (!known && !(held && sameCredentials(held, record))) this.context.certify(record);
       } catch (error) {
         this.log('warn', 'a node record was refused', { node, reason: asError(error).message });
         continue;
       }
-      if (!held && this.records.size >= limits.nodeRecordsMax)
-        this.records.delete(this.records.keys().next().value as NodeName);
+      if (!held && this.records.size >= limits.nodeRecordsMax) this.evict();
       this.records.set(node, record);
       this.version++;
       this.onChange(record);
     }
+  }
+
+  /** The oldest record of the user who has most goes: nobody pushes the nodes of others out with many of his own. */
+  private evict(): void {
+    const byUser = new Map<string, NodeName[]>();
+    for (const [node, { userKey }] of this.records) {
+      const user = toHex(userKey);
+      const nodes = byUser.get(user);
+      if (nodes) nodes.push(node);
+      else byUser.set(user, [node]);
+    }
+    const [most] = [...byUser.values()].sort((a, b) => b.length - a.length);
+    this.records.delete(most?.[0] as NodeName);
   }
 
   /** Asks the peer for records of nodes; concurrent questions for one node are one. */
@@ -194,7 +207,7 @@ export class Directory {
   async loadContacts(): Promise<NodeName[]> {
     try {
       const records = (await this.context.contacts.load()).slice(0, limits.knownContactsMax);
-      this.learn(records);
+      this.learn(records, { known: true });
       return records.map((record) => toHex(record.id)).filter((node) => this.records.has(node));
     } catch (error) {
       this.log('warn', 'remembered contacts cannot be read', { reason: asError(error).message });
@@ -245,6 +258,10 @@ export class Directory {
     const digest = digestOf(known, whole);
     return { known: digest === request.held ? undefined : known, whole, digest };
   }
+}
+
+function sameCredentials(a: NodeRecord, b: NodeRecord): boolean {
+  return equalBytes(a.credentials, b.credentials) && equalBytes(a.userKey, b.userKey);
 }
 
 function digestOf(known: readonly Standing[], whole: boolean): string {

@@ -5,6 +5,7 @@ import type { Bytes } from '../base/bytes.ts';
 import { bool, bytes, type Codec, fixed, list, optional, struct, text, u16, u64 } from '../base/codec.ts';
 import type { Events } from '../base/events.ts';
 import type { Abortable, Startable } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
 import { type Address, address, type NodeId, type StoreId, storeId } from '../block/address.ts';
 import type { Peer, Peers } from '../peer/peer.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
@@ -31,6 +32,8 @@ export interface NodeRecord {
   leaving: boolean;
   /** Grows with every change and every start; a higher one replaces a lower one. */
   serial: number;
+  /** What the node presents to peers: that a user whom the network lets store certified it. Opaque here. */
+  credentials: Bytes;
   signature: Bytes;
 }
 
@@ -47,6 +50,7 @@ export const nodeRecord: Codec<NodeRecord> = struct({
   closed: bool,
   leaving: bool,
   serial: u64,
+  credentials: bytes(limits.recordCredentialsBytesMax),
   signature: bytes(64),
 });
 
@@ -86,6 +90,8 @@ export interface OverlayContext {
   /** This node's record, re-signed when it changes; undefined for clients, which have no place on the ring. */
   self: () => NodeRecord | undefined;
   contacts: ContactStore;
+  /** Throws `denied`, `conflict` or `corrupt` unless the network certifies the node of a record as a storage node of its user. */
+  certify: (record: NodeRecord) => void;
   /** Replicas a block has; placement looks a few further. */
   replicationFactor: number;
 }

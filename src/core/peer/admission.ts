@@ -51,12 +51,27 @@ export interface AdmissionOptions {
   admitted?: (identity: PeerIdentity, passport: PassportDescriptor) => void;
 }
 
+/** How a node of this network judges others, connected or only told of. */
+export interface NetworkAdmission extends Admission {
+  /**
+   * Judges credentials that somebody else showed, for the node of that key: they prove who certified it, not that it is there.
+   * Throws what `admit` throws.
+   */
+  certified(presented: Bytes, nodeKey: Bytes): PeerIdentity;
+}
+
 /** Throws `denied` when the passport would not admit this node itself. */
-export function createAdmission(options: AdmissionOptions): Admission {
+export function createAdmission(options: AdmissionOptions): NetworkAdmission {
   return new PassportAdmission(options);
 }
 
-class PassportAdmission implements Admission {
+interface Judged {
+  identity: PeerIdentity;
+  /** The one it rests on. */
+  passport: PassportDescriptor;
+}
+
+class PassportAdmission implements NetworkAdmission {
   readonly self: PeerIdentity;
   private readonly options: AdmissionOptions;
   private readonly passportBytes: Buffer;
@@ -69,7 +84,9 @@ class PassportAdmission implements Admission {
     const { owner, name } = options.network();
     this.networkId = networkIdOf(keyFromJson(owner), name);
     this.passportBytes = canonicalJson(options.passport);
-    this.self = this.identify(options.node.publicKey, options.user.publicKey, options.kind, options.passport);
+    this.self = this.admitted(
+      this.identify(options.node.publicKey, options.user.publicKey, options.kind, options.passport),
+    );
   }
 
   present(): Buffer {
@@ -87,12 +104,16 @@ class PassportAdmission implements Admission {
 
   admit(presented: Bytes, remoteKey: Bytes): PeerIdentity {
     try {
-      return this.verify(presented, remoteKey);
+      return this.admitted(this.verify(presented, remoteKey));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.options.log.write('debug', 'admission', reason, { node: toHex(nodeIdOf(remoteKey)).slice(0, 16) });
       throw error;
     }
+  }
+
+  certified(presented: Bytes, nodeKey: Bytes): PeerIdentity {
+    return this.verify(presented, nodeKey).identity;
   }
 
   check(identity: PeerIdentity): void {
@@ -104,7 +125,13 @@ class PassportAdmission implements Admission {
     this.checkRevoked(passport, identity.passportHash);
   }
 
-  private verify(presented: Bytes, remoteKey: Bytes): PeerIdentity {
+  private admitted({ identity, passport }: Judged): PeerIdentity {
+    this.passports.set(identity, passport);
+    this.options.admitted?.(identity, passport);
+    return identity;
+  }
+
+  private verify(presented: Bytes, remoteKey: Bytes): Judged {
     if (presented.length > limits.presentedBytesMax) throw new InfinitError('corrupt', 'credentials are too long');
     if (presented[0] !== format)
       throw new InfinitError('corrupt', `credentials have unknown format ${presented[0] ?? 'none'}`);
@@ -119,7 +146,7 @@ class PassportAdmission implements Admission {
   }
 
   /** The identity these rights give; also how this node judges itself. */
-  private identify(nodeKey: Bytes, userKey: Bytes, kind: NodeKind, passport: PassportDescriptor): PeerIdentity {
+  private identify(nodeKey: Bytes, userKey: Bytes, kind: NodeKind, passport: PassportDescriptor): Judged {
     const network = this.options.network();
     if (!equalBytes(keyFromJson(passport.user), userKey)) throw refused(passport, 'is presented by another user');
     const rights = verifyPassport(network, passport, { now: this.options.clock.now() });
@@ -127,9 +154,7 @@ class PassportAdmission implements Admission {
     this.checkRevoked(passport, hash);
     if (kind === 'storage' && !rights.storage) throw refused(passport, 'does not allow storage nodes');
     const identity = { id: nodeIdOf(nodeKey), nodeKey, userKey, kind, rights, passportHash: hash };
-    this.passports.set(identity, passport);
-    this.options.admitted?.(identity, passport);
-    return identity;
+    return { identity, passport };
   }
 
   private checkRevoked(passport: PassportDescriptor, hash: Bytes): void {

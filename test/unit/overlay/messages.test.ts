@@ -23,6 +23,7 @@ const record = signRecord(keyPairFromSeed(Buffer.alloc(32, 1)), {
   stores: [],
   closed: false,
   leaving: false,
+  credentials: Buffer.alloc(0),
   serial: 1,
 });
 

@@ -18,6 +18,7 @@ const statement: NodeStatement = {
   stores: [Buffer.alloc(8, 4)],
   closed: false,
   leaving: false,
+  credentials: Buffer.alloc(0),
   serial: 5,
 };
 const corrupt = (error: unknown) => isError(error, 'corrupt');

@@ -81,7 +81,7 @@ function recordOf(each: Sketch, number: number): NodeRecord {
   const id = Buffer.alloc(32, number + 1);
   const zero = Buffer.alloc(32);
   const rest = { endpoints: [], capacityBytes: 0, freeBytes: 0, stores: [], serial: 1, signature: Buffer.alloc(64) };
-  return { id, publicKey: zero, userKey: zero, ...each, ...rest };
+  return { id, publicKey: zero, userKey: zero, credentials: Buffer.alloc(0), ...each, ...rest };
 }
 
 test('a walk starts at the owner and goes around once, clockwise', () => {

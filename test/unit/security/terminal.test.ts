@@ -53,6 +53,7 @@ test('records of nodes with control characters are refused', () => {
     stores: [],
     closed: false,
     leaving: false,
+    credentials: Buffer.alloc(0),
     serial: 1,
   };
   const refused = (error: unknown) => isError(error, 'corrupt');

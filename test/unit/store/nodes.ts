@@ -70,6 +70,7 @@ export class TestNetwork {
       stores: [silo.storeId],
       closed: false,
       leaving: false,
+      credentials: Buffer.alloc(0),
       serial: 1,
       signature: Buffer.alloc(64),
     };
