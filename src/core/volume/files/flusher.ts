@@ -243,10 +243,10 @@ export class Flusher {
   /** Never rejects. */
   private async run(group: Group, rides: boolean, before: readonly Promise<void>[]): Promise<void> {
     const { flights } = group;
-    const placed = rides ? undefined : this.place(flights);
-    placed?.catch(() => {});
+    // What fails while others are before it is tried again in its turn, and told then.
+    const placed = rides ? undefined : this.place(flights).catch(() => undefined);
     await Promise.all(before);
-    await this.deliver(group, flights, rides, placed);
+    await this.deliver(group, flights, rides, await placed);
     this.groups.delete(group);
     for (const flight of flights) {
       const { state } = flight;
@@ -263,7 +263,7 @@ export class Flusher {
     group: Group,
     flights: readonly Flight[],
     rides: boolean,
-    first?: Promise<WriteOperation>,
+    first?: WriteOperation,
   ): Promise<void> {
     const { clock } = this.options.runtime;
     const deadline = clock.monotonic() + this.retryMs;
@@ -271,7 +271,7 @@ export class Flusher {
     for (let pauseMs = pauseMinMs; ; pauseMs = Math.min(2 * pauseMs, pauseMaxMs)) {
       try {
         if (rides) await this.recorder.ride(flights[0] as Flight);
-        else await this.recorder.record(flights, await (placed ??= this.place(flights)));
+        else await this.recorder.record(flights, (placed ??= await this.place(flights)));
         return;
       } catch (cause) {
         const error = asError(cause);
