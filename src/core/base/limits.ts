@@ -59,6 +59,8 @@ export const limits = {
   registerCommitDelayMs: 50,
   verifiedCacheEntriesMax: 8192,
   treesInNetworkMax: 1000,
+  /** Of one user who does not own the network. */
+  treesPerUserMax: 250,
   /** How far a value of the network register may be ahead of the one held. */
   networkVersionsAheadMax: 65_536,
   /** Entries said to be chosen that a store still has to ask about, and when it asks. */
@@ -95,6 +97,8 @@ export const limits = {
   journalBytesMax: 256 * MiB,
   /** Journals a member keeps, segments of one, and bytes of batches in one answer. */
   journalsPerMemberMax: 4096,
+  /** Of them opened by one user. */
+  journalsPerUserMax: 1024,
   journalSegmentsKeptMax: 16,
   journalReadBytesMax: 2 * MiB,
   /** Batches a writer keeps for members that lag. */
@@ -109,6 +113,8 @@ export const limits = {
   grantMs: 4 * second,
   sessionWindowMax: 64,
   sessionsMax: 65_536,
+  /** Clients of one user at one leader within an hour. */
+  sessionsPerUserMax: 4096,
   invalidationKeysMax: 1024,
   nodeCacheBytesMax: 256 * MiB,
   cellCacheBytesMax: 256 * MiB,
@@ -165,6 +171,7 @@ export const limits = {
   fuseNotificationsMax: 4096,
   fuseNotifyTimeoutMs: 3 * second,
   fuseStartTimeoutMs: 10 * second,
+  fuseEndTimeoutMs: 10 * second,
 
   // Descriptors and names.
   nameCharsMax: 128,

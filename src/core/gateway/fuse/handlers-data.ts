@@ -2,6 +2,7 @@
 // comes with each write.
 
 import { InfinitError, isError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
 import { type AllocateMode, type Attributes, fileError, type NewNode } from '../../volume/files/files.ts';
 import { dropPrivileges } from './handlers-attributes.ts';
 import { countReply, createdReply, emptyReply, offsetReply, openReply, type Reply } from './replies.ts';
@@ -59,8 +60,8 @@ export async function create(serving: Serving, call: Call, asked: Creation): Pro
     attributes = await openExisting(serving, call, asked);
   }
   hold(serving, attributes.inode);
-  serving.nodes.add(attributes.inode);
-  return createdReply(attributes, serving.shown(call), answeredFlags(serving, asked.flags));
+  const shown = serving.told(call, asked.name, attributes);
+  return createdReply(attributes, shown, answeredFlags(serving, asked.flags));
 }
 
 async function openExisting(serving: Serving, call: Call, asked: Creation): Promise<Attributes> {
@@ -81,7 +82,7 @@ export async function createUnnamed(serving: Serving, call: Call, asked: Opening
 }
 
 export async function read(serving: Serving, call: Call, { offset, length }: Span): Promise<Reply> {
-  return serving.files.read(call.inode, offset, length, call);
+  return serving.files.read(call.inode, offset, Math.min(length, limits.fuseDataBytesMax), call);
 }
 
 export async function write(serving: Serving, call: Call, asked: Write): Promise<Reply> {

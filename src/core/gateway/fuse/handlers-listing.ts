@@ -32,7 +32,7 @@ async function fill(serving: Serving, call: Call, { after, length }: Listing, pl
   for (const entry of entries) {
     const attributes = plus && entry.cookie > 2n ? entry.attributes : undefined;
     if (!reply.add(entry, attributes, shown)) break;
-    if (attributes !== undefined) serving.nodes.add(attributes.inode);
+    if (attributes !== undefined) serving.told(call, entry.name, attributes);
   }
   return reply.finish();
 }

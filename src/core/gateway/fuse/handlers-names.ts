@@ -11,7 +11,7 @@ const renameFlags = { noReplace: 1, exchange: 2 } as const;
 
 export async function lookup(serving: Serving, call: Call, name: Bytes): Promise<Reply> {
   try {
-    return serving.entry(call, await serving.files.lookup(call.inode, name, call));
+    return serving.entry(call, name, await serving.files.lookup(call.inode, name, call));
   } catch (error) {
     const validMs = isError(error, 'not-found') && reasonOf(error) === undefined ? serving.validMs(call) : 0;
     if (validMs > 0) return absentReply(validMs);
@@ -23,12 +23,12 @@ export async function makeNode(serving: Serving, call: Call, entry: NewEntry): P
   const { name, type, mode, device } = entry;
   const node: NewNode = { type, mode, uid: call.uid, gid: call.gid };
   if (type === 'character-device' || type === 'block-device') node.device = device;
-  return serving.entry(call, await serving.files.make(call.inode, name, node, call));
+  return serving.entry(call, name, await serving.files.make(call.inode, name, node, call));
 }
 
 export async function makeSymlink(serving: Serving, call: Call, { name, target }: Symlink): Promise<Reply> {
   const node: NewNode = { type: 'symlink', mode: 0o777, uid: call.uid, gid: call.gid, target };
-  return serving.entry(call, await serving.files.make(call.inode, name, node, call));
+  return serving.entry(call, name, await serving.files.make(call.inode, name, node, call));
 }
 
 export async function readLink(serving: Serving, call: Call): Promise<Reply> {
@@ -36,23 +36,27 @@ export async function readLink(serving: Serving, call: Call): Promise<Reply> {
 }
 
 export async function link(serving: Serving, call: Call, { inode, name }: Link): Promise<Reply> {
-  return serving.entry(call, await serving.files.link(inode, call.inode, name, call));
+  return serving.entry(call, name, await serving.files.link(inode, call.inode, name, call));
 }
 
 export async function unlink(serving: Serving, call: Call, name: Bytes): Promise<Reply> {
   await serving.files.unlink(call.inode, name, call);
+  serving.nodes.removeName({ directory: call.inode, name });
   return emptyReply;
 }
 
 export async function removeDirectory(serving: Serving, call: Call, name: Bytes): Promise<Reply> {
   await serving.files.removeDirectory(call.inode, name, call);
+  serving.nodes.removeName({ directory: call.inode, name });
   return emptyReply;
 }
 
 export async function rename(serving: Serving, call: Call, asked: Rename): Promise<Reply> {
   const from = { directory: call.inode, name: asked.name };
   const to = { directory: asked.toDirectory, name: asked.toName };
-  await serving.files.rename(from, to, renameMode(asked.flags), call);
+  const mode = renameMode(asked.flags);
+  await serving.files.rename(from, to, mode, call);
+  serving.nodes.rename(from, to, mode);
   return emptyReply;
 }
 

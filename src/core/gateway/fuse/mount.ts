@@ -5,7 +5,6 @@ import { rmdir } from 'node:fs/promises';
 import { endianness } from 'node:os';
 import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { Runtime } from '../../runtime/runtime.ts';
 import type { Mounted, MountOptions } from './fuse.ts';
 import { type MountEntry, mountAt, mountType } from './mount-table.ts';
 import { attach, detach, devicePath, raiseReadAhead } from './mounting.ts';
@@ -32,6 +31,7 @@ export async function mountFiles(options: MountOptions, transportName?: Transpor
   const { runtime } = options;
   if (endianness() !== 'LE') throw new InfinitError('unsupported', 'mounting needs a little-endian machine');
   const parsed = parseFuseOptions(options.fuseOptions, options.readOnly);
+  const chosen = transportName ?? ((await worksHere(runtime.clock, devicePath)) ? 'pipe' : 'pool');
   const mountpoint = await prepareMountpoint(options.mountpoint, parsed.nonEmpty);
   let descriptor: number;
   try {
@@ -40,7 +40,6 @@ export async function mountFiles(options: MountOptions, transportName?: Transpor
     await removeMade(mountpoint);
     throw error;
   }
-  const transport = await openTransport(runtime, descriptor, transportName);
   const serving = new Serving({
     files: options.files,
     clock: runtime.clock,
@@ -48,14 +47,13 @@ export async function mountFiles(options: MountOptions, transportName?: Transpor
     readOnly: parsed.readOnly,
     mapOthers: options.mapOtherPermissions,
   });
-  const mount = new FuseMount(serving, transport, mountpoint, parsed.timeoutMs);
+  const mount = new FuseMount(serving, openTransport(descriptor, chosen), mountpoint, parsed.timeoutMs);
   await mount.start();
   return mount;
 }
 
-async function openTransport(runtime: Runtime, descriptor: number, wanted?: TransportName): Promise<Transport> {
-  if (wanted === 'pipe' || (wanted === undefined && (await worksHere(runtime.clock, devicePath))))
-    return new PipeTransport(descriptor, frameBytes);
+function openTransport(descriptor: number, name: TransportName): Transport {
+  if (name === 'pipe') return new PipeTransport(descriptor, frameBytes);
   const threads = Number(process.env.UV_THREADPOOL_SIZE);
   return new PoolTransport(descriptor, frameBytes, threads > 0 ? threads : undefined);
 }
@@ -109,7 +107,8 @@ class FuseMount implements Mounted {
     if (this.hasEnded) return;
     if (!lazy) await this.serving.files.syncAll();
     if (await this.isMounted()) await detach(this.mountpoint, lazy);
-    if (!lazy) await this.ended;
+    // Another mount namespace may keep it.
+    if (!lazy) await Promise.race([this.ended, this.serving.clock.sleep(limits.fuseEndTimeoutMs)]);
     // Pages of mapped files come when the kernel lets go.
     await this.serving.files.syncAll();
   }

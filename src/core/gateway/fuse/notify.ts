@@ -62,13 +62,14 @@ export class Notifier {
     }
   }
 
-  /** Only of what the kernel may know. */
-  private messagesOf({ inodes, entries }: ForeignChange): Buffer[] {
+  /** Only of what the kernel may know. Names that went are those it has for the inodes they stood for, which changed with them. */
+  private messagesOf({ inodes, entries, directories = [] }: ForeignChange): Buffer[] {
     const { nodes } = this.serving;
-    return [
-      ...entries.filter(({ directory }) => nodes.isKnown(directory)).map(entryMessage),
-      ...inodes.filter((inode) => nodes.isKnown(inode)).map(inodeMessage),
-    ];
+    const inThese = new Set(directories);
+    const known = inodes.filter((inode) => nodes.isKnown(inode));
+    const gone = known.flatMap((inode) => nodes.namesOf(inode)).filter(({ directory }) => inThese.has(directory));
+    const named = entries.filter(({ directory }) => nodes.isKnown(directory));
+    return [...[...named, ...gone].map(entryMessage), ...known.map(inodeMessage)];
   }
 
   private send(message: Buffer): Promise<void> {

@@ -29,7 +29,7 @@ export class Body {
     return this.bytes;
   }
 
-  /** Takes the whole frame rather than copy most of it; small data would waste it. */
+  /** Takes the whole frame rather than copy most of it: a new one costs less than copying a MiB, but more than copying half. */
   keep(from: number, length: number): Buffer {
     const data = this.need(from + length).subarray(from, from + length);
     if (length * 2 < this.frameBytes) return Buffer.from(data);

@@ -1,5 +1,6 @@
 // What all handlers share: the files they serve, what the kernel knows of them, and for how long it may believe an answer.
 
+import type { Bytes } from '../../base/bytes.ts';
 import type { Clock, Log } from '../../runtime/runtime.ts';
 import type { Attributes, Files } from '../../volume/files/files.ts';
 import { Nodes, OpenFiles } from './nodes.ts';
@@ -62,9 +63,17 @@ export class Serving {
     this.distrustedUntil = this.clock.monotonic() + timeMs;
   }
 
-  /** Answers with an inode, which the kernel then knows once more. */
-  entry(call: Call, attributes: Attributes): Reply {
-    this.nodes.add(attributes.inode);
-    return entryReply(attributes, this.shown(call));
+  /** Answers with the inode of a name, which the kernel then knows. */
+  entry(call: Call, name: Bytes, attributes: Attributes): Reply {
+    return entryReply(attributes, this.told(call, name, attributes));
+  }
+
+  /** The kernel is about to be told that the name stands for the inode. */
+  told(call: Call, name: Bytes, { inode }: Attributes): Shown {
+    const shown = this.shown(call);
+    this.nodes.add(inode);
+    // What it may not cache it asks for again.
+    if (shown.validMs > 0) this.nodes.addName(call.inode, name, inode);
+    return shown;
   }
 }

@@ -117,9 +117,11 @@ export class Session {
     const header = readHeader(frame);
     try {
       return this.handle(header, frame);
-    } catch (error) {
-      this.log('error', 'a request broke its handling', { opcode: header.opcode, error: String(error) });
-      this.refuse(header, errno.EIO);
+    } catch (cause) {
+      const error = asError(cause);
+      const level = error.kind === 'internal' ? 'error' : 'warn';
+      this.log(level, 'a request could not be handled', { opcode: header.opcode, error: error.message });
+      this.refuse(header, errnoOf(error));
       return false;
     }
   }
