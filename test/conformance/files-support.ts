@@ -108,6 +108,19 @@ export class Trial {
       .sort();
   }
 
+  /** The inode has no name and is not held: it goes, at once or when nobody can have it open. */
+  async gone(inode: number): Promise<void> {
+    for (let waits = 0; waits < 60; waits++) {
+      try {
+        assert.equal((await this.files.attributes(inode)).links, 0);
+      } catch (error) {
+        return fails('stale', Promise.reject(error));
+      }
+      await this.pass(2000);
+    }
+    assert.fail(`inode ${inode} has no name and stays`);
+  }
+
   async linksOf(...inodes: number[]): Promise<number[]> {
     const out = [];
     for (const inode of inodes) out.push((await this.files.attributes(inode)).links);

@@ -170,8 +170,8 @@ export class MemoryFiles implements Files {
     if (mode === 'no-replace' && replaced) throw exists();
     if (mode === 'exchange' && !replaced) throw notFound();
     if (isWithin(target, moved)) throw fileError('invalid', 'a directory cannot move into itself');
-    if (replaced && isWithin(source, replaced))
-      throw fileError(mode === 'exchange' ? 'invalid' : 'not-empty', 'what is replaced holds what moves');
+    if (mode === 'exchange' && replaced && isWithin(source, replaced))
+      throw fileError('invalid', 'a directory cannot move into itself');
     // Two names of one file: POSIX wants that nothing happens.
     if (moved === replaced) return;
     if (replaced && mode === 'replace') checkReplaceable(moved, replaced);

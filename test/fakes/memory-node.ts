@@ -61,10 +61,9 @@ export function inherited(made: NewNode, parent: Node): NewNode {
 export function attributesOf(node: Node): Attributes {
   const { inode, generation, type, mode, uid, gid, links, device, accessed, modified, changed, created } = node;
   const size = type === 'symlink' ? node.target.length : node.content.size;
-  return {
-    ...{ inode, generation, type, mode, uid, gid, links, size, allocatedBytes: node.content.allocatedBytes },
-    ...{ accessed, modified, changed, created, device, hasExtended: node.extended.size > 0 },
-  };
+  const [allocatedBytes, hasExtended] = [node.content.allocatedBytes, node.extended.size > 0];
+  const counts = { inode, generation, type, mode, uid, gid, links, size, allocatedBytes, device, hasExtended };
+  return Object.assign(counts, { accessed, modified, changed, created });
 }
 
 export function checkName(name: Bytes): void {
@@ -81,7 +80,9 @@ export function checkAttributeName(name: Bytes): void {
 }
 
 export function checkTarget({ type, target }: NewNode): void {
-  if (type === 'symlink' && (target?.length ?? 0) > limits.symlinkBytesMax)
+  if (type !== 'symlink') return;
+  if (target === undefined || target.length === 0) throw fileError('invalid', 'a symbolic link leads somewhere');
+  if (target.length > limits.symlinkBytesMax)
     throw fileError('name-too-long', `a link has at most ${limits.symlinkBytesMax} bytes`);
 }
 
