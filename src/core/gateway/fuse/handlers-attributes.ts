@@ -28,7 +28,8 @@ export async function setAttributes(serving: Serving, call: Call, asked: SetAttr
   serving.open.setHarmlessUntil(call.inode, Number.NEGATIVE_INFINITY);
   const takesPrivileges = change.size !== undefined || change.uid !== undefined || change.gid !== undefined;
   const before = takesPrivileges ? await files.attributes(call.inode, call) : undefined;
-  if (before?.type === 'file') {
+  // A directory's set-group-id means something else: it stays.
+  if (before !== undefined && before.type !== 'directory') {
     await dropCapability(serving, call, before);
     if (asked.killPrivileges) change.mode = harmlessMode(change.mode ?? before.mode);
     if (change.mode === before.mode) delete change.mode;

@@ -322,6 +322,19 @@ describe('rights and caches', () => {
     assert.deepEqual([await mode(), (await files.attributes(inode)).size], [0o755, 0]);
   });
 
+  test('so does a change of owner, of everything but directories', async () => {
+    const files = new MemoryFiles();
+    const kernel = new FakeKernel(files);
+    for (const type of ['file', 'fifo', 'socket', 'block-device', 'directory'] as const) {
+      const { inode } = await files.make(1, Buffer.from(type), { type, mode: 0o6755, uid: 10, gid: 20 });
+      const gidAndKill = (1 << 2) | (1 << 11);
+      const body = Buffer.concat([words(gidAndKill, 0), longs(0, 0, 0, 0, 0, 0), words(0, 0, 0, 0, 0, 0, 30, 0)]);
+      assert.equal((await kernel.ask('SETATTR', inode, body)).error, 0);
+      const { mode, gid } = await files.attributes(inode);
+      assert.deepEqual([gid, mode], [30, type === 'directory' ? 0o6755 : 0o755], type);
+    }
+  });
+
   test('another who made the file first is no error, unless it must be new', async () => {
     const files = new SlowFiles();
     const kernel = new FakeKernel(files);
