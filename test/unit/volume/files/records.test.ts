@@ -89,6 +89,48 @@ describe('records of the files view', () => {
     fc.assert(fc.property(entry, (one) => assert.deepEqual(decodeEntry(encodeEntry(one)), one)));
   });
 
+  test('have the bytes of the format', () => {
+    const directory: Inode = {
+      inode: 1,
+      type: 'directory',
+      mode: 0o2755,
+      uid: 0x01020304,
+      gid: 0x05060708,
+      links: 3,
+      size: 0x0a0b0c0d0e0f,
+      allocated: 0x101112131415,
+      accessed: time(0, 1),
+      modified: time(1, 2),
+      changed: time(-1, 3),
+      created: time(2 ** 32, 4),
+      generation: 5,
+      device: 6,
+      beyond: true,
+      dying: false,
+      extended: 7,
+      parent: 0x16,
+      target: undefined,
+    };
+    assert.equal(
+      encodeInode(directory).toString('hex'),
+      '15ed010203040506070800000003' + // type, mode, owners, links
+        '0a0b0c0d0e0f101112131415' + // size, bytes of extents
+        '800000000000000001800000000100000002' + // accessed, modified
+        '7fffffffff00000003810000000000000004' + // changed, created
+        '0000000500000006010007000000000016', // generation, device, flags, extended attributes, parent
+    );
+    assert.equal(
+      encodeEntry({ inode: 0x10, type: 'symlink', name: bytes('ab') }).toString('hex'),
+      '0200000000000000106162',
+    );
+    const hex = (...extent: Parameters<typeof encodeExtent>) => encodeExtent(...extent).toString('hex');
+    assert.equal(hex(9, { type: 'cells', chunk: 1, cell: 2, skip: 3 }), '0000000900000000000001000200000003');
+    assert.equal(hex(2, { type: 'bytes', bytes: bytes('ab') }), '00000002016162');
+    assert.equal(hex(2 ** 31, { type: 'reserved' }), '8000000002');
+    assert.equal(extentKey(1, 0x0102).toString('hex'), '64000000000001000000000102');
+    assert.equal(new NameHashes(Buffer.alloc(32, 1)).of(bytes('a')).toString('hex'), '47f6a2a7257971c6');
+  });
+
   test('damaged ones are corrupt, never a crash', () => {
     const safe = (task: () => unknown) => {
       try {
