@@ -1,10 +1,16 @@
 // Clients of the files view in a `World`: a tree over a fake store, the real file view, and trees that fail when told to.
 
 import { decode } from '../../../../src/core/base/codec.ts';
+import type { Abortable } from '../../../../src/core/base/lifecycle.ts';
 import type { DoOptions, Effect, Tree, WrittenChunk } from '../../../../src/core/tree/tree.ts';
 import { createFileView } from '../../../../src/core/volume/files/file-view.ts';
 import { type Attributes, rootInode } from '../../../../src/core/volume/files/files.ts';
-import { type FileOperation, fileOperation } from '../../../../src/core/volume/files/messages.ts';
+import {
+  type FileOperation,
+  type FileQuery,
+  fileOperation,
+  fileQuery,
+} from '../../../../src/core/volume/files/messages.ts';
 import {
   beginFiles,
   openTreeFiles,
@@ -21,6 +27,11 @@ export class HookedTree {
   /** After the operation was done: throwing loses the answer. */
   onDone: (operation: FileOperation) => void = () => {};
   onWriteChunks: (cells: readonly Uint8Array[]) => Promise<void> | void = () => {};
+  /** Queries by their type. */
+  readonly queries: FileQuery['type'][] = [];
+  /** With the answer in hand. */
+  afterQuery: () => Promise<void> | void = () => {};
+  cellReads = 0;
   onReadCell: () => Promise<void> | void = () => {};
   extraLosses = 0;
   readonly tree: Tree;
@@ -36,8 +47,16 @@ export class HookedTree {
             await outer.onWriteChunks(cells);
             return target.writeChunks(cells);
           };
+        if (name === 'query')
+          return async (query: Uint8Array, options?: Abortable) => {
+            outer.queries.push(decode(fileQuery, query).type);
+            const reply = await target.query(query, options);
+            await outer.afterQuery();
+            return reply;
+          };
         if (name === 'readCell')
           return async (...asked: Parameters<Tree['readCell']>) => {
+            outer.cellReads++;
             await outer.onReadCell();
             return target.readCell(...asked);
           };
