@@ -35,13 +35,15 @@ function processInvocation(root: string, version: string): Invocation {
     stdout: process.stdout,
     stderr: process.stderr,
     stopRequested,
+    forceRequested: () => force.signal,
   };
 }
 
 const stop = new AbortController();
+const force = new AbortController();
 let listening = false;
 
-/** The first signal asks to stop; whoever asked for the signal then leaves gracefully. A third one ends the process at once. */
+/** The first signal asks to stop; whoever asked for the signal then leaves gracefully, at the second without waiting. A third one ends the process at once. */
 function stopRequested(): AbortSignal {
   if (listening || process.env.INFINIT_DISABLE_SIGNAL_HANDLER) return stop.signal;
   listening = true;
@@ -50,8 +52,10 @@ function stopRequested(): AbortSignal {
     process.on(signal, () => {
       count++;
       if (count === 1) stop.abort();
-      else if (count === 2) process.stderr.write('infinit: stopping; once more to stop at once\n');
-      else process.exit(1);
+      else if (count === 2) {
+        force.abort();
+        process.stderr.write('infinit: stopping; once more to stop at once\n');
+      } else process.exit(1);
     });
   }
   return stop.signal;

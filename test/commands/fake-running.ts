@@ -9,21 +9,37 @@ import type {
   RunKeyValueStoreOptions,
   RunNetworkOptions,
   Running,
+  RunVolumeOptions,
+  VolumeAttributeOptions,
+  VolumeStatus,
 } from '../../src/core/cli/running.ts';
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../../src/core/descriptor/descriptor.ts';
 import { getKeyValueStore } from '../../src/core/descriptor/key-value-stores.ts';
 import { getLink } from '../../src/core/descriptor/links.ts';
+import { getVolume } from '../../src/core/descriptor/volumes.ts';
+import { serveVolumeScript } from '../../src/core/node/volume-script.ts';
 import type { KeyChange, KeyStore, KeyValue, ListKeysOptions, PutKeyOptions } from '../../src/core/volume/keys.ts';
+import { MemoryFiles } from '../fakes/memory-files.ts';
 
 const ready = { endpoints: ['127.0.0.1:4242'], pid: 4711 };
 
 export class FakeRunning implements Running {
   private readonly stores = new Map<string, FakeKeys>();
+  private readonly volumes = new Map<string, VolumeStatus>();
+  private readonly attributes = new Map<string, string>();
 
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
     const { runNetwork, inspectNetwork, listServices, runKeyValueStore, found } = this;
-    return { runNetwork, inspectNetwork, listServices, runKeyValueStore, found, openKeys: (it) => this.openKeys(it) };
+    const { createVolumeRoot } = this;
+    return {
+      ...{ runNetwork, inspectNetwork, listServices, runKeyValueStore, found, createVolumeRoot },
+      openKeys: (options) => this.openKeys(options),
+      runVolume: (options) => this.runVolume(options),
+      volumeStatus: (options) => this.volumeStatus(options),
+      stopVolume: (options) => this.stopVolume(options),
+      volumeAttribute: (options) => this.volumeAttribute(options),
+    };
   }
 
   async runNetwork(options: RunNetworkOptions): Promise<void> {
@@ -48,6 +64,43 @@ export class FakeRunning implements Running {
 
   async runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void> {
     options.ready(ready);
+  }
+
+  async runVolume(options: RunVolumeOptions): Promise<void> {
+    const { name, mount_options } = await getVolume(options.context, options.as, options.name);
+    const mountpoint = options.mount.mountpoint ?? mount_options.mountpoint ?? null;
+    if (options.mustMount && mountpoint === null) throw new InfinitError('usage', 'missing option: --mountpoint');
+    const status: VolumeStatus = { name, status: 'running', mountpoint, role: 'leader', epoch: 1, dirty_bytes: 0 };
+    if (options.daemon) this.volumes.set(name, status);
+    options.ready({ name, mountpoint, ...ready });
+    if (!options.script) return;
+    const files = new MemoryFiles();
+    await serveVolumeScript({ files, uid: 0, gid: 0, blockBytes: 4096 }, options.script);
+  }
+
+  async createVolumeRoot(options: Acting & { name: string }): Promise<void> {
+    const { network } = await getVolume(options.context, options.as, options.name);
+    if (network.endsWith('/unreachable')) throw new InfinitError('unavailable', `network "${network}" is unreachable`);
+  }
+
+  async volumeStatus(options: Acting & { name: string }): Promise<VolumeStatus> {
+    const { name } = await getVolume(options.context, options.as, options.name);
+    return this.volumes.get(name) ?? { name, status: 'stopped' };
+  }
+
+  async stopVolume(options: Acting & { name: string }): Promise<VolumeStatus> {
+    const { name, status } = await this.volumeStatus(options);
+    if (status === 'stopped') throw new InfinitError('unavailable', `volume "${name}" is not running on this device`);
+    this.volumes.delete(name);
+    return { name, status: 'stopped' };
+  }
+
+  async volumeAttribute({ path, attribute, value }: VolumeAttributeOptions): Promise<string> {
+    const key = `${path} ${attribute}`;
+    if (value !== undefined) this.attributes.set(key, value);
+    const found = this.attributes.get(key);
+    if (found === undefined) throw new InfinitError('not-found', `${path} has no attribute "${attribute}"`);
+    return found;
   }
 
   async openKeys(options: OpenKeysOptions): Promise<{ keys: KeyStore; close(): Promise<void> }> {

@@ -104,6 +104,7 @@ export class Shell {
       stdout: collect(stdout),
       stderr: collect(stderr),
       stopRequested: () => AbortSignal.timeout(20),
+      forceRequested: () => new AbortController().signal,
     };
   }
 

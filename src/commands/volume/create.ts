@@ -51,7 +51,21 @@ export default class VolumeCreate extends BaseCommand {
       blockBytes: flags['block-size'],
       mountOptions,
     });
+    if (flags['create-root']) await this.createRoot(volume.name);
     const what = pretty('volume', volume.name);
     await this.present(withoutMountpoint(volume), saved('volume', volume.name), flags.output, what);
+  }
+
+  /** Nothing is kept when that fails. */
+  private async createRoot(name: string): Promise<void> {
+    const acting = await this.acting();
+    const { createVolumeRoot } = await this.running();
+    try {
+      await createVolumeRoot({ ...acting, name });
+    } catch (error) {
+      const { deleteVolume } = await import('../../core/descriptor/volumes.ts');
+      await deleteVolume(acting.context, this.user, name);
+      throw error;
+    }
   }
 }

@@ -1,8 +1,9 @@
 // Descriptors leaving and entering by files and pipes: `--output FILE`, `--input FILE`, `-` for the standard streams.
 
+import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { InfinitError } from '../base/errors.ts';
 import type { Invocation } from './invocation.ts';
 import { printableJson } from './printable.ts';
@@ -52,7 +53,7 @@ async function writeSecret(path: string, content: Uint8Array | string): Promise<
 
 /** The whole of a file or of standard input, at most `limit` bytes. */
 export async function readDocument(invocation: Invocation, input: string | undefined, limit: number): Promise<Buffer> {
-  if (input === undefined || input === '-') return readStream(invocation.stdin, limit);
+  if (input === undefined || input === '-') return readWhole(invocation.stdin, limit);
   let content: Buffer;
   try {
     content = await readFile(resolve(invocation.workingDirectory, input));
@@ -61,6 +62,21 @@ export async function readDocument(invocation: Invocation, input: string | undef
   }
   if (content.length > limit) throw tooLong(limit);
   return content;
+}
+
+/** A file as a stream; what cannot be read is told when it is read from. */
+export function readStream(invocation: Invocation, input: string): Readable {
+  const stream = createReadStream(resolve(invocation.workingDirectory, input));
+  return Readable.from(
+    (async function* () {
+      try {
+        yield* stream;
+      } catch (error) {
+        throw fileError('read', input, error);
+      }
+    })(),
+    { objectMode: false },
+  );
 }
 
 /** Requests, one JSON value a line; a line that is none is `usage`. */
@@ -84,7 +100,7 @@ function parseRequest(line: string): unknown {
   }
 }
 
-async function readStream(stream: Readable, limit: number): Promise<Buffer> {
+async function readWhole(stream: Readable, limit: number): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let bytes = 0;
   for await (const piece of stream) {

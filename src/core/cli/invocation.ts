@@ -46,6 +46,8 @@ export interface Invocation {
   readonly stderr: Output;
   /** Fires when a person or the system asks to stop; taking it replaces the default effect of the signals. */
   stopRequested(): AbortSignal;
+  /** Fires when that is asked for once more. */
+  forceRequested(): AbortSignal;
 }
 
 /** True when somebody can answer a question. */

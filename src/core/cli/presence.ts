@@ -7,7 +7,7 @@ import { limits } from '../base/limits.ts';
 import { readDocument } from './documents.ts';
 import { bytesFlag, durationFlag, inputFlag, peerFlag, portFlag } from './flags.ts';
 import type { Invocation } from './invocation.ts';
-import type { CacheSizes, Presence } from './running.ts';
+import type { CacheSizes, Presence, PresenceFiles } from './running.ts';
 
 export const runFlags = {
   ...inputFlag,
@@ -55,19 +55,27 @@ export interface RunFlagValues {
 }
 
 export async function presenceOf(invocation: Invocation, flags: RunFlagValues): Promise<Presence & CacheSizes> {
-  const path = (file: string | undefined) => file && resolve(invocation.workingDirectory, file);
   return withoutUndefined({
+    ...presenceFilesOf(invocation, flags),
     peers: await expandPeers(invocation, flags.peer),
     port: flags.port,
     listen: flags.listen,
-    portFile: path(flags['port-file']),
-    endpointsFile: path(flags['endpoints-file']),
-    peersFile: path(flags['peers-file']),
     advertiseHosts: flags['advertise-host'],
     noLocalEndpoints: flags['no-local-endpoints'],
     noPublicEndpoints: flags['no-public-endpoints'],
     cache: flags.cache,
     ramBytes: flags['cache-ram-size'],
+  });
+}
+
+type FileFlagValues = Pick<RunFlagValues, 'port-file' | 'endpoints-file' | 'peers-file'>;
+
+export function presenceFilesOf(invocation: Invocation, flags: FileFlagValues): PresenceFiles {
+  const path = (file: string | undefined) => file && resolve(invocation.workingDirectory, file);
+  return withoutUndefined({
+    portFile: path(flags['port-file']),
+    endpointsFile: path(flags['endpoints-file']),
+    peersFile: path(flags['peers-file']),
   });
 }
 

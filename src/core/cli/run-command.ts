@@ -1,14 +1,13 @@
 // What commands that start part of a node share: options as values for the composition root, founding, requests on input.
 
-import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { limits } from '../base/limits.ts';
 import type { Found } from '../descriptor/links.ts';
 import { qualify } from '../descriptor/names.ts';
 import { BaseCommand } from './base-command.ts';
-import { readRequests } from './documents.ts';
+import { readRequests, readStream } from './documents.ts';
 import { presenceOf, type RunFlagValues, withoutUndefined } from './presence.ts';
-import type { RunNetworkOptions, RunOptions } from './running.ts';
+import type { RunOptions, Script } from './running.ts';
 
 export abstract class RunCommand extends BaseCommand {
   /** Everything but what is told when it serves. */
@@ -16,8 +15,7 @@ export abstract class RunCommand extends BaseCommand {
     if (flags['cache-ram-ttl'] !== undefined || flags['cache-ram-invalidation'] !== undefined) {
       this.tell('--cache-ram-ttl and --cache-ram-invalidation have no effect: caches are never stale');
     }
-    const log = flags.log && resolve(this.invocation.workingDirectory, flags.log);
-    if (log !== undefined) this.logging = { ...this.logging, path: log };
+    const log = this.logTo(flags.log);
     return {
       ...(await this.acting()),
       ...(await presenceOf(this.invocation, flags)),
@@ -36,11 +34,9 @@ export abstract class RunCommand extends BaseCommand {
   }
 
   /** `--script`: requests from `--input` or standard input, replies to standard output, a line each. */
-  protected requests(input: string | undefined): NonNullable<RunNetworkOptions['script']> {
-    const stream =
-      input === undefined || input === '-'
-        ? this.invocation.stdin
-        : createReadStream(resolve(this.invocation.workingDirectory, input));
+  protected requests(input: string | undefined): Script {
+    const isFile = input !== undefined && input !== '-';
+    const stream = isFile ? readStream(this.invocation, input) : this.invocation.stdin;
     return {
       requests: readRequests(stream, 2 * limits.blockBytesMax),
       reply: (value) => this.printJson(value),
@@ -48,8 +44,15 @@ export abstract class RunCommand extends BaseCommand {
   }
 
   /** The words of the child that `--daemon` starts. */
-  private foregroundWords(): string[] {
+  protected foregroundWords(command: string = this.id ?? ''): string[] {
     const words = this.argv.filter((word) => word !== '--daemon' && word !== '-d');
-    return [...(this.id?.split(' ') ?? []), ...words];
+    return [...command.split(' '), ...words];
+  }
+
+  /** Where the log goes, from now on. */
+  protected logTo(file: string | undefined): string | undefined {
+    const log = file && resolve(this.invocation.workingDirectory, file);
+    if (log !== undefined) this.logging = { ...this.logging, path: log };
+    return log;
   }
 }

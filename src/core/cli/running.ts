@@ -2,7 +2,12 @@
 // import it lazily and hand it values only: no flags, no streams, no process.
 
 import type { DescriptorContext } from '../descriptor/context.ts';
-import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../descriptor/descriptor.ts';
+import type {
+  Founding,
+  LinkedNetworkDescriptor,
+  MountOptionsJson,
+  NetworkDescriptor,
+} from '../descriptor/descriptor.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { KeyStore } from '../volume/keys.ts';
 
@@ -43,6 +48,12 @@ export interface Daemon {
   argv: readonly string[];
 }
 
+/** One request a line in, one reply out; ends with the requests. */
+export interface Script {
+  requests: AsyncIterable<unknown>;
+  reply(value: unknown): void;
+}
+
 /** What is told once it serves. */
 export interface Ready {
   endpoints: readonly string[];
@@ -63,13 +74,52 @@ export interface RunOptions extends Acting, Presence, CacheSizes {
 export interface RunNetworkOptions extends RunOptions {
   rebalancingAutoExpand: boolean;
   rebalancingInspect: boolean;
-  /** `--script`: one request a line in, one reply out; ends with the requests. */
-  script?: { requests: AsyncIterable<unknown>; reply(value: unknown): void };
+  script?: Script;
 }
 
 export interface RunKeyValueStoreOptions extends RunOptions {
   /** Where the door for programs is: `unix:PATH` or `HOST:PORT`. */
   door?: string;
+}
+
+/** Files that tell others how to reach this process. */
+export type PresenceFiles = Pick<Presence, 'portFile' | 'endpointsFile' | 'peersFile'>;
+
+export interface RunVolumeOptions extends Acting, PresenceFiles {
+  /** Bare or qualified. */
+  name: string;
+  /** What was given for this time; the volume's own options say the rest. */
+  mount: MountOptionsJson;
+  /** `mount` needs a mountpoint, `run` does without. */
+  mustMount: boolean;
+  daemon?: Daemon;
+  /** Log file. */
+  log?: string;
+  script?: Script;
+  /** Fires when a stop is asked for once more: let go although files are open. */
+  force: AbortSignal;
+  ready(facts: Ready & { name: string; mountpoint: string | null }): void;
+}
+
+/** JSON-safe. */
+export interface VolumeStatus {
+  name: string;
+  status: 'running' | 'stopped';
+  mountpoint?: string | null;
+  role?: 'leader' | 'follower' | 'none';
+  epoch?: number;
+  /** Written here and not yet in the network. */
+  dirty_bytes?: number;
+  readonly?: boolean;
+  pid?: number;
+}
+
+export interface VolumeAttributeOptions extends Acting {
+  /** Absolute, on a mounted volume of the acting user. */
+  path: string;
+  attribute: string;
+  /** Set when given, else read. */
+  value?: string;
 }
 
 export interface OpenKeysOptions extends Acting {
@@ -88,6 +138,16 @@ export interface Running {
   /** Services registered in the network; needs a running node or a peer. */
   listServices(options: Acting & { name: string }): Promise<{ volumes: string[] | null; kvs: string[] | null }>;
   runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void>;
+  /** Resolves when it has stopped; with `daemon`, once the child serves. */
+  runVolume(options: RunVolumeOptions): Promise<void>;
+  /** Writes the volume's root into the network unless it is there; the acting user owns it. */
+  createVolumeRoot(options: Acting & { name: string; peers?: readonly string[] }): Promise<void>;
+  /** Whether a process of this home has it open, and what it says. */
+  volumeStatus(options: Acting & { name: string }): Promise<VolumeStatus>;
+  /** Unmounts and waits for the end of the process. Throws `unavailable` when none runs, `conflict` while files are open. */
+  stopVolume(options: Acting & { name: string }): Promise<VolumeStatus>;
+  /** The value as it is or was set. */
+  volumeAttribute(options: VolumeAttributeOptions): Promise<string>;
   /** By a running door of this home, else as a client of the network. `close` resigns and leaves. */
   openKeys(options: OpenKeysOptions): Promise<{ keys: KeyStore; close(): Promise<void> }>;
   /** `Found` of `descriptor/networks.ts`: formats silos, writes the genesis of the network register. */

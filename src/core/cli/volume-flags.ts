@@ -31,7 +31,7 @@ export const storedMountFlags = {
   readonly: Flags.boolean({ description: 'mount for reading only', allowNo: true }),
   'fuse-option': Flags.string(fuseOptionFlag),
   'map-other-permissions': Flags.boolean({
-    description: "let others' permission bits follow world access (default: yes)",
+    description: 'show others the rights of the group, for people with other numeric ids (default: no)',
     allowNo: true,
   }),
   'mount-name': Flags.string({ description: 'what the list of mounts shows (default: its name)', helpValue: 'NAME' }),

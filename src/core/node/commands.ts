@@ -1,17 +1,9 @@
 // The composition root as the command line sees it: `Running` of cli/running.ts.
 
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
-import type {
-  CacheSizes,
-  OpenKeysOptions,
-  RunKeyValueStoreOptions,
-  RunNetworkOptions,
-  Running,
-  RunOptions,
-} from '../cli/running.ts';
+import type { OpenKeysOptions, RunKeyValueStoreOptions, RunNetworkOptions, Running } from '../cli/running.ts';
+import type { TreeKind } from '../descriptor/descriptor.ts';
 import { getKeyValueStore } from '../descriptor/key-value-stores.ts';
 import { getLink } from '../descriptor/links.ts';
 import { connectDoor, openDoor } from '../gateway/kv/door.ts';
@@ -19,35 +11,14 @@ import { KvServer } from '../gateway/kv/server.ts';
 import type { PeerIdentity } from '../peer/peer.ts';
 import { parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
-import { reportFailure, startDaemon } from './daemon.ts';
+import { inBackground, reporting } from './background.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askMonitor } from './monitor.ts';
 import { serveScript } from './script.ts';
-import { announcementOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
-import { doorSocket, monitorSocket, processName, type Role, shorten } from './sockets.ts';
+import { announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
+import { doorSocket, monitorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
-
-const uncachedBytes = 1024 * 1024;
-
-/** `--daemon`: the child runs the same; returns true when that was asked and is done. */
-async function inBackground(options: RunOptions, role: Role, name: string): Promise<boolean> {
-  if (options.daemon === undefined) return false;
-  const program = process.argv[1] ?? fileURLToPath(import.meta.url);
-  const log = options.log ?? join(options.context.home.cache, 'logs', `${processName(role, options.as, name)}.log`);
-  options.ready(await startDaemon(program, options.daemon.argv, log));
-  return true;
-}
-
-/** A parent that waits is told why it failed. */
-async function reporting(task: () => Promise<void>): Promise<void> {
-  try {
-    await task();
-  } catch (error) {
-    reportFailure(error);
-    throw error;
-  }
-}
 
 export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptions) => {
   const { context, as } = options;
@@ -87,12 +58,18 @@ export const listServices: Running['listServices'] = async ({ context, as, name,
   try {
     await linked.node.start(seedsOf({}, linked), { signal });
     const state = await linked.node.networkRegister?.read({ signal });
-    const stores = await context.repository.list('key-value-store');
-    const names = new Map(stores.map((store) => [toHex(fromBase64(store.descriptor.tree_id)), store.name]));
-    const trees = (state?.trees ?? []).map(
-      (entry) => names.get(toHex(entry.treeId)) ?? `#${toHex(entry.treeId).slice(0, 8)}`,
-    );
-    return { volumes: null, kvs: trees.length === 0 ? null : trees };
+    const trees = (state?.trees ?? []).map((entry) => toHex(entry.treeId));
+    const known = async (kind: TreeKind): Promise<Map<string, string>> => {
+      const all = await context.repository.list(kind);
+      return new Map(all.map(({ name, descriptor }) => [toHex(fromBase64(descriptor.tree_id)), name]));
+    };
+    const [volumes, stores] = [await known('volume'), await known('key-value-store')];
+    const namesIn = (names: Map<string, string>) => trees.flatMap((tree) => names.get(tree) ?? []);
+    const orNull = (names: string[]) => (names.length === 0 ? null : names);
+    // What a tree holds is known to those who have its descriptor.
+    const unknown = trees.filter((tree) => !volumes.has(tree) && !stores.has(tree));
+    const kvs = [...namesIn(stores), ...unknown.map((tree) => `#${tree.slice(0, 8)}`)];
+    return { volumes: orNull(namesIn(volumes)), kvs: orNull(kvs) };
   } finally {
     await linked.close();
   }
@@ -131,12 +108,6 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
     }
   });
 };
-
-/** Half of the memory asked for goes to tree nodes, half to cells; `--cache=false` leaves what a walk down the tree needs. */
-function cacheBytesOf({ cache, ramBytes }: CacheSizes): number | undefined {
-  if (cache === false) return uncachedBytes;
-  return ramBytes === undefined ? undefined : Math.max(uncachedBytes, Math.floor(ramBytes / 2));
-}
 
 /** A door on the network opens to the user who runs it, on any of his devices: it speaks in his name. */
 function onlyUser({ user }: LinkedNode): (caller: PeerIdentity) => void {
@@ -188,5 +159,7 @@ export const openKeys: Running['openKeys'] = async (options: OpenKeysOptions) =>
     throw error;
   }
 };
+
+export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 
 export const found: Running['found'] = ({ context, as }, link, seal) => foundNetwork(context, as, link, seal);

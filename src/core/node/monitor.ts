@@ -1,5 +1,5 @@
 // The monitoring socket of a running process: one JSON object a line asks, one line answers. Only this home's user can open it.
-// `{"query":"status"}` -> `{"success":true,"result":{...}}` or `{"success":false,"error":{"kind","message"}}`.
+// `{"query":"status", ...}` -> `{"success":true,"result":{...}}` or `{"success":false,"error":{"kind","message"}}`.
 
 import { chmod, rm } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
@@ -9,7 +9,8 @@ import { checkSocketOwner, makeSocketFolder } from '../runtime/system/socket-fil
 const lineBytesMax = 1024 * 1024;
 const answerTimeoutMs = 10_000;
 
-export type Queries = Record<string, () => Promise<unknown> | unknown>;
+/** Each answers a request, of which it reads what it needs. */
+export type Queries = Record<string, (request: Readonly<Record<string, unknown>>) => Promise<unknown> | unknown>;
 
 /** Serves the queries on the socket; resolves to what closes it. A socket nobody listens on is replaced. */
 export async function serveMonitor(path: string, queries: Queries): Promise<() => Promise<void>> {
@@ -38,15 +39,19 @@ export async function serveMonitor(path: string, queries: Queries): Promise<() =
   };
 }
 
-/** Asks a running process. Throws `not-found` when none listens. */
-export async function askMonitor(path: string, query: string): Promise<unknown> {
+/** Asks a running process. Throws `not-found` when none listens, what it answers with, `unavailable` when it does not. */
+export async function askMonitor(
+  path: string,
+  query: string,
+  options: { fields?: Readonly<Record<string, unknown>>; timeoutMs?: number } = {},
+): Promise<unknown> {
   await checkSocketOwner(path);
   const socket = await open(path);
   try {
     const line = await new Promise<string>((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new InfinitError('unavailable', 'the running process does not answer')),
-        answerTimeoutMs,
+        options.timeoutMs ?? answerTimeoutMs,
       );
       socket.on('close', () => {
         clearTimeout(timer);
@@ -56,7 +61,7 @@ export async function askMonitor(path: string, query: string): Promise<unknown> 
         clearTimeout(timer);
         resolve(text);
       });
-      socket.write(`${JSON.stringify({ query })}\n`);
+      socket.write(`${JSON.stringify({ ...options.fields, query })}\n`);
     });
     const answer = JSON.parse(line) as {
       success: boolean;
@@ -92,11 +97,13 @@ async function answers(path: string): Promise<boolean> {
 
 async function reply(line: string, queries: Queries): Promise<string> {
   try {
-    const { query } = JSON.parse(line) as { query?: unknown };
+    const request = JSON.parse(line) as unknown;
+    if (typeof request !== 'object' || request === null) throw new InfinitError('usage', 'a query is an object');
+    const { query } = request as { query?: unknown };
     const answer = typeof query === 'string' && Object.hasOwn(queries, query) ? queries[query] : undefined;
     if (answer === undefined)
       throw new InfinitError('unsupported', `unknown query; known: ${Object.keys(queries).join(', ')}`);
-    return JSON.stringify({ success: true, result: await answer() });
+    return JSON.stringify({ success: true, result: await answer(request as Record<string, unknown>) });
   } catch (cause) {
     const error = cause instanceof SyntaxError ? new InfinitError('usage', 'not JSON') : asError(cause);
     return JSON.stringify({ success: false, error: { kind: error.kind, message: error.message } });

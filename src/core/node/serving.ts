@@ -3,7 +3,7 @@
 
 import { rm } from 'node:fs/promises';
 import { utf8 } from '../base/bytes.ts';
-import type { Presence, RunOptions } from '../cli/running.ts';
+import type { CacheSizes, Presence, RunOptions } from '../cli/running.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
 import type { Announcement } from './announcement.ts';
@@ -25,6 +25,14 @@ export function listenEndpoint(presence: Presence, linkPort: number | undefined)
 export function announcementOf(presence: Presence): Announcement {
   const { advertiseHosts: hosts, noLocalEndpoints: noLocal, noPublicEndpoints: noPublic } = presence;
   return { hosts, noLocal, noPublic };
+}
+
+const uncachedBytes = 1024 * 1024;
+
+/** Half of the memory asked for goes to tree nodes, half to cells; `--cache=false` leaves what a walk down the tree needs. */
+export function cacheBytesOf({ cache, ramBytes }: CacheSizes): number | undefined {
+  if (cache === false) return uncachedBytes;
+  return ramBytes === undefined ? undefined : Math.max(uncachedBytes, Math.floor(ramBytes / 2));
 }
 
 /** Endpoints to meet the network at: those given, then those of the descriptor. */

@@ -11,7 +11,7 @@ import type { Home } from '../descriptor/descriptor.ts';
 const socketPathBytesMax = 100;
 
 /** What a process is to others of this home. */
-export type Role = 'network' | 'key-value-store';
+export type Role = 'network' | 'key-value-store' | 'volume';
 
 /** One name a (role, user, object), safe as a file name. */
 export function processName(role: Role, user: string, name: string): string {

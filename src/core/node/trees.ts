@@ -1,18 +1,20 @@
-// From the descriptor of a key-value store to its open tree: finds the root in the network register, or makes it when the acting
-// user owns the store and it has none yet (docs/protocols.md 2.10).
+// From the descriptor of a volume or a key-value store to its open tree: finds the root in the network register, or makes it when
+// the acting user owns the tree and it has none yet (docs/protocols.md 2.10). Whom the whole network may be is in the root's
+// access list: a world-readable tree is sealed to the members key, which every passport carries.
 
-import { equalBytes, fromBase64 } from '../base/bytes.ts';
-import { InfinitError } from '../base/errors.ts';
+import { type Bytes, equalBytes, fromBase64 } from '../base/bytes.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { type Address, type Member, registerAddress } from '../block/address.ts';
-import type { KeyPair } from '../crypto/keys.ts';
+import type { RegisterSnapshot } from '../consensus/consensus.ts';
 import { boxKeyPair, openSealed } from '../crypto/sealed-box.ts';
-import type { KeyValueStoreDescriptor } from '../descriptor/descriptor.ts';
+import type { Descriptors, KeyValueStoreDescriptor, TreeKind } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
+import { labelOf } from '../descriptor/stream.ts';
 import { TreeDirectory } from '../tree/directory.ts';
 import { openTree } from '../tree/engine.ts';
-import { createTreeRoot, openSecret } from '../tree/root.ts';
-import type { Tree } from '../tree/tree.ts';
+import { createTreeRoot, deriveTreeKeys, mayWrite, openSecret, type TreeKeys } from '../tree/root.ts';
+import type { Effect, Tree, TreeView } from '../tree/tree.ts';
 import { openKeyStore } from '../volume/key-store.ts';
 import { keyView } from '../volume/key-view.ts';
 import type { KeyStore } from '../volume/keys.ts';
@@ -22,6 +24,25 @@ import type { Node } from './node.ts';
 export interface OpenStore {
   tree: Tree;
   keys: KeyStore;
+}
+
+export interface OpeningOptions extends Abortable {
+  /** A long-lived process, which leads when nobody does. */
+  door: boolean;
+  cacheBytesMax?: number | undefined;
+  /** Asked for; a tree that may not be written is read-only anyway. */
+  readOnly?: boolean | undefined;
+  /** Told, and waited for, before another client's operation is answered by the leader that runs here. */
+  onForwarded?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
+}
+
+/** What is asked of the network's trees besides opening one. */
+export interface Described<K extends TreeKind> {
+  kind: K;
+  descriptor: Descriptors[K];
+  view: (keys: TreeKeys) => TreeView;
+  /** What every passport holder may do from the root on. */
+  world: { read: boolean; write: boolean };
 }
 
 const directories = new WeakMap<Node, TreeDirectory>();
@@ -34,16 +55,31 @@ function directoryOf(node: Node): TreeDirectory {
   return made;
 }
 
-/** Opens the store's tree on a running node. `door`: a long-lived process, which leads when nobody does. */
+/** Opens the store's tree on a running node. */
 export async function openKeyValueStore(
   linked: LinkedNode,
   store: KeyValueStoreDescriptor,
-  options: Abortable & { door: boolean; cacheBytesMax?: number | undefined },
+  options: OpeningOptions,
 ): Promise<OpenStore> {
+  const world = { read: false, write: false };
+  const described = { kind: 'key-value-store', descriptor: store, view: () => keyView, world } as const;
+  const { tree } = await openDescribedTree(linked, described, options);
+  return { tree, keys: openKeyStore(tree) };
+}
+
+/** Started. Throws `denied` when the acting user is not among the readers, `not-found` when there is no root and it is not his. */
+export async function openDescribedTree<K extends TreeKind>(
+  linked: LinkedNode,
+  described: Described<K>,
+  options: OpeningOptions,
+): Promise<{ tree: Tree; readOnly: boolean }> {
   const { node, user } = linked;
-  const treeId = fromBase64(store.tree_id);
-  const rootAddress = await rootOf(linked, store, treeId, options);
+  const treeId = fromBase64(described.descriptor.tree_id);
+  const rootAddress = await rootOf(linked, described, treeId, options);
   const root = await node.registers.read(rootAddress, options);
+  const secret = secretOf(linked, described, root);
+  const { rights } = node.peers.self;
+  const readOnly = options.readOnly === true || !mayWrite(root.access, { userKey: user.publicKey, rights });
   const tree = openTree({
     runtime: node.runtime,
     store: node.store,
@@ -51,16 +87,33 @@ export async function openKeyValueStore(
     user,
     treeId,
     rootAddress,
-    secret: openSecret(root.access, user, membersPair(linked)),
-    view: keyView,
+    secret,
+    view: described.view(deriveTreeKeys(secret)),
     endpoints: () => node.endpoints(),
     members: root.members,
     door: options.door,
     cacheBytesMax: options.cacheBytesMax,
-    readOnly: !node.peers.self.rights.write,
+    readOnly,
+    onForwarded: options.onForwarded,
   });
   await tree.start();
-  return { tree, keys: openKeyStore(tree) };
+  return { tree, readOnly };
+}
+
+function secretOf<K extends TreeKind>(
+  linked: LinkedNode,
+  { kind, descriptor }: Described<K>,
+  { access }: RegisterSnapshot,
+): Bytes {
+  try {
+    return openSecret(access, linked.user, membersPair(linked));
+  } catch (error) {
+    if (!isError(error, 'denied')) throw error;
+    throw new InfinitError('denied', `${labelOf(kind)} "${descriptor.name}" is not shared with you`, {
+      hint: 'its owner shares a volume with every passport holder by `infinit volume create --default-permissions`',
+      cause: error,
+    });
+  }
 }
 
 /** The private half of the members key, from the passport; it opens what the whole network may read. */
@@ -68,32 +121,41 @@ function membersPair({ link, user }: LinkedNode): { publicKey: Buffer; secretKey
   return boxKeyPair(openSealed(user, fromBase64(link.passport.members_key)));
 }
 
-async function rootOf(
-  { node, user }: LinkedNode,
-  store: KeyValueStoreDescriptor,
-  treeId: Buffer,
+async function rootOf<K extends TreeKind>(
+  linked: LinkedNode,
+  { kind, descriptor, world }: Described<K>,
+  treeId: Bytes,
   options: Abortable,
 ): Promise<Address> {
+  const { node, user } = linked;
   const register = node.networkRegister;
   if (register === undefined) {
-    throw new InfinitError('not-found', `network "${store.network}" is not founded yet`, {
+    throw new InfinitError('not-found', `network "${descriptor.network}" is not founded yet`, {
       hint: 'its owner founds it with `infinit network link NAME --silo SILO` and exports it again',
     });
   }
-  const owner = keyFromJson(store.owner);
+  const owner = keyFromJson(descriptor.owner);
   const known = await register.findTree(treeId, owner, options);
   if (known !== undefined) return known;
   if (!equalBytes(owner, user.publicKey)) {
-    throw new InfinitError('not-found', `key-value store "${store.name}" has no root yet: its owner must run it once`);
+    throw new InfinitError(
+      'not-found',
+      `${labelOf(kind)} "${descriptor.name}" has no root yet: its owner must run it once`,
+    );
   }
-  const made = await createRoot(node, user, treeId, options);
+  const made = await createRoot(linked, treeId, world, options);
   const standing = await register.addTree(user, treeId, made, options);
   if (!equalBytes(standing, made)) await node.registers.delete(made, user, options);
   return standing;
 }
 
 /** A root register at the placement of this moment. */
-async function createRoot(node: Node, owner: KeyPair, treeId: Buffer, options: Abortable): Promise<Address> {
+async function createRoot(
+  { node, user: owner }: LinkedNode,
+  treeId: Bytes,
+  world: { read: boolean; write: boolean },
+  options: Abortable,
+): Promise<Address> {
   const { random } = node.runtime;
   const salt = random.bytes(32);
   const address = registerAddress(owner.publicKey, salt);
@@ -106,7 +168,8 @@ async function createRoot(node: Node, owner: KeyPair, treeId: Buffer, options: A
       hint: 'start one with `infinit network run`, or name one with --peer',
     });
   }
-  const { payload, access } = createTreeRoot({ owner, treeId }, random);
+  const worldReader = world.read ? fromBase64(node.network().members_key) : undefined;
+  const { payload, access } = createTreeRoot({ owner, treeId, worldReader, worldWrite: world.write }, random);
   await node.registers.create({ owner, salt, members, access, payload }, options);
   return address;
 }

@@ -25,6 +25,7 @@ function environment(env: Record<string, string>) {
     stdout: silent,
     stderr: silent,
     stopRequested: () => new AbortController().signal,
+    forceRequested: () => new AbortController().signal,
   };
   return environmentOf(invocation);
 }

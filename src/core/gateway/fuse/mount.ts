@@ -108,9 +108,16 @@ class FuseMount implements Mounted {
     if (!lazy) await this.serving.files.syncAll();
     if (await this.isMounted()) await detach(this.mountpoint, lazy);
     // Another mount namespace may keep it.
-    if (!lazy) await Promise.race([this.ended, this.serving.clock.sleep(limits.fuseEndTimeoutMs)]);
+    if (!lazy) await this.endedOrLate();
     // Pages of mapped files come when the kernel lets go.
     await this.serving.files.syncAll();
+  }
+
+  private async endedOrLate(): Promise<void> {
+    const enough = new AbortController();
+    const late = this.serving.clock.sleep(limits.fuseEndTimeoutMs, { signal: enough.signal }).catch(() => {});
+    await Promise.race([this.ended, late]);
+    enough.abort(); // a timer left would keep the process
   }
 
   /** Something else may lie on the mountpoint by now. */

@@ -44,6 +44,8 @@ import { Requests } from './requests.ts';
 import { FileTimes } from './times.ts';
 import { type Capacity, VolumeUsage } from './usage.ts';
 
+export { beginFiles, type NewVolume } from './begin-files.ts';
+
 const tickMs = 5000;
 
 export interface TreeFilesOptions {
@@ -60,26 +62,10 @@ export interface TreeFilesOptions {
 export interface TreeFiles extends Files, Startable {
   /** To be told, and waited for, as the tree's `onForwarded`. */
   forwarded(effects: readonly Effect[]): Promise<void>;
+  /** What was written here and is not in the network yet. */
+  dirtyBytes(): number;
   /** Sends and syncs everything, then closes; the tree is the caller's. Throws what became of data that could not be sent. */
   stop(): Promise<void>;
-}
-
-export interface NewVolume {
-  mode: number;
-  uid: number;
-  gid: number;
-  /** Rights all that is made has besides its own. */
-  defaultMode?: number;
-  /** Bytes; 0 for none. */
-  quota?: number;
-}
-
-/** Makes the root directory of a new tree; durable. Answers what is there when it was made before. */
-export async function beginFiles(tree: Tree, runtime: Pick<Runtime, 'clock'>, volume: NewVolume): Promise<Attributes> {
-  const { mode, uid, gid, defaultMode = 0, quota = 0 } = volume;
-  const now = new FileTimes(runtime.clock).now();
-  const operation = { type: 'begin', mode, uid, gid, defaultMode, quota, now } as const;
-  return Requests.durably(tree, operation, attributesReply);
 }
 
 export function openTreeFiles(tree: Tree, options: TreeFilesOptions): TreeFiles {
@@ -132,6 +118,10 @@ class Client implements TreeFiles {
       for (const inode of newOrphans(effects)) this.orphaned(inode);
     });
     this.scheduleTick();
+  }
+
+  dirtyBytes(): number {
+    return this.flusher.room.used;
   }
 
   stop(): Promise<void> {

@@ -1,0 +1,114 @@
+// From the descriptor of a volume to its files: the tree with the files view, the root directory made by the owner's first opening,
+// room and free space from the nodes' records.
+
+import { InfinitError, isError } from '../base/errors.ts';
+import type { MountOptionsJson, VolumeDescriptor } from '../descriptor/descriptor.ts';
+import { networkCapacity } from '../store/capacity.ts';
+import type { Tree } from '../tree/tree.ts';
+import { beginFiles } from '../volume/files/begin-files.ts';
+import { createFileView } from '../volume/files/file-view.ts';
+import { type Files, rootInode } from '../volume/files/files.ts';
+import { openTreeFiles, type TreeFiles } from '../volume/files/tree-files.ts';
+import type { LinkedNode } from './link.ts';
+import { type OpeningOptions, openDescribedTree } from './trees.ts';
+
+export interface OpenVolume {
+  tree: Tree;
+  files: TreeFiles;
+  readOnly: boolean;
+  /** Sends and commits everything, then closes both. Throws what became of data that could not be sent. */
+  close(): Promise<void>;
+}
+
+const rootMode = 0o755;
+/** What group and others may do with all that is made, by what the network may. */
+const worldModes = { '': 0, r: 0o044, rw: 0o066 } as const;
+/** Words that take protection away from this machine: only its own user says them. */
+const guardedFuseOptions: ReadonlySet<string> = new Set(['allow_other', 'allow_root', 'dev', 'suid', 'nonempty']);
+
+/** What every passport holder of the network may do. */
+export function worldOf({ default_permissions: given }: VolumeDescriptor): { read: boolean; write: boolean } {
+  return { read: given !== '', write: given === 'rw' };
+}
+
+/** Throws `denied` when it is not shared with the acting user, `not-found` when its owner has not made its root yet. */
+export async function openVolume(
+  linked: LinkedNode,
+  volume: VolumeDescriptor,
+  options: OpeningOptions,
+): Promise<OpenVolume> {
+  const { node } = linked;
+  const { runtime } = node;
+  let files: TreeFiles | undefined;
+  const { tree, readOnly } = await openDescribedTree(
+    linked,
+    {
+      kind: 'volume',
+      descriptor: volume,
+      view: ({ nameHash }) => createFileView({ nameKey: nameHash }),
+      world: worldOf(volume),
+    },
+    { ...options, onForwarded: async (effects) => files?.forwarded(effects) },
+  );
+  try {
+    const capacity = async () => networkCapacity(node.overlay.nodes(), node.network().consensus['replication-factor']);
+    files = openTreeFiles(tree, { runtime, capacity });
+    await files.start();
+    await findRoot(tree, files, linked, volume, readOnly, options);
+  } catch (error) {
+    await files?.stop().catch(() => {});
+    await tree.stop();
+    throw error;
+  }
+  const opened = files;
+  const close = async () => {
+    try {
+      await opened.stop();
+    } finally {
+      await tree.stop();
+    }
+  };
+  return { tree, files: opened, readOnly, close };
+}
+
+async function findRoot(
+  tree: Tree,
+  files: Files,
+  { node }: LinkedNode,
+  volume: VolumeDescriptor,
+  readOnly: boolean,
+  { signal }: OpeningOptions,
+): Promise<void> {
+  try {
+    await files.attributes(rootInode, { signal });
+    return;
+  } catch (error) {
+    if (!isError(error, 'not-found')) throw error;
+    if (readOnly) {
+      const message = `volume "${volume.name}" has no root directory yet`;
+      throw new InfinitError('not-found', message, { hint: 'who may write it must open it once', cause: error });
+    }
+  }
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const defaultMode = worldModes[volume.default_permissions];
+  await beginFiles(tree, node.runtime, { mode: rootMode, uid, gid, defaultMode });
+}
+
+/** What was given for this time over what is kept; of another's volume, words that open this machine are left out and told. */
+export function effectiveOptions(
+  volume: VolumeDescriptor,
+  given: MountOptionsJson,
+  isOwn: boolean,
+): { options: MountOptionsJson; refused: string[] } {
+  const kept = wordsOf(volume.mount_options);
+  const refused = isOwn ? [] : kept.filter((word) => guardedFuseOptions.has(word));
+  const words = [...kept.filter((word) => !refused.includes(word)), ...wordsOf(given)];
+  const options = { ...volume.mount_options, ...given, ...(words.length > 0 && { fuse_options: words }) };
+  if (words.length === 0) delete options.fuse_options;
+  return { options, refused };
+}
+
+/** One text may hold several, as after `-o`. */
+function wordsOf({ fuse_options = [] }: MountOptionsJson): string[] {
+  return fuse_options.flatMap((text) => text.split(',')).flatMap((word) => word.trim() || []);
+}
