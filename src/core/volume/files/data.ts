@@ -14,6 +14,9 @@ import { asFile, tooMuch, type Work } from './work.ts';
 
 const { cellBytesMax, extentsPerStepMax: stepMax, fileBytesMax } = limits;
 
+/** Looks for where a step of a cut begins, before a smaller one is taken. */
+const probesMax = 8;
+
 type Write = FileOperation & { type: 'write' };
 
 export async function write(asked: Write, work: Work): Promise<Bytes> {
@@ -155,33 +158,51 @@ async function resize(work: Work, inode: Inode, size: number): Promise<void> {
   } else inode.size = Math.max(size, Math.min(inode.size, from));
 }
 
-/** The least offset found, at or above the given one, behind which at most a step's worth of extents ends. */
+/**
+ * An offset at or above the given one behind which at most a step's worth of extents ends: the given one, or one with not
+ * much less than that behind it. Trees are scanned forward only, so it is found by probing, guessing that extents are alike.
+ */
 async function lastStep(work: Work, inode: Inode, from: number): Promise<number> {
-  let low = from;
-  let high = inode.beyond ? fileBytesMax : inode.size;
-  let probe = await endsFrom(work, inode, low);
+  let probe = await endsFrom(work, inode, from);
   if (probe.count <= stepMax) return from;
-  // Where it is if extents are alike; from then on the middle. More than a step of them ends between low and high.
-  let next = high - Math.ceil(((probe.last - low) * 3) / 4);
-  for (;;) {
+  // More than a step's worth ends behind `low`, less than half of it behind `high`.
+  let low = probe.first;
+  let high = inode.beyond ? fileBytesMax : inode.size;
+  let end = high;
+  let best: number | undefined;
+  let span = probe.last - probe.first;
+  for (let probes = 0; ; probes++) {
+    let next = end - Math.ceil((span * 3) / 4);
     if (next <= low || next >= high) next = Math.floor((low + high) / 2);
     probe = await endsFrom(work, inode, next);
-    if (probe.count > stepMax) low = next;
-    else if (probe.count === 0) high = next;
-    else return next;
-    next = low;
+    if (probe.count > stepMax) low = Math.max(next, probe.first);
+    else if (probe.count >= stepMax / 2) return next;
+    else high = next;
+    if (probe.count === 0) end = next;
+    else if (probe.count <= stepMax) {
+      best = next;
+      end = probe.last;
+    }
+    if (best !== undefined && (probes >= probesMax || high - low <= 1)) return best;
+    if (probe.count > 0) span = ((probe.last - probe.first) * stepMax) / Math.min(probe.count, stepMax);
   }
 }
 
-/** How many extents end behind an offset, counted to a step and one, and where the last of those ends. */
-async function endsFrom(work: Work, inode: Inode, offset: number): Promise<{ count: number; last: number }> {
+/** How many extents end behind an offset, counted to a step and one; where the first starts (there at least) and the last ends. */
+async function endsFrom(
+  work: Work,
+  inode: Inode,
+  offset: number,
+): Promise<{ count: number; first: number; last: number }> {
   let count = 0;
+  let first = offset;
   let last = offset;
   for await (const { start, length } of extentsFrom(work.transaction, inode.inode, offset)) {
+    if (count++ === 0) first = Math.max(start, offset);
     last = start + length;
-    if (++count > stepMax) break;
+    if (count > stepMax) break;
   }
-  return { count, last };
+  return { count, first, last };
 }
 
 type Allocate = FileOperation & { type: 'allocate' };
