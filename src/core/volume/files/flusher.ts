@@ -19,6 +19,8 @@ import { Room } from './room.ts';
 const ageMs = 1000;
 /** Files whose data is nearly as old leave together with the oldest. */
 const agedMs = 800;
+/** Of what may be dirty, so much may wait for its turn to be sent. */
+const unsentShare = 1 / 4;
 const groupBytesMax = 4 * 1024 * 1024;
 const groupPiecesMax = 1000;
 const groupFilesMax = 512;
@@ -51,11 +53,15 @@ export class Flusher {
   private readonly dirty = new Set<FileState>();
   private readonly groups = new Set<Group>();
   private readonly stopped = new AbortController();
+  private readonly unsentBytesMax: number;
+  private sentBytes = 0;
   private timer: Cancel | undefined;
 
   constructor(options: FlusherOptions) {
     this.options = options;
-    this.room = new Room(options.dirtyBytesMax ?? limits.dirtyBytesMax);
+    const bytesMax = options.dirtyBytesMax ?? limits.dirtyBytesMax;
+    this.room = new Room(bytesMax);
+    this.unsentBytesMax = bytesMax * unsentShare;
     this.chunkBytes = options.chunkBytes ?? limits.packBytesMax;
     this.retryMs = options.retryMs ?? retryMs;
     this.recorder = new Recorder(options);
@@ -73,7 +79,8 @@ export class Flusher {
   /** Takes data over; waits while too much is dirty. Throws `cancelled`. */
   async write(state: FileState, offset: number, data: Bytes, now: () => FileTime, options: Abortable): Promise<void> {
     if (!this.room.tryTake(data.length)) {
-      this.sendAll();
+      // What is under way makes room by itself.
+      if (this.sentBytes === 0) this.sendAll();
       await this.room.take(data.length, options);
     }
     if (state.dirty.isEmpty) state.dirtySinceMs = this.options.runtime.clock.monotonic();
@@ -84,7 +91,7 @@ export class Flusher {
     this.schedule();
     if (state.exclusive !== undefined) return;
     if (state.dirty.bytes >= this.chunkBytes) this.sendChunks(state, offset + data.length);
-    else if (this.room.isCrowded && state.dirty.bytes >= limits.cellBytesMax) this.sendAll();
+    else if (this.room.used - this.sentBytes > this.unsentBytesMax) this.sendAll();
   }
 
   /** All data of the file is in the tree. Throws why not; what became of data before, once. */
@@ -178,6 +185,7 @@ export class Flusher {
     const boundary = end - (end % this.chunkBytes);
     const goesOn = state.dirty.end === end && state.dirty.runStart(end) < boundary;
     const modified = state.modified as FileTime;
+    state.dirtySinceMs = this.options.runtime.clock.monotonic();
     this.launch([{ state, modified, pieces: state.dirty.take(goesOn ? boundary : undefined) }]);
     if (state.dirty.isEmpty) this.dirty.delete(state);
   }
@@ -232,6 +240,7 @@ export class Flusher {
     const group = new Group(flights);
     this.groups.add(group);
     const before = flights.map(({ state }) => state.order);
+    for (const { bytes } of flights) this.sentBytes += bytes;
     const done = this.run(group, rides, before);
     for (const flight of flights) {
       flight.state.order = done;
@@ -252,6 +261,7 @@ export class Flusher {
       const { state } = flight;
       state.flights.splice(state.flights.indexOf(flight), 1);
       state.groups.delete(group);
+      this.sentBytes -= flight.bytes;
       this.room.give(flight.bytes);
     }
     group.end();

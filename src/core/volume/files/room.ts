@@ -14,9 +14,6 @@ export class Room {
   get used(): number {
     return this.taken;
   }
-  get isCrowded(): boolean {
-    return this.waiting.length > 0 || this.taken > this.bytesMax / 2;
-  }
 
   /** Whether it was taken at once. More than there ever is room for is given when nothing else is taken. */
   tryTake(bytes: number): boolean {

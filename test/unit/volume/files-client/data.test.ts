@@ -135,6 +135,33 @@ describe('data of a file', () => {
     assert.deepEqual(Buffer.concat(parts), Buffer.concat([Buffer.alloc(5), pattern(10)]));
   });
 
+  test('written faster than it is stored still leaves in whole chunks', async () => {
+    const w = await FilesWorld.found();
+    const a = await w.client('a', { dirtyBytesMax: 4 * MiB });
+    const inode = await w.file(a, 'f');
+    a.hooked.onWriteChunks = () => a.process.runtime.clock.sleep(200);
+    for (let at = 0; at < 16 * MiB; at += 96 * 1024) await w.run(a.files.write(inode, at, pattern(96 * 1024, at)));
+    await w.run(a.files.flush(inode));
+    const chunks = a.hooked.writes().flatMap((operation) => operation.chunks);
+    assert.equal(chunks.length, 16);
+    for (const { cells } of chunks) assert.equal(cells.length, 16);
+  });
+
+  test('of many files leaves before too much of it waits', async () => {
+    const w = await FilesWorld.found();
+    const a = await w.client('a', { dirtyBytesMax: 4 * MiB });
+    const puts: number[] = [];
+    a.hooked.onWriteChunks = (cells) => {
+      puts.push(cells.length);
+    };
+    const inodes: number[] = [];
+    for (let i = 0; i < 30; i++) inodes.push(await w.file(a, `f${i}`));
+    const start = w.world.now;
+    for (const inode of inodes) await w.run(a.files.write(inode, 0, pattern(100_000)));
+    assert.ok(w.world.now - start < 900, 'before a second has passed');
+    assert.deepEqual(puts, [22, 22], 'eleven files each time');
+  });
+
   test('is not shared with a writer of the whole volume that is full', async () => {
     const w = await FilesWorld.found();
     const a = await w.client('a', { dirtyBytesMax: 256 * 1024 });
