@@ -166,6 +166,7 @@ export class Node {
       address: fromBase64(founding.register),
       founder: { node: fromBase64(founding.node), store: fromBase64(founding.store) },
       networkId: this.networkId,
+      owner: keyFromJson(this.descriptor.owner),
     });
   }
 

@@ -2,7 +2,7 @@
 // even when the author never spoke to them. Nodes tell each other the passports they meet. Everything is verified with the
 // network owner's key before it counts. Also which nodes were met as certified storage nodes: only they become members.
 
-import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
+import { type Bytes, equalBytes, fromBase64, toBase64, toHex } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
@@ -15,7 +15,7 @@ import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
 import type { PeerIdentity, Peers } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
-import { networkLosses, refuseNetworkValue } from '../store/network-register.ts';
+import { networkLosses, type OfNetwork, refuseNetworkValue } from '../store/network-register.ts';
 import { PassportTells } from './passport-tells.ts';
 import type { NodeState } from './state.ts';
 
@@ -134,11 +134,13 @@ export class PassportBook implements AuthorCheck {
   }
 
   /** Set for states of the network register. */
-  private networkOf({ address }: StateImage): { id: Bytes; owner: Bytes } | undefined {
+  private networkOf({ address }: StateImage): OfNetwork | undefined {
     const { founding, owner, name } = this.options.network();
     if (founding === null || !equalBytes(fromBase64(founding.register), address)) return undefined;
     const key = keyFromJson(owner);
-    return { id: networkIdOf(key, name), owner: key };
+    const members = new Set([owner.ed25519, ...[...this.passports.values()].map(({ user }) => user.ed25519)]);
+    const isMember = (user: Bytes) => members.has(toBase64(user));
+    return { id: networkIdOf(key, name), owner: key, isMember };
   }
 
   /** False for what is no passport of this network, and for the many of a delegate who signs more than his share. */

@@ -17,6 +17,8 @@ const schema = `
 `;
 
 const witnessesMax = 4096;
+/** Stores of one node: as many as its record may name. */
+const storesWitnessedMax = 16;
 
 /** Opened once a process; several processes of one link may share the file. */
 export class NodeState implements ContactStore, WitnessBook {
@@ -74,7 +76,14 @@ export class NodeState implements ContactStore, WitnessBook {
       'insert into witness values (?, ?, ?) on conflict (node, store) do update set sequence = max(sequence, excluded.sequence)',
       [toHex(node), toHex(store), sequence],
     );
-    await this.database.run('delete from witness where rowid <= (select max(rowid) from witness) - ?', [witnessesMax]);
+    await this.database.run(
+      'delete from witness where node = ? and rowid not in (select rowid from witness where node = ? order by rowid desc limit ?)',
+      [toHex(node), toHex(node), storesWitnessedMax],
+    );
+    await this.database.run(
+      'delete from witness where rowid in (select rowid from witness order by rowid desc limit -1 offset ?)',
+      [witnessesMax],
+    );
   }
 
   async recall(node: Bytes, store: Bytes): Promise<number | undefined> {

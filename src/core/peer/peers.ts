@@ -185,7 +185,7 @@ class NodePeers implements Peers {
       connection.close();
       return this.loopback;
     }
-    if (this.sessions.size >= limits.sessionsOpenMax) {
+    if (this.sessions.size >= limits.sessionsOpenMax && !this.makeRoom(identity)) {
       const full = new InfinitError('full', 'too many peers are connected');
       connection.close(full);
       throw full;
@@ -214,6 +214,22 @@ class NodePeers implements Peers {
     session.start(greeted);
     if (!peer.open) throw new InfinitError('unavailable', 'connection closed at once');
     return peer;
+  }
+
+  /** The oldest connection of the user who has most goes, unless that is the newcomer's: nobody keeps others out with many. */
+  private makeRoom(newcomer: PeerIdentity): boolean {
+    const byUser = new Map<string, Session[]>();
+    for (const session of this.sessions.keys()) {
+      const user = toHex(session.identity.userKey);
+      const sessions = byUser.get(user);
+      if (sessions) sessions.push(session);
+      else byUser.set(user, [session]);
+    }
+    const [most] = [...byUser.values()].sort((a, b) => b.length - a.length);
+    const own = byUser.get(toHex(newcomer.userKey))?.length ?? 0;
+    if (most === undefined || own + 1 >= most.length) return false;
+    most[0]?.close(new InfinitError('unavailable', 'too many connections of one user'));
+    return true;
   }
 
   /** Both sides decide alike: they know who dialled, and both sessions are young only when they dialled at once. */

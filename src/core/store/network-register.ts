@@ -70,10 +70,16 @@ function entryName({ treeId, owner }: Pick<TreeEntry, 'treeId' | 'owner'>): stri
   return toHex(treeId) + toHex(owner);
 }
 
+function countOf(trees: readonly TreeEntry[], owner: Bytes): number {
+  return trees.filter((entry) => equalBytes(entry.owner, owner)).length;
+}
+
 /** The network whose register it is. */
-interface OfNetwork {
+export interface OfNetwork {
   id: Bytes;
   owner: Bytes;
+  /** Whether that user has, or had, a passport; undefined: not asked. */
+  isMember?: ((user: Bytes) => boolean) | undefined;
 }
 
 /**
@@ -86,6 +92,8 @@ export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: By
   const old = held === undefined ? undefined : decodeNetworkState(held);
   const verified = new Set(old?.trees.map((entry) => toHex(encode(treeEntry, entry))));
   const seen = new Set<string>();
+  /** Of each owner, with what stands in `held`. */
+  const added = new Map<string, number>();
   for (const entry of next.trees) {
     const id = entryName(entry);
     if (seen.has(id)) return 'a tree is named twice';
@@ -93,6 +101,14 @@ export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: By
     if (verified.has(toHex(encode(treeEntry, entry)))) continue;
     if (!verify(entry.owner, entry.signature, entryLabel, network.id, entry.treeId, entry.root))
       return 'a tree entry lacks the signature of its owner';
+    // Who fills what is held already is asked about; a new member takes what the others have agreed on.
+    if (old !== undefined && network.isMember?.(entry.owner) === false)
+      return 'the owner of a tree entry is not known here as a member';
+    const owner = toHex(entry.owner);
+    const before = added.get(owner) ?? countOf(old?.trees ?? [], entry.owner);
+    added.set(owner, before + 1);
+    if (before >= limits.treesPerUserMax && !equalBytes(entry.owner, network.owner))
+      return 'a user has more trees than one may have';
   }
   if (next.revoked.length > 0) return 'revocations stand in the descriptor';
   const isKnown = next.descriptor.length === 0 || (old !== undefined && equalBytes(old.descriptor, next.descriptor));
@@ -158,6 +174,8 @@ export interface NetworkRegisterOptions {
   /** Where to look first: the founding member of the descriptor. */
   founder: Member;
   networkId: Bytes;
+  /** Of the network: only its own share is not bounded. */
+  owner?: Bytes | undefined;
 }
 
 /** Reads and changes the network register of one network. */
@@ -205,6 +223,9 @@ export class NetworkRegister {
           `the network has ${limits.treesInNetworkMax} volumes and stores, which is the limit`,
         );
       }
+      const isOwner = this.options.owner !== undefined && equalBytes(author.publicKey, this.options.owner);
+      if (!isOwner && countOf(state.trees, author.publicKey) >= limits.treesPerUserMax)
+        throw new InfinitError('full', `you have ${limits.treesPerUserMax} volumes and stores, which is the limit`);
       return { ...state, trees: [...state.trees, entry] };
     });
     return standing;

@@ -10,13 +10,11 @@ import { treeTagOf } from '../block/immutable.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import type { PeerIdentity } from '../peer/peer.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
-import type { PutOptions, Store } from '../store/store.ts';
+import type { Store } from '../store/store.ts';
 import { BaseTree } from './base/base-tree.ts';
-import { NodeStore } from './base/node-store.ts';
 import { ChunkReader } from './chunk-reader.ts';
-import { ChunkWriter } from './chunk-writer.ts';
 import { ClientSession } from './client-session.ts';
-import { type Root, RootRegister, type TreeContext } from './context.ts';
+import type { Root, TreeContext } from './context.ts';
 import type { ServedTree, TreeDirectory } from './directory.ts';
 import { Follower, replyOf, type Target } from './follower.ts';
 import { Leader } from './leader.ts';
@@ -32,7 +30,9 @@ import {
   treeDo,
   treeQuery,
 } from './messages.ts';
-import { deriveTreeKeys, mayRead, mayWrite, putQuorum } from './root.ts';
+import { cacheOf, contextOf } from './opening.ts';
+import { mayRead, mayWrite } from './root.ts';
+import { SessionShares } from './session-shares.ts';
 import { type TakeoverStep, takeOver } from './takeover.ts';
 import type { DoOptions, Effect, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
 import { ChangeFeed } from './watching.ts';
@@ -79,6 +79,7 @@ class TreeEngine implements Tree, ServedTree {
   private readonly context: TreeContext;
   private readonly reader: ChunkReader;
   private readonly follower: Follower;
+  private readonly shares: SessionShares;
   private readonly feed: ChangeFeed;
   private readonly stopping = new AbortController();
   private session: ClientSession;
@@ -96,6 +97,7 @@ class TreeEngine implements Tree, ServedTree {
     this.treeId = options.treeId;
     this.context = contextOf(options);
     const { runtime, store, directory } = options;
+    this.shares = new SessionShares(runtime.clock);
     this.session = new ClientSession(runtime.random.bytes(clientIdBytes));
     const cache = cacheOf(options);
     this.reader = new ChunkReader({
@@ -229,7 +231,10 @@ class TreeEngine implements Tree, ServedTree {
     const { access } = leader.root.snapshot;
     if (!mayWrite(access, from)) return failedOutcome(new InfinitError('denied', 'you may not write this tree'));
     this.heard();
-    return leader.execute(request, { durable: true, told: this.options.onForwarded });
+    const refusal = this.shares.refuse(from.userKey, request.client);
+    return refusal
+      ? failedOutcome(refusal)
+      : leader.execute(request, { durable: true, told: this.options.onForwarded });
   }
 
   async serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome> {
@@ -387,42 +392,6 @@ class TreeEngine implements Tree, ServedTree {
   }
 }
 
-function cacheOf({ cacheBytesMax }: OpenTreeOptions): { cacheBytesMax?: number } {
-  return cacheBytesMax === undefined ? {} : { cacheBytesMax };
-}
-
-function chunkOf({ chunkBytesMax }: OpenTreeOptions): { packBytesMax?: number } {
-  return chunkBytesMax === undefined ? {} : { packBytesMax: chunkBytesMax };
-}
-
 function lostError(): InfinitError {
   return new InfinitError('lost', 'changes made shortly before this client ceased to lead may be lost');
-}
-
-function contextOf(options: OpenTreeOptions): TreeContext {
-  const { runtime, store, treeId, rootAddress, user, secret, members, endpoints, view } = options;
-  const keys = deriveTreeKeys(secret);
-  const root = new RootRegister({ runtime, store, treeId, address: rootAddress, user, keys, members });
-  const treeTag = treeTagOf(rootAddress);
-  const putOptions = (): PutOptions => {
-    if (root.latest === undefined) throw new InfinitError('unavailable', 'the root of the tree has not been read');
-    return { generation: root.latest.header.gcGeneration, quorum: putQuorum(root.latest.snapshot) };
-  };
-  const { blocks } = store;
-  return {
-    runtime,
-    store,
-    treeId,
-    rootAddress,
-    user,
-    endpoints,
-    view,
-    keys,
-    root,
-    node: options.directory.peers.self.id,
-    session: runtime.random.bytes(clientIdBytes),
-    nodes: new NodeStore({ runtime, blocks, treeTag, putOptions, ...cacheOf(options) }),
-    chunks: new ChunkWriter({ runtime, blocks, treeTag, putOptions, ...chunkOf(options) }),
-    journal: { runtime, secret: keys.journal, treeId },
-  };
 }

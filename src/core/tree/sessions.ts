@@ -31,7 +31,8 @@ interface Session extends SessionRecord {
   answers: Map<number, Answer>;
 }
 
-const silenceMs = 60 * 60 * 1000;
+/** A session silent for so long is forgotten. */
+export const sessionSilenceMs = 60 * 60 * 1000;
 const refreshMs = 10 * 60 * 1000;
 /** The lower bound moves in steps, so that most operations write one record only. */
 const lowestStep = limits.sessionWindowMax / 4;
@@ -92,7 +93,7 @@ export class Sessions {
     const out: Effect[] = [];
     for await (const { key, value } of reader.scan(sessionSpace, sessionSpaceEnd)) {
       if (key.length !== sessionKeyBytes) continue;
-      if (now - decode(sessionRecord, value).seenAt < silenceMs) continue;
+      if (now - decode(sessionRecord, value).seenAt < sessionSilenceMs) continue;
       out.push({ type: 'deleteRange', from: key, to: answerKey(key.subarray(1), Number.MAX_SAFE_INTEGER) });
       this.cached.delete(toHex(key.subarray(1)));
       if (out.length >= 1024) break;

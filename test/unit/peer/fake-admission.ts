@@ -18,6 +18,8 @@ export interface FakeAdmission extends Admission {
 export interface FakeAdmissionOptions {
   word?: string;
   rights?: Partial<PeerIdentity['rights']>;
+  /** The user of a node; its own key when absent. */
+  userOf?: (nodeKey: Uint8Array) => Uint8Array;
 }
 
 export function fakeAdmission(key: KeyPair, options: FakeAdmissionOptions = {}): FakeAdmission {
@@ -26,7 +28,7 @@ export function fakeAdmission(key: KeyPair, options: FakeAdmissionOptions = {}):
   const identityOf = (publicKey: Uint8Array, rights: PeerIdentity['rights']): PeerIdentity => ({
     id: nodeIdOf(publicKey),
     nodeKey: publicKey,
-    userKey: publicKey,
+    userKey: options.userOf?.(publicKey) ?? publicKey,
     kind: 'storage',
     rights,
     passportHash: Buffer.alloc(32),

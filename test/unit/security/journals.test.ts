@@ -149,3 +149,18 @@ test('signed roots that name other members take no room', async (t) => {
   for (let salt = 7; salt <= 9; salt++) assert.equal((await open({}, salt)).type, 'ok');
   await assert.rejects(open({}, 10), (error) => isError(error, 'full'));
 });
+
+test('a user has a share of the journals a node keeps, and no more', async (t) => {
+  const adjustable = limits as { journalsPerUserMax: number };
+  const { journalsPerUserMax } = limits;
+  adjustable.journalsPerUserMax = 2;
+  t.after(() => (adjustable.journalsPerUserMax = journalsPerUserMax));
+  const journal = journalMember();
+  const open = (salt: number) => {
+    const { tree, proof } = root({}, Buffer.alloc(32, salt));
+    return journal.ask(member, journalOpen, { tree, segment: 1, proof });
+  };
+  for (const salt of [1, 2, 1]) assert.equal((await open(salt)).type, 'ok');
+  await assert.rejects(open(3), (error) => isError(error, 'full'));
+  assert.equal((await open(2)).type, 'ok');
+});

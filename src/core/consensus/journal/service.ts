@@ -52,7 +52,10 @@ export function serveJournals(options: JournalServiceOptions): void {
     ) =>
     (request: Q, user: Bytes) => {
       const root = store.root(request.tree, request.proof, user);
-      return { creates: root.mine.length > 0, step: (journal: MemberJournal) => step(journal, root, request, user) };
+      return {
+        creator: root.mine.length > 0 ? toHex(user) : undefined,
+        step: (journal: MemberJournal) => step(journal, root, request, user),
+      };
     };
   serve(
     journalOpen,
@@ -76,9 +79,9 @@ export function serveJournals(options: JournalServiceOptions): void {
   options.peers.serve(journalRead, (request, { from }) => store.read(request, from.userKey));
 }
 
-/** Only a verified root that names this store `creates` a journal that is not here yet. */
+/** Only a verified root that names this store makes a journal that is not here yet; `creator` is its author. */
 interface Prepared {
-  creates?: boolean;
+  creator?: string | undefined;
   step: (journal: MemberJournal) => MemberStep;
 }
 
@@ -95,6 +98,8 @@ class JournalStore {
   private readonly verifier: StateVerifier;
   private readonly startedAt: number;
   private readonly journals = new Map<string, Promise<Loaded>>();
+  /** Journals made here, by the user that made them. */
+  private readonly places = new Map<string, Set<string>>();
 
   constructor(options: JournalServiceOptions) {
     this.options = options;
@@ -102,8 +107,11 @@ class JournalStore {
     this.startedAt = options.runtime.clock.monotonic();
   }
 
-  async answer(tree: Address, { creates, step }: Prepared): Promise<JournalResponse> {
-    if (!creates && !(await this.isHere(tree))) return this.respond({ type: 'closed' });
+  async answer(tree: Address, { creator, step }: Prepared): Promise<JournalResponse> {
+    if (!(await this.isHere(tree))) {
+      if (creator === undefined) return this.respond({ type: 'closed' });
+      this.takePlace(tree, creator);
+    }
     let loaded = await this.loaded(tree);
     while (loaded.failed) loaded = await this.loaded(tree);
     const { answer, changes } = step(loaded.journal);
@@ -160,6 +168,14 @@ class JournalStore {
 
   private async isHere(tree: Address): Promise<boolean> {
     return this.journals.has(toHex(tree)) || (await hasJournal(this.options.silo, tree));
+  }
+
+  /** Counted since this start; the places of a user are not those of others. */
+  private takePlace(tree: Address, user: string): void {
+    const places = this.places.get(user) ?? new Set();
+    if (places.size >= limits.journalsPerUserMax)
+      throw new InfinitError('full', 'this node keeps too many journals of this user');
+    this.places.set(user, places.add(toHex(tree)));
   }
 
   private loaded(tree: Address): Promise<Loaded> {
