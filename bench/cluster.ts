@@ -15,7 +15,7 @@ import { type Device, Lab, type Running } from '../test/end-to-end/device.ts';
 
 const network = 'alice/cluster';
 const store = 'alice/notes';
-const capacity = '8GB';
+const capacity = '32GB';
 
 export interface Cluster {
   keys: KeyStore;
@@ -35,14 +35,12 @@ export async function startCluster(options: { profile?: string | undefined } = {
   try {
     const devices = ['one', 'two', 'three'].map((name) => lab.device(name, 'alice'));
     const door = lab.device('door', 'alice');
-    await setUp(devices, door);
-    const running: Running[] = [];
-    const peer: string[] = [];
-    for (const device of devices) {
-      const node = await profiled(options.profile, device.name, () => device.startNode(network, peer));
-      if (peer.length === 0) peer.push('--peer', node.endpoint);
-      running.push(node);
-    }
+    const first = await setUpNetwork(devices, [door]);
+    await first.run(['key-value-store', 'create', 'notes', '--network', 'cluster']);
+    await door.run(['key-value-store', 'import'], await first.run(['key-value-store', 'export', 'notes']));
+    const nodes = await startNodes(devices, options.profile);
+    const running: Running[] = [...nodes];
+    const peer = ['--peer', (nodes[0] as Node).endpoint];
     const socket = join(lab.folder, 'door.sock');
     const words = ['key-value-store', 'run', store, '--listen', `unix:${socket}`, ...peer];
     running.push(await profiled(options.profile, 'door', () => door.start(words, /^Running key-value store/m)));
@@ -67,22 +65,35 @@ export async function startCluster(options: { profile?: string | undefined } = {
   }
 }
 
-async function setUp(nodes: readonly Device[], door: Device): Promise<void> {
+type Node = Running & { endpoint: string };
+
+/** Alice's devices: storage nodes, each with a silo, and clients. Resolves with the founder of the network. */
+export async function setUpNetwork(nodes: readonly Device[], clients: readonly Device[]): Promise<Device> {
   const [first, ...others] = nodes as [Device, ...Device[]];
   await first.run(['user', 'create', 'alice']);
   const identity = await first.run(['user', 'export', 'alice', '--full']);
-  for (const device of [...others, door]) await device.run(['user', 'import'], identity);
+  for (const device of [...others, ...clients]) await device.run(['user', 'import'], identity);
   for (const device of nodes) await device.run(['silo', 'create', 'filesystem', 'disk', '--capacity', capacity]);
   await first.run(['network', 'create', 'cluster', '--silo', 'disk', '--replication-factor', '3']);
   const descriptor = await first.run(['network', 'export', 'cluster']);
-  for (const device of [...others, door]) await device.run(['network', 'import'], descriptor);
+  for (const device of [...others, ...clients]) await device.run(['network', 'import'], descriptor);
   for (const device of others) await device.run(['network', 'link', 'cluster', '--silo', 'disk']);
-  await door.run(['network', 'link', 'cluster']);
-  await first.run(['key-value-store', 'create', 'notes', '--network', 'cluster']);
-  await door.run(['key-value-store', 'import'], await first.run(['key-value-store', 'export', 'notes']));
+  for (const device of clients) await device.run(['network', 'link', 'cluster']);
+  return first;
 }
 
-async function profiled<T>(folder: string | undefined, name: string, start: () => Promise<T>): Promise<T> {
+/** Starts them one after another; all know the first. */
+export async function startNodes(devices: readonly Device[], profile?: string): Promise<Node[]> {
+  const nodes: Node[] = [];
+  for (const device of devices) {
+    const peer = nodes[0] === undefined ? [] : ['--peer', nodes[0].endpoint];
+    nodes.push(await profiled(profile, device.name, () => device.startNode(network, peer)));
+  }
+  return nodes;
+}
+
+/** Starts something that leaves a profile of that name in the folder, if there is one. */
+export async function profiled<T>(folder: string | undefined, name: string, start: () => Promise<T>): Promise<T> {
   if (folder === undefined) return start();
   mkdirSync(folder, { recursive: true });
   const profiler = fileURLToPath(new URL('./profiler.cjs', import.meta.url));

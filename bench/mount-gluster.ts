@@ -75,6 +75,7 @@ export async function startGluster(scene: Scene): Promise<Target> {
     name: 'gluster',
     what: `GlusterFS ${version()}, replica 3, its FUSE client, as shipped`,
     folder: mountpoint,
+    isServed: () => isMounted(mountpoint),
     pids: () => [...family(space.pid as number), ...family(client?.pid as number)],
     remount: async () => {
       await stop();

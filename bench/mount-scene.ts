@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { sleep } from './measure.ts';
 
 export class Scene {
@@ -12,9 +12,13 @@ export class Scene {
   private readonly controller = new AbortController();
   private readonly steps: [what: string, undo: () => Promise<unknown>][] = [];
 
-  /** From here on an interrupt ends what waits for `signal`; whoever made the scene closes it then. */
+  /**
+   * From here on an interrupt ends what waits for `signal`; whoever made the scene closes it then. Temporary files of what is
+   * started are in its folder, too.
+   */
   constructor(parent = tmpdir()) {
-    this.folder = mkdtempSync(join(parent, 'infinit-mount-'));
+    this.folder = mkdtempSync(join(resolve(parent), 'infinit-mount-'));
+    process.env.TMPDIR = this.folder;
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
       process.on(name, () => this.controller.abort(new Error(`stopped by ${name}`)));
   }

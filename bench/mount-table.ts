@@ -49,13 +49,18 @@ function cell(taken: readonly Taken[], results: Results, target: string, work: W
   const values = taken.map(({ value }) => value);
   const text = spread(values, digits(median(values)));
   const p99 = taken.flatMap(({ p99Ms }) => (p99Ms === undefined ? [] : [p99Ms]));
-  const slow = p99.length > 0 ? ` p99 ${median(p99).toPrecision(2)}` : '';
+  const slow = p99.length > 0 ? ` p99 ${median(p99).toFixed(digitsOfTime(median(p99)))}` : '';
   return `${text}${slow}${failed > 0 ? `, ${failed} failed` : ''}`;
 }
 
 function digits(value: number): number {
   if (value < 10) return 2;
   return value < 100 ? 1 : 0;
+}
+
+function digitsOfTime(ms: number): number {
+  if (ms < 0.1) return 3;
+  return ms < 10 ? 1 : 0;
 }
 
 /** Above 1: ours is faster. Round by round. */

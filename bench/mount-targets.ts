@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { glusterMissing, startGluster } from './mount-gluster.ts';
+import { infinitMissing, startInfinit } from './mount-infinit.ts';
 import type { Scene } from './mount-scene.ts';
 
 /** A directory, and what serves it. */
@@ -11,6 +12,8 @@ export interface Target {
   /** For people: versions, copies. */
   what: string;
   folder: string;
+  /** False where a mount is gone: what is done in the folder then says nothing of it. */
+  isServed(): boolean;
   /** Processes that serve it. */
   pids(): number[];
   /** Ends the process that serves the mount, in order, and starts another: its caches are empty then. */
@@ -22,12 +25,14 @@ export interface Target {
 interface TargetKind {
   /** Why it cannot run here, if it cannot. */
   missing(): string | undefined;
-  start(scene: Scene): Promise<Target>;
+  /** Processes that can leave CPU profiles in the folder `profile`. */
+  start(scene: Scene, profile: string | undefined): Promise<Target>;
 }
 
 export const targetKinds: Record<string, TargetKind> = {
   local: { missing: () => undefined, start: async (scene) => startLocal(scene) },
   gluster: { missing: glusterMissing, start: startGluster },
+  infinit: { missing: infinitMissing, start: startInfinit },
 };
 
 function startLocal(scene: Scene): Target {
@@ -37,6 +42,7 @@ function startLocal(scene: Scene): Target {
     name: 'local',
     what: 'a directory of this machine, one copy',
     folder,
+    isServed: () => true,
     pids: () => [],
     remount: async () => {},
     output: () => '',

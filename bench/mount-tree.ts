@@ -1,5 +1,5 @@
 // Source trees made for measurements, the same every time: as a tar, and as a git repository. Sizes of files are spread as those of
-// source code are (a median of 6 KB, a mean of 15), their text is words, so that it compresses as text does.
+// source code are (a median of 6 KB, a mean of 15), their text is words, which compress to half.
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { run, type Scene } from './mount-scene.ts';

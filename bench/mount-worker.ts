@@ -165,6 +165,12 @@ function timed(operation: () => unknown): number {
   return (performance.now() - start) / 1000;
 }
 
-const outcome = tasks[task]?.();
-if (outcome === undefined) throw new Error(`no task ${task}`);
-process.stdout.write(`${JSON.stringify(outcome)}\n`);
+try {
+  const outcome = tasks[task]?.();
+  if (outcome === undefined) throw new Error(`no task ${task}`);
+  process.stdout.write(`${JSON.stringify(outcome)}\n`);
+} catch (error) {
+  // What a program said is part of the message.
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+}

@@ -1,10 +1,9 @@
 // Mounted directories: `node --import tsx bench/mount.ts [--against local,gluster,infinit] [--only PATTERN] [--rounds N] [--quick]
-// [--seconds N] [--files N] [--tree N] [--wait N] [--folder DIR] [--json]`. All targets run on this machine and take turns at each
+// [--seconds N] [--files N] [--tree N] [--wait N] [--folder DIR] [--profile DIR] [--json]`. All targets run on this machine and take turns at each
 // work of each round; `--folder` says on which disk. Needs fio, git and tar; root for GlusterFS and for dropping caches.
 
-import { mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { cpuSeconds, residentMiB } from './cluster.ts';
@@ -28,6 +27,7 @@ interface Options {
   /** Between works, for what the one before left to do. */
   restSeconds: number;
   folder: string | undefined;
+  profile: string | undefined;
   json: boolean;
   sizes: Sizes;
 }
@@ -38,6 +38,7 @@ function optionsOf(words: string[]): Options {
     args: words,
     options: {
       ...{ against: text, only: text, rounds: text, seconds: text, files: text, tree: text, wait: text, folder: text },
+      profile: text,
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -55,6 +56,7 @@ function optionsOf(words: string[]): Options {
     waitSeconds: amount(flags.wait, 120, 0),
     restSeconds: amount(undefined, 1, 0.2),
     folder: flags.folder,
+    profile: flags.profile && resolve(flags.profile),
     json: flags.json,
     sizes: {
       dataMiB: amount(undefined, 256, 32),
@@ -66,13 +68,13 @@ function optionsOf(words: string[]): Options {
   };
 }
 
-async function startTargets(scene: Scene, names: readonly string[]): Promise<Target[]> {
+async function startTargets(scene: Scene, { against, profile }: Options): Promise<Target[]> {
   const targets: Target[] = [];
-  for (const name of names) {
+  for (const name of against) {
     const kind = targetKinds[name];
     const missing = kind?.missing();
     if (missing !== undefined) warn(missing);
-    else if (kind !== undefined) targets.push(await kind.start(scene));
+    else if (kind !== undefined) targets.push(await kind.start(scene, profile));
     scene.signal.throwIfAborted();
   }
   return targets;
@@ -103,6 +105,7 @@ async function prepare(scene: Scene, target: Target, { caches }: Work, options: 
   if (caches !== 'warm' && canDrop) await writeFile('/proc/sys/vm/drop_caches', '3');
   await sleep(options.restSeconds * 1000);
   scene.signal.throwIfAborted();
+  if (!target.isServed()) throw new Error('nothing is mounted any more');
 }
 
 interface Course {
@@ -114,35 +117,45 @@ interface Course {
   results: Results;
 }
 
+/** What fails is part of the results; an interrupt ends the run. */
+async function attempt(course: Course, target: Target, name: string, round: number, task: () => Promise<void>) {
+  try {
+    await task();
+  } catch (error) {
+    course.scene.signal.throwIfAborted();
+    const message = error instanceof Error ? error.message : String(error);
+    course.results.failures.push({ target: target.name, work: name, round, message });
+    warn(`${target.name}, ${name}: ${message}\n${target.output()}`);
+  }
+}
+
 async function runRound(course: Course, round: number): Promise<void> {
   const { scene, targets, works, input, options, results } = course;
+  const { signal } = scene;
   results.loads.push(await quiet(options.waitSeconds));
   const folder = (target: Target) => join(target.folder, `round-${round}`);
-  for (const target of targets) mkdirSync(folder(target));
   // Who comes first changes by round.
   const order = round % 2 === 0 ? targets : targets.toReversed();
+  for (const target of order)
+    await attempt(course, target, 'begin', round, async () => {
+      if (!target.isServed()) throw new Error('nothing is mounted any more');
+      await run('mkdir', [folder(target)], { signal });
+    });
   for (const one of works)
-    for (const target of order) {
-      if (one.needs.some((need) => results.failed(target.name, need, round))) {
-        results.failures.push({ target: target.name, work: one.name, round, message: 'what it needs failed' });
-        continue;
-      }
-      try {
+    for (const target of order)
+      await attempt(course, target, one.name, round, async () => {
+        const needs = ['begin', ...one.needs];
+        if (needs.some((need) => results.failed(target.name, need, round))) throw new Error('what it needs failed');
         await prepare(scene, target, one, options);
         const before = cpuSeconds(target.pids());
         const outcome = await work(scene, one.task, folder(target), { ...input, check: round === 0 });
         results.add(target.name, one, { round, ...outcome, cpuSeconds: cpuSeconds(target.pids()) - before });
-      } catch (error) {
-        scene.signal.throwIfAborted();
-        const message = error instanceof Error ? error.message : String(error);
-        results.failures.push({ target: target.name, work: one.name, round, message });
-        warn(`${target.name}, ${one.name}: ${message}\n${target.output()}`);
-      }
-    }
-  for (const target of targets) {
-    results.memoryMiB.set(target.name, Math.max(results.memoryMiB.get(target.name) ?? 0, residentMiB(target.pids())));
-    await run('rm', ['-rf', folder(target)], { signal: scene.signal });
-  }
+      });
+  for (const target of order)
+    await attempt(course, target, 'end', round, async () => {
+      results.memoryMiB.set(target.name, Math.max(results.memoryMiB.get(target.name) ?? 0, residentMiB(target.pids())));
+      if (target.isServed()) await run('rm', ['-rf', folder(target)], { signal });
+    });
 }
 
 function report({ targets, works, input, options, results }: Course): void {
@@ -171,7 +184,7 @@ async function main(options: Options): Promise<void> {
   const scene = new Scene(options.folder);
   try {
     const input = await makeInput(scene, options.sizes);
-    const targets = await startTargets(scene, options.against);
+    const targets = await startTargets(scene, options);
     input.direct = await takesDirect(scene, targets, input);
     const course: Course = { scene, targets, works: worksFor(options.only), input, options, results: new Results() };
     for (let round = 0; round < options.rounds; round++) await runRound(course, round);
