@@ -1,5 +1,6 @@
-// How a volume is let go: the first request to stop unmounts as soon as no file is in use, the second one at once. A volume that
-// is not mounted has nothing to wait for; one whose mount went away by itself neither.
+// How a volume is let go: the first request to stop unmounts as soon as no file is in use; the second one takes it out of sight
+// at once, and serves those who still use files until they close them. A volume that is not mounted has nothing to wait for;
+// one whose mount went away by itself neither.
 
 import { asError } from '../base/errors.ts';
 import type { Mounted } from '../gateway/fuse/fuse.ts';
@@ -39,7 +40,7 @@ export class LettingGo {
     await this.options.mounted?.unmount();
   }
 
-  /** Whoever uses files on it loses them. */
+  /** Out of sight; whoever uses files on it is served while this process lives. */
   async now(): Promise<void> {
     await this.options.mounted?.unmount({ lazy: true });
   }
@@ -57,12 +58,22 @@ export class LettingGo {
     });
     for (let told = ''; !this.signal.aborted; ) {
       const outcome = await Promise.race([forced, this.attempt()]);
-      if (outcome === 'forced' || outcome === undefined) break;
-      if (outcome !== told) this.options.warn(`${outcome}; once more to let go at once`);
+      if (outcome === undefined) return this.done();
+      if (outcome === 'forced') return this.detached();
+      if (outcome !== told) this.options.warn(`${outcome}; once more to take it out of sight`);
       told = outcome;
-      if ((await Promise.race([forced, this.options.clock.sleep(retryMs)])) === 'forced') break;
+      if ((await Promise.race([forced, this.options.clock.sleep(retryMs)])) === 'forced') return this.detached();
     }
-    this.done();
+  }
+
+  /** Done when the kernel lets go, or now when there is nothing to let go of. */
+  private async detached(): Promise<void> {
+    if (this.options.mounted === undefined) return this.done();
+    try {
+      await this.now();
+    } catch (error) {
+      this.options.warn(`volume "${this.options.name}": ${asError(error).message}`);
+    }
   }
 
   /** What stands in the way. */
