@@ -69,12 +69,12 @@ export interface Redundancy {
   network_register_members: number;
 }
 
-/** Waits until every register this device keeps has all its members. */
-export function fullRedundancy(device: Device, timeoutMs: number): Promise<Redundancy> {
+/** Waits until every register this device keeps, at least so many, has all its members. */
+export function fullRedundancy(device: Device, timeoutMs: number, registersMin = 2): Promise<Redundancy> {
   return eventually(`full redundancy seen by ${device.name}`, timeoutMs, async () => {
     const found = await inspect<Redundancy>(device, 'redundancy');
     const whole =
-      found.registers >= 2 && found.under_replicated_registers === 0 && found.network_register_members === 3;
+      found.registers >= registersMin && found.under_replicated_registers === 0 && found.network_register_members === 3;
     return whole && found;
   });
 }

@@ -28,10 +28,49 @@ export class Lab {
     return device;
   }
 
+  /** What is mounted below this test's folder. */
+  mountpoints(): string[] {
+    return mountsBelow(this.folder).map(({ mountpoint }) => mountpoint);
+  }
+
   async close(): Promise<void> {
     for (const device of this.devices) await device.killAll();
+    for (const mountpoint of this.mountpoints()) await run('umount', ['--lazy', mountpoint]).catch(() => {});
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
+}
+
+export interface MountFacts {
+  mountpoint: string;
+  source: string;
+}
+
+/** What is mounted now below a folder; asks the kernel's table, not the mounts. */
+export function mountsBelow(folder: string): MountFacts[] {
+  return readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, mountpoint]) => mountpoint?.startsWith(`${folder}/`))
+    .map(([source = '', mountpoint = '']) => ({ source, mountpoint }));
+}
+
+/** Runs another program in a process of its own; its output. Never touches a mount from this process. */
+export async function run(program: string, words: readonly string[], input?: string | Buffer): Promise<Buffer> {
+  const child = spawn(program, words, { stdio: 'pipe' });
+  const out: Buffer[] = [];
+  let stderr = '';
+  child.stdout.on('data', (part: Buffer) => out.push(part));
+  child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
+  child.stdin.on('error', () => {}); // it may end without reading
+  child.stdin.end(input ?? '');
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  if (code !== 0) throw new Error(`${program} ${words.join(' ')}: ${signal ?? `exit ${code}`}\n${stderr.slice(-4000)}`);
+  return Buffer.concat(out);
+}
+
+/** The same through the shell. */
+export async function shell(script: string, input?: string | Buffer): Promise<string> {
+  return (await run('bash', ['-euo', 'pipefail', '-c', script], input)).toString();
 }
 
 export class Device {
