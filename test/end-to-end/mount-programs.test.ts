@@ -101,7 +101,7 @@ describe('programs on a mount', { timeout: 900_000, skip: why ?? false }, () => 
       mapped: '--rw=randwrite --bs=4k --ioengine=mmap',
       several: '--rw=randwrite --bs=16k --ioengine=psync --numjobs=4',
     }))
-      await shell(`fio --name=${name} ${common} ${words} >/dev/null`);
+      await shell(`cd ${lab.folder} && fio --name=${name} ${common} ${words} >/dev/null`);
   });
 
   test('stress-ng finds nothing wrong with files, names, links, locks and attributes', needs('stress-ng'), async () => {
