@@ -191,6 +191,12 @@ describe('data of the files view', () => {
       [...(await tree.chunks()).values()].map(({ live, stored }) => [live, stored]),
       [[10, 100]],
     );
+    const over = { ...piece(50), chunk: 1 };
+    await tree.write([{ inode: other, modified: time(1), pieces: [piece(50), over] }], [...chunk(), ...chunk()]);
+    assert.deepEqual(
+      [...(await tree.chunks()).values()].map(({ live }) => live),
+      [10, 10],
+    );
     await tree.check();
   });
 
