@@ -12,8 +12,9 @@ import type { NodeState } from './state.ts';
 
 /** A node refuses placement when this part of its capacity is used. */
 const closedAtPart = 0.95;
-/** Free space is rounded, so that the record does not change with every block. */
-const freeStepBytes = 256 * 1024 * 1024;
+/** Free space is rounded down, so that the record does not change with every block; less where there is little of it. */
+const freeStepBytesMax = 256 * 1024 * 1024;
+const freeSteps = 256;
 /** Without a limit or a disk that tells, a node counts as this large. */
 const assumedCapacityBytes = 1024 ** 4;
 const serialName = 'record-serial';
@@ -72,7 +73,8 @@ export class SelfRecord {
     const usage = silo.usage();
     const capacityBytes = capacityOf(silo);
     const closed = usage.freeBytes < capacityBytes * (1 - closedAtPart);
-    const freeBytes = Math.floor(Math.min(usage.freeBytes, capacityBytes) / freeStepBytes) * freeStepBytes;
+    const step = Math.min(freeStepBytesMax, Math.ceil(capacityBytes / freeSteps));
+    const freeBytes = Math.floor(Math.min(usage.freeBytes, capacityBytes) / step) * step;
     const stores = [silo.storeId];
     return {
       userKey,
