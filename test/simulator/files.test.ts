@@ -1,43 +1,18 @@
-// Clients of one tree of files against the model in memory, step by step. INFINIT_SEED=n runs another seed, INFINIT_SEEDS=n that
-// many from it on, INFINIT_OPERATIONS=n as many steps of each.
+// Clients of one tree of files against the model in memory, step by step, and the checker against mistakes. Long runs and
+// replays: files-differential.ts.
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Files } from '../../src/core/volume/files/files.ts';
-import { FilesWorld } from '../fakes/files-world.ts';
 import { MemoryFiles } from '../fakes/memory-files.ts';
+import { checkTwoClients, small } from './files-differential.ts';
 import { FilesExecutor } from './files-executor.ts';
-import { checkSeed, Mismatch, type Opened, replaySteps, runFilesLoad, shortest } from './files-load.ts';
-
-const small = { clients: 2, fileBytesMax: 300_000 };
-const { INFINIT_SEED: givenSeed, INFINIT_SEEDS: givenSeeds, INFINIT_OPERATIONS: givenOperations } = process.env;
-const given = givenSeed !== undefined || givenSeeds !== undefined || givenOperations !== undefined;
-const firstSeed = Number(givenSeed ?? 1);
-const seeds = Number(givenSeeds ?? (given ? 1 : 2));
-const operations = Number(givenOperations ?? (given ? 20_000 : 1500));
-
-/** A leader and a follower; between walks data is committed. */
-async function openWorld(seed: number): Promise<Opened> {
-  const world = new FilesWorld({ seed });
-  await world.found();
-  const clients = [await world.open('leader'), await world.open('follower')];
-  const leader = clients[0]?.opened.tree;
-  return {
-    subject: new FilesExecutor(clients.map(({ driven }) => driven)),
-    between: async () => {
-      if (leader) await world.trees.world.until(leader.commit());
-      await world.pass(7000);
-    },
-    close: () => world.close(),
-  };
-}
+import { Mismatch, replaySteps, runFilesLoad, shortest } from './files-load.ts';
 
 describe('two clients of one tree', () => {
-  for (let seed = firstSeed; seed < firstSeed + seeds; seed++)
-    test(`do what the model does, seed ${seed}`, { timeout: 3_600_000 }, async (t) => {
-      const command = (steps: number) =>
-        `INFINIT_SEED=${seed} INFINIT_OPERATIONS=${steps} node --import tsx --test test/simulator/files.test.ts`;
-      const result = await checkSeed(() => openWorld(seed), { seed, operations, command, ...small });
+  for (const seed of [1, 2])
+    test(`do what the model does, seed ${seed}`, { timeout: 300_000 }, async (t) => {
+      const result = await checkTwoClients(seed, 1000);
       assert.ok(result.done > result.operations * 0.4, `only ${result.done} steps did something`);
       t.diagnostic(JSON.stringify(result));
     });
@@ -108,7 +83,7 @@ describe('the checker', () => {
       );
       assert.ok(found instanceof Mismatch, String(found));
       const again = (steps: typeof found.steps) => replaySteps(wrong(change), steps, small);
-      const steps = await shortest(found.steps, again, 60);
+      const steps = await shortest(found.steps, again, 40);
       assert.ok(steps.length < found.steps.length / 2, `${steps.length} of ${found.steps.length} steps`);
       await assert.rejects(again(steps), Mismatch);
     });
