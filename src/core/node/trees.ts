@@ -30,6 +30,8 @@ export interface OpeningOptions extends Abortable {
   /** A long-lived process, which leads when nobody does. */
   door: boolean;
   cacheBytesMax?: number | undefined;
+  /** Plain bytes of a chunk. */
+  chunkBytesMax?: number | undefined;
   /** Asked for; a tree that may not be written is read-only anyway. */
   readOnly?: boolean | undefined;
   /** Told, and waited for, before another client's operation is answered by the leader that runs here. */
@@ -93,6 +95,7 @@ export async function openDescribedTree<K extends TreeKind>(
     members: root.members,
     door: options.door,
     cacheBytesMax: options.cacheBytesMax,
+    chunkBytesMax: options.chunkBytesMax,
     readOnly,
     onForwarded: options.onForwarded,
   });

@@ -2,6 +2,7 @@
 // room and free space from the nodes' records.
 
 import { InfinitError, isError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { MountOptionsJson, VolumeDescriptor } from '../descriptor/descriptor.ts';
 import { networkCapacity } from '../store/capacity.ts';
 import type { Tree } from '../tree/tree.ts';
@@ -39,6 +40,7 @@ export async function openVolume(
 ): Promise<OpenVolume> {
   const { node } = linked;
   const { runtime } = node;
+  const chunkBytesMax = chunkBytesOf(volume);
   let files: TreeFiles | undefined;
   const { tree, readOnly } = await openDescribedTree(
     linked,
@@ -48,11 +50,11 @@ export async function openVolume(
       view: ({ nameHash }) => createFileView({ nameKey: nameHash }),
       world: worldOf(volume),
     },
-    { ...options, onForwarded: async (effects) => files?.forwarded(effects) },
+    { ...options, chunkBytesMax, onForwarded: async (effects) => files?.forwarded(effects) },
   );
   try {
     const capacity = async () => networkCapacity(node.overlay.nodes(), node.network().consensus['replication-factor']);
-    files = openTreeFiles(tree, { runtime, capacity });
+    files = openTreeFiles(tree, { runtime, capacity, chunkBytes: chunkBytesMax });
     await files.start();
     await findRoot(tree, files, linked, volume, readOnly, options);
   } catch (error) {
@@ -69,6 +71,11 @@ export async function openVolume(
     }
   };
   return { tree, files: opened, readOnly, close };
+}
+
+/** What a volume's blocks hold of its data: as much as its owner said, a cell at least, and as much as a block has room for. */
+function chunkBytesOf({ block_size }: VolumeDescriptor): number {
+  return Math.min(Math.max(block_size, limits.cellBytesMax), limits.blockBytesMax - limits.cellBytesMax);
 }
 
 async function findRoot(

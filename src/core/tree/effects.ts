@@ -12,6 +12,7 @@ import { nonceBytes, open, seal, tagBytes } from '../crypto/cipher.ts';
 import { deriveKey } from '../crypto/hash.ts';
 import { type CodecName, codecIds, type Runtime } from '../runtime/runtime.ts';
 import { commonPrefix, compareKeys } from './base/key-order.ts';
+import type { Change } from './messages.ts';
 import type { Effect } from './tree.ts';
 
 /** What identifies and opens a tree's journal. */
@@ -34,6 +35,12 @@ const types = ['put', 'delete', 'deleteRange'] as const;
 
 /** A plain batch, so that it fits `limits.journalBatchBytesMax` even when it does not compress. */
 const journalPlainBytesMax = limits.journalBatchBytesMax - headerBytes - tagBytes;
+
+/** The sealed bytes of changes that follow each other. */
+export async function sealChanges(context: JournalContext, epoch: number, changes: readonly Change[]): Promise<Bytes> {
+  const records = changes.map((change) => change.effects);
+  return (await sealBatch(context, epoch, changes[0]?.sequence ?? 0, records)).data;
+}
 
 /** The batch of operations first, first + 1, ... Throws `full` when they are too large for one. */
 export async function sealBatch(

@@ -15,7 +15,7 @@ import { ChangeLog, costOf } from './change-log.ts';
 import { Committer } from './committer.ts';
 import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
 import { Counters } from './counters.ts';
-import { sealBatch } from './effects.ts';
+import { sealChanges } from './effects.ts';
 import { JournalBatcher } from './journal-batcher.ts';
 import { type Change, type Changes, failedOutcome, type OperationRequest, type Outcome } from './messages.ts';
 import { Sessions } from './sessions.ts';
@@ -27,11 +27,6 @@ const replyBytesMax = limits.cellBytesMax;
 const rootCheckMs = 10_000;
 const troubledCheckMs = 2_000;
 const sessionSweepMs = 10 * 60 * 1000;
-
-async function sealChanges(context: TreeContext, epoch: number, changes: readonly Change[]): Promise<Bytes> {
-  const records = changes.map((change) => change.effects);
-  return (await sealBatch(context.journal, epoch, changes[0]?.sequence ?? 0, records)).data;
-}
 
 /** What a takeover hands over: an active root of this epoch, and its open segment. */
 export interface Leadership {
@@ -102,7 +97,7 @@ export class Leader {
       clock: runtime.clock,
       writer: start.writer,
       sequence: applied,
-      seal: (changes) => sealChanges(context, epoch, changes),
+      seal: (changes) => sealChanges(context.journal, epoch, changes),
       onAcknowledged: (changes) => {
         for (const change of changes) this.marks.acknowledged(change);
         this.log.add(changes);

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isError } from '../../../src/core/base/errors.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import { add, fail, get, TreeWorld } from '../../fakes/fake-tree.ts';
 
 async function founded(options: ConstructorParameters<typeof TreeWorld>[0] = {}): Promise<TreeWorld> {
@@ -211,6 +212,25 @@ describe('tree engine', () => {
     const b = await w.open('b');
     a.process.crash();
     assert.equal(await w.world.until(add(b.tree, 'x')), 3);
+  });
+
+  test('chunks are as large as asked', async () => {
+    const w = await founded();
+    const cells = Array.from({ length: 32 }, (_, i) => Buffer.alloc(limits.cellBytesMax, i));
+    for (const [chunkBytesMax, chunks] of [
+      [512 * 1024, 4],
+      [limits.blockBytesMax - limits.cellBytesMax, 1],
+    ] as const) {
+      const { tree } = await w.open(`writer of ${chunkBytesMax}`, { chunkBytesMax });
+      const written = await w.world.until(tree.writeChunks(cells));
+      assert.deepEqual(
+        written.map((chunk) => chunk.cells.length),
+        Array(chunks).fill(32 / chunks),
+      );
+      const last = written.at(-1);
+      assert.ok(last);
+      assert.deepEqual(await w.world.until(tree.readCell(last, last.cells.length - 1)), cells[31]);
+    }
   });
 
   test('a crashed leader: the next one has all that was acknowledged, nothing twice (L1, L3)', async () => {
