@@ -3,7 +3,7 @@
 // sealed into chunks first. Data of one file arrives in the order it left; puts of several files and chunks go side by side.
 
 import type { Bytes } from '../../base/bytes.ts';
-import { asError, type InfinitError, isError } from '../../base/errors.ts';
+import { asError, InfinitError, isError } from '../../base/errors.ts';
 import { type Abortable, cancelled, checkSignal } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Cancel, Runtime } from '../../runtime/runtime.ts';
@@ -31,6 +31,7 @@ const rideTogetherBytesMax = 256 * 1024;
 const pauseMinMs = 100;
 const pauseMaxMs = 5000;
 const retryMs = 5 * 60 * 1000;
+const patienceMs = 30_000;
 
 export interface FlusherOptions {
   runtime: Pick<Runtime, 'clock' | 'log'>;
@@ -41,6 +42,8 @@ export interface FlusherOptions {
   dirtyBytesMax?: number | undefined;
   /** For how long data is kept and tried again while no leader can be had. */
   retryMs?: number | undefined;
+  /** Who waits for data hears that it cannot arrive now, once he has waited so long. */
+  patienceMs?: number | undefined;
 }
 
 export class Flusher {
@@ -50,6 +53,7 @@ export class Flusher {
   private readonly recorder: Recorder;
   private readonly chunkBytes: number;
   private readonly retryMs: number;
+  private readonly patienceMs: number;
   private readonly dirty = new Set<FileState>();
   private readonly groups = new Set<Group>();
   private readonly stopped = new AbortController();
@@ -64,6 +68,7 @@ export class Flusher {
     this.unsentBytesMax = bytesMax * unsentShare;
     this.chunkBytes = options.chunkBytes ?? limits.packBytesMax;
     this.retryMs = options.retryMs ?? retryMs;
+    this.patienceMs = options.patienceMs ?? patienceMs;
     this.recorder = new Recorder(options);
   }
 
@@ -78,6 +83,7 @@ export class Flusher {
 
   /** Takes data over; waits while too much is dirty. Throws `cancelled`. */
   async write(state: FileState, offset: number, data: Bytes, now: () => FileTime, options: Abortable): Promise<void> {
+    if (this.stopped.signal.aborted) throw new InfinitError('unavailable', 'the files are closed');
     if (!this.room.tryTake(data.length)) {
       // What is under way makes room by itself.
       if (this.sentBytes === 0) this.sendAll();
@@ -155,7 +161,8 @@ export class Flusher {
   }
 
   private async settled(state: FileState, options: Abortable): Promise<void> {
-    await abortable(Promise.all(Array.from(state.groups, (group) => group.outcome())), options);
+    const now = this.options.runtime.clock.monotonic();
+    await abortable(Promise.all(Array.from(state.groups, (group) => group.outcome(now))), options);
   }
 
   private schedule(): void {
@@ -287,7 +294,7 @@ export class Flusher {
         const error = asError(cause);
         const again = isError(error, 'unavailable', 'lost') && clock.monotonic() < deadline;
         if (!again || this.stopped.signal.aborted) return this.parted(group, flights, error);
-        this.unavailable(error);
+        this.unavailable(group, error);
         // Chunks that garbage collection took are written again, and so are those that could not be written.
         placed = undefined;
         await clock.sleep(pauseMs, { signal: this.stopped.signal }).catch(() => {});
@@ -313,10 +320,13 @@ export class Flusher {
     });
   }
 
-  /** Whoever waits for anything hears it: nobody's data arrives now. */
-  private unavailable(error: InfinitError): void {
-    this.options.runtime.log.write('warn', 'files', `data waits: ${error.message}`, { kind: error.kind });
-    for (const group of this.groups) group.attemptFailed(error);
+  /** Whoever has waited long for this data, or for what is behind it, hears why. */
+  private unavailable(group: Group, error: InfinitError): void {
+    const { clock, log } = this.options.runtime;
+    log.write('warn', 'files', `data waits: ${error.message}`, { kind: error.kind });
+    const stuck = new Set([group]);
+    for (const later of this.groups) if (later.isBehind(stuck)) stuck.add(later);
+    for (const one of stuck) one.failed(error, clock.monotonic() - this.patienceMs);
   }
 
   private async place(flights: readonly Flight[]): Promise<WriteOperation> {

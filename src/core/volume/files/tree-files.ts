@@ -57,6 +57,8 @@ export interface TreeFilesOptions {
   dirtyBytesMax?: number | undefined;
   /** How long data is kept and sent again while no leader can be had, milliseconds. */
   retryMs?: number | undefined;
+  /** How long a flush or sync waits for that before it says so, milliseconds. */
+  patienceMs?: number | undefined;
 }
 
 export interface TreeFiles extends Files, Startable {

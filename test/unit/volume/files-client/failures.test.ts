@@ -119,6 +119,27 @@ describe('dirty data that cannot arrive', () => {
     assert.deepEqual(await w.content(b, free), pattern(100));
   });
 
+  test('for a moment is nothing a flush tells; a failure of one file is nothing another hears', async () => {
+    const w = await FilesWorld.found();
+    const a = await w.client('a');
+    const [stuck, brief, slow] = [await w.file(a, 'stuck'), await w.file(a, 'brief'), await w.file(a, 'slow')];
+    let failures = 5;
+    a.hooked.onDo = async (operation) => {
+      if (operation.type !== 'write') return;
+      for (const { inode } of operation.files) {
+        if (inode === stuck || (inode === brief && failures-- > 0)) throw new InfinitError('unavailable', 'not now');
+        if (inode === slow) await a.process.runtime.clock.sleep(2 * minute);
+      }
+    };
+    for (const inode of [stuck, brief, slow]) await w.run(a.files.write(inode, 0, pattern(100_000)));
+    const flushes = [stuck, brief, slow].map((inode) => a.files.flush(inode));
+    const results = await w.run(Promise.allSettled(flushes));
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['rejected', 'fulfilled', 'fulfilled'],
+    );
+  });
+
   test('is sealed anew when its chunks are gone before they were named', async () => {
     const w = await FilesWorld.found();
     const a = await w.client('a');
@@ -224,6 +245,7 @@ describe('stopping', () => {
     const before = a.hooked.queries.length + a.hooked.operations.length;
     await w.world.run(minute);
     assert.equal(a.hooked.queries.length + a.hooked.operations.length, before);
+    await assert.rejects(w.run(a.files.write(inode, 0, pattern(1))), { kind: 'unavailable' });
     const b = await w.client('b');
     assert.ok((await w.content(b, inode)).equals(pattern(100_000)));
   });
