@@ -3,6 +3,8 @@
 
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bytes } from '../../src/core/base/bytes.ts';
+import { type Abortable, cancelled } from '../../src/core/base/lifecycle.ts';
 import { mountFiles, type TransportName } from '../../src/core/gateway/fuse/mount.ts';
 import { systemRuntime } from '../../src/core/runtime/system/system.ts';
 import { type ForeignChange, rootInode } from '../../src/core/volume/files/files.ts';
@@ -18,6 +20,8 @@ export interface ServerOptions {
   freshForMs?: number;
   /** Who owns the root. */
   uid?: number;
+  /** Reads wait until they are given up. */
+  stuckReads?: boolean;
 }
 
 const [mountpoint = '', given = '{}'] = process.argv.slice(2);
@@ -26,6 +30,12 @@ const options = JSON.parse(given) as ServerOptions;
 /** What a leader's files say of caches; the other clients are lines on the standard input. */
 class LeadingFiles extends MemoryFiles {
   private listener: (change: ForeignChange) => Promise<void> = async () => {};
+
+  override async read(inode: number, offset: number, length: number, how?: Abortable): Promise<Bytes[]> {
+    if (!options.stuckReads) return super.read(inode, offset, length, how);
+    const { signal } = how ?? {};
+    return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(cancelled(signal))));
+  }
 
   override freshForMs(): number {
     return options.freshForMs ?? 0;
@@ -38,7 +48,8 @@ class LeadingFiles extends MemoryFiles {
 
   /** Another client writes to a file of the root, replaces the file of a name, or removes it. */
   async foreign(what: string, name: Buffer, text: string): Promise<void> {
-    const change = { inodes: [] as number[], entries: [] as { directory: number; name: Buffer }[] };
+    const entries: { directory: number; name: Buffer }[] = [];
+    const change = { inodes: [] as number[], entries, directories: [] as number[] };
     const there = await this.lookup(rootInode, name).catch(() => undefined);
     if (what === 'write' && there) {
       await this.change(there.inode, { size: 0 });
@@ -46,9 +57,10 @@ class LeadingFiles extends MemoryFiles {
       change.inodes.push(there.inode);
     } else {
       if (there) await this.unlink(rootInode, name);
-      change.entries.push({ directory: rootInode, name });
-      change.inodes.push(rootInode);
+      change.inodes.push(rootInode, ...(there ? [there.inode] : []));
+      if (what === 'remove') change.directories.push(rootInode);
       if (what === 'make') {
+        change.entries.push({ directory: rootInode, name });
         const { inode } = await this.make(rootInode, name, { type: 'file', mode: 0o644, uid: 0, gid: 0 });
         await this.write(inode, 0, Buffer.from(text));
       }

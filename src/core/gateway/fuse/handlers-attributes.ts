@@ -51,7 +51,10 @@ export async function dropPrivileges(serving: Serving, call: Call, killModes: bo
   await dropCapability(serving, call, attributes);
   const mode = harmlessMode(attributes.mode);
   if (mode === attributes.mode) serving.open.setHarmlessUntil(call.inode, now + harmlessMs);
-  else if (killModes) await serving.files.change(call.inode, { mode }, call);
+  else if (killModes) {
+    await serving.files.change(call.inode, { mode }, call);
+    await serving.forgetAttributes(call.inode);
+  }
 }
 
 async function dropCapability(serving: Serving, call: Call, attributes: Attributes): Promise<void> {

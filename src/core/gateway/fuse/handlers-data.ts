@@ -16,6 +16,8 @@ export async function open(serving: Serving, call: Call, { flags, how }: Opening
   hold(serving, inode);
   try {
     if ((flags & openFlags.TRUNC) !== 0) await truncate(serving, call, how);
+    // The name may be cached and its file gone: then the kernel looks again.
+    else if (serving.files.freshForMs() > 0) await serving.files.attributes(inode, call);
   } catch (error) {
     await release(serving, call);
     throw error;

@@ -11,6 +11,7 @@ import { notifyCodes, outHeaderBytes, putU64 } from './wire.ts';
 const component = 'fuse';
 /** So that they cannot fill the thread pool. */
 const outstandingMax = 2;
+const attributesOnly = -1;
 
 interface Notification {
   message: Buffer;
@@ -31,6 +32,8 @@ export class Notifier {
 
   start(): void {
     this.unsubscribe = this.serving.files.onForeign((change) => this.tell(change));
+    // Attributes alone take no lock that a request of the same inode could hold.
+    this.serving.forgetAttributes = (inode) => this.send(inodeMessage(inode, attributesOnly));
   }
 
   stop(): void {
@@ -69,7 +72,7 @@ export class Notifier {
     const known = inodes.filter((inode) => nodes.isKnown(inode));
     const gone = known.flatMap((inode) => nodes.namesOf(inode)).filter(({ directory }) => inThese.has(directory));
     const named = entries.filter(({ directory }) => nodes.isKnown(directory));
-    return [...[...named, ...gone].map(entryMessage), ...known.map(inodeMessage)];
+    return [...[...named, ...gone].map(entryMessage), ...known.map((inode) => inodeMessage(inode))];
   }
 
   private send(message: Buffer): Promise<void> {
@@ -98,10 +101,11 @@ export class Notifier {
   }
 }
 
-/** Attributes and all pages. */
-function inodeMessage(inode: number): Buffer {
+/** Attributes, and all pages from the place on. */
+function inodeMessage(inode: number, from = 0): Buffer {
   const message = start(outHeaderBytes + 24, notifyCodes.INVAL_INODE);
   putU64(message, outHeaderBytes, inode);
+  putU64(message, outHeaderBytes + 8, from);
   return message;
 }
 

@@ -36,6 +36,8 @@ export class Serving {
   changes = 0;
   /** Those the kernel is being told of. */
   telling = 0;
+  /** Makes the kernel ask for attributes again that changed without its asking. Set by who can tell it. */
+  forgetAttributes: (inode: number) => Promise<void> = async () => {};
   private readonly mapOthers: boolean;
   private distrustedUntil = Number.NEGATIVE_INFINITY;
 
