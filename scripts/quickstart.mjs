@@ -1,9 +1,9 @@
-// `npm run quickstart`: a three-node network in throw-away homes under .quickstart/, a key put on one node and read on another.
-// Leaves it running; `npm run quickstart -- --stop` ends it and removes the folder. Needs no terminal. `--folder DIR` puts the
+// `npm run quickstart`: a three-node network in throw-away homes under .quickstart/, a key put on one node and read on another, a
+// volume mounted on two of them, a file written on one mount and read on the other. Leaves it running; `npm run quickstart -- --stop` ends it and removes the folder. Needs no terminal. `--folder DIR` puts the
 // homes elsewhere.
 
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -40,10 +40,28 @@ function show(text) {
   if (text !== '') console.log(text);
 }
 
+/** Mounts and doors first: they hand over to the nodes. */
 function stop() {
+  stopAll((name) => !name.startsWith('network'));
+  stopAll(() => true);
+  const left = mounts();
+  if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}; unmount and run this again`);
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** What is mounted below the folder. */
+function mounts() {
+  if (!existsSync('/proc/self/mounts')) return [];
+  const points = readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ')[1] ?? '');
+  return points.filter((point) => point.startsWith(`${folder}/`));
+}
+
+function stopAll(which) {
   for (const node of nodes) {
     const pids = join(folder, node, 'run', 'pids');
-    for (const name of existsSync(pids) ? readdirSync(pids) : []) {
+    for (const name of (existsSync(pids) ? readdirSync(pids) : []).filter(which)) {
       const pid = Number(readFileSync(join(pids, name), 'utf8'));
       try {
         process.kill(pid, 'SIGTERM');
@@ -54,7 +72,6 @@ function stop() {
       }
     }
   }
-  rmSync(folder, { recursive: true, force: true });
 }
 
 function waitForEnd(pid) {
@@ -109,9 +126,57 @@ function start() {
   const answer = infinit('three', ['key-value-store', 'get', 'notes', 'greeting']);
   console.log(answer);
   if (answer !== 'hello from node one') throw new Error('the key read on node three is not what was put on node one');
+  const reason = cannotMount();
+  if (reason === undefined) startVolume();
+  else console.log(`No volume is mounted here: ${reason}`);
+  return reason === undefined;
 }
 
-function nextSteps() {
+/** Why not, or undefined. */
+function cannotMount() {
+  try {
+    accessSync('/dev/fuse', constants.R_OK | constants.W_OK);
+  } catch {
+    return '/dev/fuse is missing or may not be opened';
+  }
+  if (process.getuid() === 0) return undefined;
+  return spawnSync('fusermount3', ['--version']).status === 0 ? undefined : 'install fuse3, or be root';
+}
+
+function startVolume() {
+  show(infinit('one', ['volume', 'create', 'shared', '--network', 'cluster']));
+  const volume = infinit('one', ['volume', 'export', 'shared', '--script']);
+  infinit('two', ['volume', 'import', '--script'], volume);
+  for (const node of ['one', 'two']) {
+    const words = ['volume', 'mount', 'shared', '--mountpoint', mountpoint(node), '--daemon', '--listen', '127.0.0.1'];
+    show(infinit(node, words));
+  }
+  shell('one', `echo 'hello from the first mount' > ${mountpoint('one')}/greeting`);
+  const read = shell('two', `cat ${mountpoint('two')}/greeting`);
+  console.log(read);
+  if (read !== 'hello from the first mount')
+    throw new Error('the file read on the second mount is not what was written on the first');
+}
+
+function mountpoint(node) {
+  return join(folder, node, 'shared');
+}
+
+/** Runs a line in a process of its own, and shows it. */
+function shell(node, line) {
+  console.log(`[${node}] $ ${line}`);
+  return execFileSync('sh', ['-c', line], { encoding: 'utf8' }).trimEnd();
+}
+
+function volumeSteps() {
+  return `
+The volume "shared" is mounted twice; what one writes the other reads:
+  cp -r docs ${mountpoint('one')} && ls ${mountpoint('two')}/docs
+  infinit volume status shared                    who leads, what is on its way
+`;
+}
+
+function nextSteps(mounted) {
   const home = join(folder, 'two');
   console.log(`
 Three nodes are running. Each is a device of its own, with its home under
@@ -126,7 +191,7 @@ Be the second device:
   echo hi | infinit key-value-store put notes k   put a key
   infinit key-value-store get notes k             read it on any device
   infinit key-value-store list notes              list keys
-
+${mounted ? volumeSteps() : ''}
 Stop everything and remove the folder:
   npm run quickstart -- --stop`);
 }
@@ -136,8 +201,7 @@ if (process.argv.includes('--stop')) {
 } else {
   if (existsSync(folder)) stop();
   try {
-    start();
-    nextSteps();
+    nextSteps(start());
   } catch (error) {
     console.error(`quickstart failed: ${error.message}`);
     stop();
