@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { limits } from '../../../src/core/base/limits.ts';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
 import type { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
@@ -44,7 +45,7 @@ async function settled<T>(world: World, promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-async function crashes(seed: number): Promise<number> {
+async function crashes(seed: number, workers: number): Promise<number> {
   const world = createWorld({ seed });
   const host = world.host('node', { directIo: seed % 3 !== 0 });
   const possible: Possible = new Map();
@@ -53,7 +54,7 @@ async function crashes(seed: number): Promise<number> {
     const silo = await settled(world, openIn(host.runtime));
     assert.equal(silo.replacedStoreId, undefined, `seed ${seed}: torn tail taken for damage`);
     await settled(world, check(silo, possible));
-    for (let worker = 0; worker < 6; worker++) work(silo, worker, possible, version).catch(() => {});
+    for (let worker = 0; worker < workers; worker++) work(silo, worker, possible, version).catch(() => {});
     const time = host.random.below(crash === 2 ? 1500 : 60) + host.random.fraction();
     await world.run(world.nowMs + time);
     host.restart({ power: host.random.chance(0.8) });
@@ -64,8 +65,15 @@ async function crashes(seed: number): Promise<number> {
 describe('silo under power failures', () => {
   it(`keeps its promises over ${seeds} seeds`, async (context) => {
     let changes = 0;
-    for (let seed = 0; seed < seeds; seed++) changes += await crashes(seed);
+    for (let seed = 0; seed < seeds; seed++) changes += await crashes(seed, 6);
     assert.ok(changes > seeds * 50);
     context.diagnostic(`${changes} changes, ${seeds * crashesPerSeed} failures`);
+  });
+
+  it('keeps them when a flush takes many turns of the event loop', async (context) => {
+    let changes = 0;
+    for (let seed = 100; seed < 102; seed++) changes += await crashes(seed, 2 * limits.siloTurnRecordsMax);
+    assert.ok(changes > 2 * crashesPerSeed * limits.siloTurnRecordsMax);
+    context.diagnostic(`${changes} changes`);
   });
 });

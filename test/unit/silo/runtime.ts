@@ -2,6 +2,7 @@
 
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
+import { systemClock } from '../../../src/core/runtime/system/clock.ts';
 import { systemFiles } from '../../../src/core/runtime/system/files.ts';
 
 export interface SiloRuntime extends Runtime {
@@ -12,15 +13,7 @@ export function siloRuntime(): SiloRuntime {
   const unused = new Proxy({}, { get: (_, name) => assertUnused(String(name)) });
   const lines: string[] = [];
   return {
-    clock: {
-      now: () => Date.now(),
-      monotonic: () => performance.now(),
-      sleep: (timeMs) => new Promise((resolve) => setTimeout(resolve, timeMs)),
-      after: (timeMs, task) => {
-        const timer = setTimeout(task, timeMs);
-        return () => clearTimeout(timer);
-      },
-    },
+    clock: systemClock(),
     random: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit), fraction: () => Math.random() },
     files: systemFiles(),
     transport: unused as Runtime['transport'],

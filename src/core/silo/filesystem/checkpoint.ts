@@ -8,6 +8,7 @@ import { isError } from '../../base/errors.ts';
 import type { File, Files } from '../../runtime/runtime.ts';
 import { type ShardImage, shardCount } from './index.ts';
 import type { LogPosition, SiloState } from './state.ts';
+import { turnCosts } from './turns.ts';
 
 export interface Checkpoint extends LogPosition {
   number: number;
@@ -44,6 +45,7 @@ export async function writeCheckpoint(
       waiting = 0;
     };
     for (let shard = 0; shard < shardCount; shard++) {
+      await state.turns.take(0, state.index.slots(shard) * bytesPerSlot);
       const part = encodeShard(state.index.image(shard), sumSeed(number, state.superblock.salt));
       parts.push(part);
       waiting += part.length;
@@ -164,6 +166,7 @@ async function loadShards(file: File, state: SiloState, header: Checkpoint): Pro
     if (head === undefined) return false;
     const [slots, sum] = [head.readUInt32BE(0), head.readUInt32BE(8)];
     const whole = await window.extend(shardHeaderBytes + slots * bytesPerSlot);
+    await state.turns.take(slots * turnCosts.slot, slots * bytesPerSlot);
     if (whole === undefined || shardSum(whole, seed) !== sum) return false;
     if (!state.index.restore(shard, decodeShard(whole, slots), keep)) return false;
   }

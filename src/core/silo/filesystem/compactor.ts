@@ -8,6 +8,7 @@ import { checksum, readRecordHeader, recordFlags } from './format.ts';
 import { type IndexEntry, shardCount } from './index.ts';
 import type { Segment } from './segments.ts';
 import type { SiloState } from './state.ts';
+import { turnCosts } from './turns.ts';
 
 export interface CompactorOptions {
   state: SiloState;
@@ -29,7 +30,8 @@ const fullShare = 0.97;
 const worthShare = 1 / 64;
 /** Pauses of this many times the length of a slice. */
 const restFactor = 3;
-const shardsPerTurn = 16;
+/** Live entries are sorted by so much of the segment at a time. */
+const sortBytes = 1024 * 1024;
 
 export class Compactor {
   private readonly options: CompactorOptions;
@@ -90,11 +92,19 @@ export class Compactor {
   }
 
   private async compactOne(share: number): Promise<boolean> {
-    const { clock, stopped } = this.options;
     const segment = this.victim(share);
     if (segment === undefined) return false;
-    const entries = await this.liveEntries(segment);
-    const sliceMax = Math.min(sliceBytes, this.options.state.superblock.segmentBytes / 8);
+    for (const entries of await this.liveEntries(segment)) {
+      await this.options.state.turns.take(entries.length * turnCosts.slot);
+      entries.sort((a, b) => a.offset - b.offset);
+      await this.moveAll(segment, entries);
+    }
+    return segment.liveRecords === 0;
+  }
+
+  private async moveAll(segment: Segment, entries: readonly IndexEntry[]): Promise<void> {
+    const { clock, stopped, state } = this.options;
+    const sliceMax = Math.min(sliceBytes, state.superblock.segmentBytes / 8);
     for (let at = 0; at < entries.length && !stopped(); ) {
       const began = clock.monotonic();
       const slice = takeSlice(entries, at, sliceMax);
@@ -102,19 +112,19 @@ export class Compactor {
       at += slice.length;
       if (!this.urgent) await clock.sleep(restFactor * (clock.monotonic() - began));
     }
-    return segment.liveRecords === 0;
   }
 
-  private async liveEntries(segment: Segment): Promise<IndexEntry[]> {
-    const { state, clock } = this.options;
-    const out: IndexEntry[] = [];
+  /** In parts by their place in the segment, each not sorted yet: a segment may hold a million. */
+  private async liveEntries(segment: Segment): Promise<IndexEntry[][]> {
+    const { index, turns } = this.options.state;
+    const parts: IndexEntry[][] = Array.from({ length: Math.ceil(segment.bytes / sortBytes) }, () => []);
     for (let shard = 0; shard < shardCount; shard++) {
-      state.index.scanShard(shard, (id, offset, length, space) => {
-        if (id === segment.id) out.push({ segment: id, offset, length, space });
+      await turns.take(index.slots(shard) * turnCosts.slot);
+      index.scanShard(shard, (id, offset, length, space) => {
+        if (id === segment.id) parts[Math.floor(offset / sortBytes)]?.push({ segment: id, offset, length, space });
       });
-      if (shard % shardsPerTurn === 0) await clock.sleep(0);
     }
-    return out.sort((a, b) => a.offset - b.offset);
+    return parts;
   }
 
   private async moveSlice(segment: Segment, entries: readonly IndexEntry[]): Promise<void> {
@@ -124,6 +134,7 @@ export class Compactor {
       const { space, offset, length } = entry;
       const record = Buffer.allocUnsafe(recordHeaderBytes + length);
       await state.segments.read(segment, record, offset);
+      await state.turns.take(1, length);
       const header = readRecordHeader(record, 0, state.superblock.salt);
       const value = record.subarray(recordHeaderBytes);
       const good =

@@ -15,6 +15,7 @@ import { type LogEnd, replayLog } from './recovery.ts';
 import { Segments } from './segments.ts';
 import { SiloState } from './state.ts';
 import { newSuperblock, readSuperblock, type Superblock, superblockName, writeSuperblock } from './superblock.ts';
+import { Turns } from './turns.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -71,7 +72,7 @@ async function openFormatted(opening: Opening): Promise<Silo> {
   try {
     await segments.load();
     await segments.checkDevice(0);
-    const state = new SiloState(superblock, segments);
+    const state = new SiloState(superblock, segments, new Turns(runtime.clock));
     const { checkpointNumber, damaged } = await recover(state, opening);
     const previous = superblock.storeId;
     if (damaged) {
@@ -104,8 +105,7 @@ async function recover(state: SiloState, { folder, runtime, superblock }: Openin
   const { segments } = state;
   const fresh = superblock.openings === 0;
   const checkpoint = fresh ? undefined : await loadCheckpoint(runtime.files, folder, state);
-  let turn = 0;
-  for (const _ of state.recount()) if (++turn % 16 === 0) await runtime.clock.sleep(0);
+  await state.recount();
   let end: LogEnd;
   if (fresh) end = { segment: await segments.begin(1), offset: pageBytes, damaged: false };
   else end = await replayLog(state, checkpoint ?? { serial: 0, offset: pageBytes, flush: 0, sequence: 0 });

@@ -1,5 +1,5 @@
-// One flush in the making: the records of several atoms laid out in a staging buffer, and what will be true once it is
-// durable. Nothing here touches the disk or the index.
+// One flush: the records of several atoms laid out in a staging buffer, and what will be true once it is durable. Nothing here
+// touches the disk, and the index only when the flush is applied.
 
 import type { Bytes } from '../../base/bytes.ts';
 import { recordHeaderBytes } from '../entries.ts';
@@ -7,6 +7,7 @@ import { checksum, recordFlags, resealRecord, writeRecordHeader } from './format
 import type { Place } from './index.ts';
 import type { Segment } from './segments.ts';
 import type { SiloState } from './state.ts';
+import { type Turns, turnCosts } from './turns.ts';
 
 export interface Change {
   space: number;
@@ -40,9 +41,28 @@ export interface Flush {
   sequence: number;
   atoms: Atom[];
   records: Written[];
+  /** For each atom that left records, how many there were with it. */
+  ends: number[];
   /** By fingerprint, the bytes of a key once the flush is applied. */
   overlay: Map<number, number>;
   usedBytes: number;
+}
+
+/** An empty one, behind the one that is on its way. */
+export function newFlush(state: SiloState, buffer: Buffer, before: Flush | undefined): Flush {
+  return {
+    buffer,
+    length: 0,
+    segment: state.active,
+    offset: before === undefined ? state.offset : before.offset + before.length,
+    number: (before?.number ?? state.flush) + 1,
+    sequence: before?.sequence ?? state.sequence,
+    atoms: [],
+    records: [],
+    ends: [],
+    overlay: new Map(),
+    usedBytes: before?.usedBytes ?? state.usedBytes,
+  };
 }
 
 /** Bytes a key takes once the flush before, and this one so far, are applied. */
@@ -54,36 +74,71 @@ export function pendingBytes(state: SiloState, change: Change, flush: Flush, bef
   return place === undefined ? 0 : recordHeaderBytes + place.length;
 }
 
-/** Adds the atom. Deletions of nothing, and moves of what has changed since, leave no record. */
-export function stageAtom(state: SiloState, atom: Atom, flush: Flush, before: Flush | undefined): void {
-  let last = -1;
-  for (const change of atom.changes) {
-    const { space, key, value, movedFrom } = change;
-    const fingerprint = state.index.fingerprint(space, key);
-    const bytesBefore = pendingBytes(state, change, flush, before);
-    const place = state.index.get(space, key);
-    if (movedFrom !== undefined) {
-      const changed = flush.overlay.has(fingerprint) || before?.overlay.has(fingerprint);
-      if (changed || !state.samePlace(place, movedFrom)) continue;
-    } else if (value === undefined && bytesBefore === 0 && place === undefined) {
-      continue;
-    }
-    const bytesAfter = value === undefined ? 0 : recordHeaderBytes + value.length;
-    if (movedFrom === undefined) flush.sequence++;
-    flush.usedBytes += bytesAfter - bytesBefore;
-    flush.overlay.set(fingerprint, bytesAfter);
-    flush.records.push({ ...change, segment: flush.segment, offset: flush.offset + flush.length });
-    last = flush.length;
-    stageRecord(state, change, flush);
+/**
+ * Adds a change of the atom being staged, `last` or not. Deletions of nothing, and moves of what has changed since, leave no record. The
+ * flush before may be applied in the meantime: what its overlay says is then what the index says.
+ */
+export function stageChange(
+  state: SiloState,
+  change: Change,
+  last: boolean,
+  flush: Flush,
+  before: Flush | undefined,
+): void {
+  const { space, key, value, movedFrom } = change;
+  const fingerprint = state.index.fingerprint(space, key);
+  const bytesBefore = pendingBytes(state, change, flush, before);
+  const place = state.index.get(space, key);
+  if (movedFrom !== undefined) {
+    const changed = flush.overlay.has(fingerprint) || before?.overlay.has(fingerprint);
+    if (changed || !state.samePlace(place, movedFrom)) return;
+  } else if (value === undefined && bytesBefore === 0 && place === undefined) {
+    return;
   }
-  if (last < 0) return;
-  const flags = flush.buffer.readUInt8(last + 4) | recordFlags.end;
-  resealRecord(flush.buffer, last, flags, state.superblock.salt);
+  const bytesAfter = value === undefined ? 0 : recordHeaderBytes + value.length;
+  if (movedFrom === undefined) flush.sequence++;
+  flush.usedBytes += bytesAfter - bytesBefore;
+  flush.overlay.set(fingerprint, bytesAfter);
+  flush.records.push({ ...change, segment: flush.segment, offset: flush.offset + flush.length });
+  stageRecord(state, change, last, flush);
 }
 
-function stageRecord(state: SiloState, { space, key, value, movedFrom }: Change, flush: Flush): void {
+/** Ends the atom, unless it left no record: its last change need not be the one that left the last. */
+export function endAtom(state: SiloState, flush: Flush): void {
+  const last = flush.records.at(-1);
+  if (last === undefined || flush.records.length === flush.ends.at(-1)) return;
+  flush.ends.push(flush.records.length);
+  const at = last.offset - flush.offset;
+  const flags = flush.buffer.readUInt8(at + 4);
+  if ((flags & recordFlags.end) === 0) resealRecord(flush.buffer, at, flags | recordFlags.end, state.superblock.salt);
+}
+
+/**
+ * Makes a durable flush true, by turns of the event loop, every atom whole. The end of the log moves last, so that a checkpoint
+ * begun in between has the flush replayed.
+ */
+export async function applyFlush(state: SiloState, flush: Flush, turns: Turns): Promise<void> {
+  let i = 0;
+  for (const end of flush.ends) {
+    const turn = turns.take((end - i) * turnCosts.applied);
+    if (turn !== undefined) await turn;
+    for (; i < end; i++) {
+      const { space, key, value, segment, offset } = flush.records[i] as Written;
+      if (value === undefined) state.delete(space, key);
+      else state.put(space, key, segment, offset, value.length);
+    }
+  }
+  state.offset = flush.offset + flush.length;
+  state.flush = flush.number;
+  state.sequence = flush.sequence;
+  state.appendedBytes += flush.length;
+}
+
+function stageRecord(state: SiloState, change: Change, last: boolean, flush: Flush): void {
+  const { space, key, value, movedFrom } = change;
+  const { deletion, end, moved } = recordFlags;
   const header = {
-    flags: (value === undefined ? recordFlags.deletion : 0) | (movedFrom === undefined ? 0 : recordFlags.moved),
+    flags: (value === undefined ? deletion : 0) | (movedFrom === undefined ? 0 : moved) | (last ? end : 0),
     space,
     flush: flush.number,
     opening: state.superblock.openings,

@@ -99,6 +99,11 @@ export class SiloIndex {
     this.shards[shard]?.scan(see);
   }
 
+  /** Size of the table of a shard. */
+  slots(shard: number): number {
+    return (this.shards[shard] as Shard).slots;
+  }
+
   image(shard: number): ShardImage {
     const { count, words, segments } = this.shards[shard] as Shard;
     return { count, words, segments };

@@ -23,6 +23,7 @@ import { checksum, type RecordHeader, readRecordHeader } from './format.ts';
 import { type IndexEntry, type Place, shardCount } from './index.ts';
 import type { SiloState } from './state.ts';
 import { writeSuperblock } from './superblock.ts';
+import { turnCosts } from './turns.ts';
 import { Writer } from './writer.ts';
 
 export interface LogSiloOptions {
@@ -72,6 +73,7 @@ export class LogSilo implements Silo {
     });
     this.writer = new Writer({
       state,
+      clock: runtime.clock,
       usedBytesMax,
       reclaim: () => this.compactor.reclaim(),
       flushed: () => this.flushed(),
@@ -109,6 +111,7 @@ export class LogSilo implements Silo {
     checkSignal(options?.signal);
     return this.reading(space, key, async (place) => {
       const record = await this.readPlace(place, 0, recordHeaderBytes + place.length);
+      await this.state.turns.take(1, place.length);
       const header = record && this.headerOf(record, space, key, place);
       if (record === undefined || header === undefined) return undefined;
       const value = record.subarray(recordHeaderBytes);
@@ -126,6 +129,7 @@ export class LogSilo implements Silo {
         this.readPlace(place, 0, recordHeaderBytes + (near ? from + wanted : 0)),
         near ? undefined : this.readPlace(place, recordHeaderBytes + from, wanted),
       ]);
+      await this.state.turns.take(1);
       if (start === undefined || this.headerOf(start, space, key, place) === undefined) return undefined;
       return near ? start.subarray(recordHeaderBytes + from) : far;
     });
@@ -154,9 +158,12 @@ export class LogSilo implements Silo {
     if (after !== undefined) checkKey(space, after);
     for (let shard = after?.[0] ?? 0; shard < shardCount; shard++) {
       this.checkOpen();
+      await this.state.turns.take(this.state.index.slots(shard) * turnCosts.slot);
       const entries = this.state.index.shardEntries(shard).filter((entry) => entry.space === wanted);
-      const keys = await this.keysOf(entries);
-      for (const key of keys.sort(compareBytes)) if (after === undefined || compareBytes(key, after) > 0) yield key;
+      for (const keys of bySecondByte(await this.keysOf(entries))) {
+        await this.state.turns.take(keys.length * turnCosts.slot);
+        for (const key of keys.sort(compareBytes)) if (after === undefined || compareBytes(key, after) > 0) yield key;
+      }
     }
   }
 
@@ -260,6 +267,7 @@ export class LogSilo implements Silo {
     for (let at = 0; at < entries.length; at += headersAtOnce) {
       const slice = entries.slice(at, at + headersAtOnce);
       const starts = await Promise.all(slice.map((entry) => this.readPlace(entry, 0, recordHeaderBytes)));
+      await this.state.turns.take(slice.length);
       for (const start of starts) {
         const header = start && readRecordHeader(start, 0, this.state.superblock.salt);
         if (header !== undefined) keys.push(Buffer.from(header.key));
@@ -318,4 +326,11 @@ export class LogSilo implements Silo {
       for (const segment of empty) await state.segments.release(segment);
     });
   }
+}
+
+/** The keys of one shard in groups, by the byte that follows the one they share: together they are sorted in small steps. */
+function bySecondByte(keys: readonly Buffer[]): Buffer[][] {
+  const groups: Buffer[][] = Array.from({ length: 256 }, () => []);
+  for (const key of keys) groups[key[1] ?? 0]?.push(key);
+  return groups.filter((group) => group.length > 0);
 }

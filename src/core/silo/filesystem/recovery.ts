@@ -26,7 +26,6 @@ interface Found extends RecordHeader {
   offset: number;
 }
 
-/** Small enough that the records of one window are read in a few milliseconds. */
 const windowBytes = 256 * 1024;
 /** How far behind an unreadable place a later flush is looked for in the same segment. */
 const lookAheadBytes = 32 * 1024 * 1024;
@@ -129,6 +128,7 @@ class LogReader {
   }
 
   private async record(segment: Segment, offset: number): Promise<Found | undefined> {
+    await this.state.turns.take(1);
     const bytes = await this.view(segment, offset, recordHeaderBytes);
     const header = bytes === undefined ? undefined : readRecordHeader(bytes, 0, this.salt);
     if (header === undefined || header.serial !== segment.serial) return undefined;
@@ -138,6 +138,7 @@ class LogReader {
 
   private async valueIsGood(segment: Segment, record: Found): Promise<boolean> {
     if ((record.flags & recordFlags.deletion) !== 0) return record.length === 0;
+    await this.state.turns.take(0, record.length);
     const value = await this.view(segment, record.offset + recordHeaderBytes, record.length);
     return value !== undefined && checksum(value) === record.valueChecksum;
   }

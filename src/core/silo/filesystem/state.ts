@@ -6,6 +6,7 @@ import { recordHeaderBytes } from '../entries.ts';
 import { type Place, SiloIndex, shardCount } from './index.ts';
 import type { Segment, Segments } from './segments.ts';
 import type { Superblock } from './superblock.ts';
+import { type Turns, turnCosts } from './turns.ts';
 
 /** A place in the log: everything before it is durable. */
 export interface LogPosition {
@@ -20,6 +21,7 @@ export class SiloState {
   readonly superblock: Superblock;
   readonly segments: Segments;
   readonly index: SiloIndex;
+  readonly turns: Turns;
   usedBytes = 0;
   entries = 0;
   blocks = 0;
@@ -35,9 +37,10 @@ export class SiloState {
   /** Bytes appended since the last checkpoint began. */
   appendedBytes = 0;
 
-  constructor(superblock: Superblock, segments: Segments) {
+  constructor(superblock: Superblock, segments: Segments, turns: Turns) {
     this.superblock = superblock;
     this.segments = segments;
+    this.turns = turns;
     this.index = new SiloIndex(superblock.seed);
     this.active = noSegment;
   }
@@ -80,16 +83,16 @@ export class SiloState {
     return true;
   }
 
-  /** Counts everything anew from the index, shard by shard; the caller waits between them. */
-  *recount(): Generator<void> {
+  /** Counts everything anew from the index, which must not change meanwhile. */
+  async recount(): Promise<void> {
     this.usedBytes = this.entries = this.blocks = 0;
     for (const segment of this.segments.all.values()) segment.liveBytes = segment.liveRecords = 0;
     for (let shard = 0; shard < shardCount; shard++) {
+      await this.turns.take(this.index.slots(shard) * turnCosts.slot);
       this.index.scanShard(shard, (segment, _offset, length, space) => {
         this.countEntry(space, 1);
         this.count(segment, length, 1);
       });
-      yield;
     }
   }
 

@@ -1,15 +1,29 @@
 // The one writer of a silo's log: group commit without timers. What waits when the disk is idle is one flush; what arrives
 // meanwhile is the next, built while the disk works when it is a whole one. Nothing shows in the index before it is durable.
+// Laying out, applying and acknowledging a flush all go by turns of the event loop.
 
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import type { Clock } from '../../runtime/runtime.ts';
 import { closedError, recordHeaderBytes } from '../entries.ts';
-import { type Atom, type Change, type Flush, pendingBytes, stageAtom } from './flush.ts';
+import { Fifo } from './fifo.ts';
+import {
+  type Atom,
+  applyFlush,
+  type Change,
+  endAtom,
+  type Flush,
+  newFlush,
+  pendingBytes,
+  stageChange,
+} from './flush.ts';
 import { alignUp, pageBytes } from './format.ts';
 import type { SiloState } from './state.ts';
+import { Turns } from './turns.ts';
 
 export interface WriterOptions {
   state: SiloState;
+  clock: Clock;
   /** Bytes of live values and headers the capacity allows. */
   usedBytesMax: number;
   /** Makes a segment free if it can; false when there is nothing to gain. */
@@ -17,6 +31,13 @@ export interface WriterOptions {
   /** Called when a flush is durable and applied. */
   flushed(): void;
   failed(error: InfinitError): void;
+}
+
+/** Neither when nothing waits. */
+interface Building {
+  flush?: Flush;
+  /** What comes first and needs room. */
+  blocked?: Atom | undefined;
 }
 
 /** Zeroed room of the active segment that only deletions and compaction may take. */
@@ -27,14 +48,21 @@ export class Writer {
     alignUp(limits.siloValueBytesMax + limits.siloBatchEntriesMax * recordHeaderBytes) + pageBytes;
   private readonly options: WriterOptions;
   private readonly state: SiloState;
-  private readonly changes: Atom[] = [];
-  private readonly moves: Atom[] = [];
+  private readonly changes = new Fifo<Atom>();
+  private readonly moves = new Fifo<Atom>();
   private queuedBytes = 0;
   private queuedChanges = 0;
   private buffers: readonly Buffer[] = [];
   private running: Promise<void> | undefined;
+  /** On its way to the disk, or durable and not all in the index yet. */
   private inFlight: Flush | undefined;
+  private building: Promise<Building> | undefined;
+  /** What is being built, or built and not yet on its way. */
   private built: Flush | undefined;
+  /** The callers of the last flush being answered. */
+  private settling: Promise<void> | undefined;
+  /** Called when enough waits for the disk not to stand idle until all are answered. */
+  private enough: (() => void) | undefined;
   private reclaiming = false;
   /** The sequence at which reclaiming last failed: until something is deleted or replaced it would fail again. */
   private exhaustedAt = -1;
@@ -42,10 +70,15 @@ export class Writer {
   private failure: InfinitError | undefined;
   private closed = false;
   private readonly waiters: (() => void)[] = [];
+  // One for each of the two things that may be under way at once, lest one of them hold up the other.
+  private readonly stagingTurns: Turns;
+  private readonly outcomeTurns: Turns;
 
   constructor(options: WriterOptions) {
     this.options = options;
     this.state = options.state;
+    this.stagingTurns = new Turns(options.clock);
+    this.outcomeTurns = new Turns(options.clock);
   }
 
   /** Staging memory: two buffers, so that one can be filled while the other is written. */
@@ -65,6 +98,7 @@ export class Writer {
   async close(): Promise<void> {
     this.closed = true;
     while (this.running !== undefined || this.reclaiming) await (this.running ?? this.idle());
+    await this.settling;
     await this.background;
   }
 
@@ -72,7 +106,7 @@ export class Writer {
     return new Promise((resolve) => this.waiters.push(resolve));
   }
 
-  private enqueue(queue: Atom[], changes: readonly Change[]): Promise<void> {
+  private enqueue(queue: Fifo<Atom>, changes: readonly Change[]): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.closed) return Promise.reject(closedError());
     if (changes.length === 0) return Promise.resolve();
@@ -90,12 +124,15 @@ export class Writer {
     return new Promise((resolve, reject) => {
       queue.push({ changes, bytes, grows, resolve, reject });
       if (this.running === undefined) this.kick();
-      else if (this.inFlight && !this.built && this.hasWholeFlush()) this.built = this.build();
+      else if (this.inFlight !== undefined && this.holds(1)) this.startBuilding();
+      else if (this.enough !== undefined && this.holds(0.5)) this.enough();
     });
   }
 
-  private hasWholeFlush(): boolean {
-    return this.changes.length >= limits.siloBatchRecordsMax || this.queuedBytes >= limits.siloBatchBytesMax;
+  /** Whether that part of a whole flush waits. */
+  private holds(part: number): boolean {
+    const { siloBatchRecordsMax, siloBatchBytesMax } = limits;
+    return this.changes.length >= part * siloBatchRecordsMax || this.queuedBytes >= part * siloBatchBytesMax;
   }
 
   /** Starts writing in a microtask, so that all changes of this turn share the flush. */
@@ -115,57 +152,59 @@ export class Writer {
 
   private async run(): Promise<void> {
     for (;;) {
-      const flush = this.built ?? this.build();
-      this.built = undefined;
-      if (flush !== undefined) {
-        await this.write(flush);
-        continue;
-      }
-      const head = this.head();
-      if (head === undefined || !(await this.makeRoom(head))) return;
+      const { flush, blocked } = await this.startBuilding();
+      this.building = this.built = undefined;
+      if (this.failure !== undefined) return;
+      if (flush !== undefined) await this.write(flush);
+      else if (blocked === undefined || !(await this.makeRoom(blocked))) return;
     }
   }
 
   /** What goes next: compaction first, because it frees what changes wait for. */
   private head(): Atom | undefined {
-    return this.moves[0] ?? (this.reclaiming ? undefined : this.changes[0]);
+    return this.moves.first ?? (this.reclaiming ? undefined : this.changes.first);
   }
 
-  /** Fills a buffer with what waits; undefined when nothing waits or the first needs room. */
-  private build(): Flush | undefined {
+  private startBuilding(): Promise<Building> {
+    this.building ??= this.build().catch((error) => {
+      this.fail(error);
+      return {};
+    });
+    return this.building;
+  }
+
+  /** Fills a buffer with what waits. */
+  private async build(): Promise<Building> {
     const { state } = this;
     const before = this.inFlight;
-    const offset = before === undefined ? state.offset : before.offset + before.length;
-    const flush: Flush = {
-      buffer: this.buffers.find((buffer) => buffer !== before?.buffer) as Buffer,
-      length: 0,
-      segment: state.active,
-      offset,
-      number: (before?.number ?? state.flush) + 1,
-      sequence: before?.sequence ?? state.sequence,
-      atoms: [],
-      records: [],
-      overlay: new Map(),
-      usedBytes: before?.usedBytes ?? state.usedBytes,
-    };
+    const flush = newFlush(state, this.buffers.find((buffer) => buffer !== before?.buffer) as Buffer, before);
+    this.built = flush;
     let atom: Atom | undefined;
-    while ((atom = this.head()) !== undefined) {
+    // What comes while this one waits for a turn is the next flush, or neither disk nor loop would have work meanwhile.
+    for (let left = this.moves.length + this.changes.length; left > 0 && (atom = this.head()) !== undefined; left--) {
       const first = flush.records.length === 0;
       if (!first && flush.records.length + atom.changes.length > limits.siloBatchRecordsMax) break;
       if (!first && flush.length + atom.bytes > limits.siloBatchBytesMax) break;
-      if (!this.fits(atom, offset + flush.length)) break;
-      (this.moves[0] === atom ? this.moves : this.changes).shift();
+      if (!this.fits(atom, flush.offset + flush.length)) break;
+      (this.moves.first === atom ? this.moves : this.changes).shift();
       this.queuedBytes -= atom.bytes;
       this.queuedChanges--;
-      if (!this.admit(atom, flush)) continue;
-      stageAtom(state, atom, flush, before);
+      if (!this.admit(atom, flush, before)) continue;
       flush.atoms.push(atom);
+      const last = atom.changes.at(-1);
+      for (const change of atom.changes) {
+        const turn = this.stagingTurns.take(1, change.value?.length);
+        if (turn !== undefined) await turn;
+        if (this.failure !== undefined) return {};
+        stageChange(state, change, change === last, flush, before);
+      }
+      endAtom(state, flush);
     }
-    if (flush.atoms.length === 0) return undefined;
+    if (flush.atoms.length === 0) return { blocked: this.head() };
     const padded = alignUp(flush.length);
     flush.buffer.fill(0, flush.length, padded);
     flush.length = padded;
-    return flush;
+    return { flush };
   }
 
   private fits(atom: Atom, position: number): boolean {
@@ -179,13 +218,13 @@ export class Writer {
   }
 
   /** Rejects what the capacity does not allow; counting a key twice within a batch errs on the safe side. */
-  private admit(atom: Atom, flush: Flush): boolean {
+  private admit(atom: Atom, flush: Flush, before: Flush | undefined): boolean {
     if (!atom.grows) return true;
     const { state } = this;
     let growth = 0;
     for (const change of atom.changes) {
       const after = change.value === undefined ? 0 : recordHeaderBytes + change.value.length;
-      growth += after - pendingBytes(state, change, flush, this.inFlight);
+      growth += after - pendingBytes(state, change, flush, before);
     }
     if (growth <= 0 || flush.usedBytes + growth <= this.options.usedBytesMax) return true;
     atom.reject(fullError(this.state.usedBytes, this.options.usedBytesMax));
@@ -193,29 +232,41 @@ export class Writer {
   }
 
   private async write(flush: Flush): Promise<void> {
-    const { state } = this;
-    if (flush.length > 0) {
-      this.inFlight = flush;
-      try {
-        await state.segments.write(flush.segment, flush.buffer.subarray(0, flush.length), flush.offset);
-      } catch (error) {
-        const failure = deviceError(error);
-        for (const atom of flush.atoms) atom.reject(failure);
-        throw failure;
+    try {
+      if (flush.length > 0) {
+        this.inFlight = flush;
+        await this.state.segments.write(flush.segment, flush.buffer.subarray(0, flush.length), flush.offset);
       }
-      for (const { space, key, value, segment, offset } of flush.records) {
-        if (value === undefined) state.delete(space, key);
-        else state.put(space, key, segment, offset, value.length);
-      }
-      state.offset = flush.offset + flush.length;
-      state.flush = flush.number;
-      state.sequence = flush.sequence;
-      state.appendedBytes += flush.length;
+      await this.settling;
+      if (flush.length > 0) await applyFlush(this.state, flush, this.outcomeTurns);
       this.inFlight = undefined;
       this.lookAhead();
+      this.options.flushed();
+      this.settling = this.settle(flush.atoms);
+      await this.settledOrEnough(this.settling);
+    } catch (error) {
+      this.fail(error, flush.atoms);
     }
-    for (const atom of flush.atoms) atom.resolve();
-    this.options.flushed();
+  }
+
+  /** Callers that are answered put again: the next flush is to have them all, unless they are many. */
+  private async settledOrEnough(settling: Promise<void>): Promise<void> {
+    if (this.holds(0.5)) return;
+    const enough = new Promise<void>((resolve) => {
+      this.enough = resolve;
+    });
+    await Promise.race([settling, enough]);
+    this.enough = undefined;
+  }
+
+  /** Answers the callers in order, so many a turn: each goes on with work of its own. */
+  private async settle(atoms: readonly Atom[], failure?: InfinitError): Promise<void> {
+    for (const atom of atoms) {
+      const turn = this.outcomeTurns.take(1);
+      if (turn !== undefined) await turn;
+      if (failure === undefined) atom.resolve();
+      else atom.reject(failure);
+    }
   }
 
   /** Zeroes ahead, and begins the next segment before this one is full. */
@@ -264,7 +315,7 @@ export class Writer {
     const target = atom.grows ? Math.max(end, state.segments.zeroTarget(state.offset)) : end;
     if (inPlace && (await unlessFull(state.segments.zero(state.active, target, !atom.grows)))) return true;
     if (state.spare >= spareNeeded + 1 && (await unlessFull(this.roll()))) return true;
-    const hopeless = this.exhaustedAt === state.sequence || this.moves[0] === atom || this.closed;
+    const hopeless = this.exhaustedAt === state.sequence || this.moves.first === atom || this.closed;
     if (hopeless) return this.refuse(atom, fullError(state.usedBytes, this.options.usedBytesMax));
     this.startReclaiming();
     return false;
@@ -301,7 +352,7 @@ export class Writer {
   }
 
   private refuse(atom: Atom, error: InfinitError): boolean {
-    (this.moves[0] === atom ? this.moves : this.changes).shift();
+    (this.moves.first === atom ? this.moves : this.changes).shift();
     this.queuedBytes -= atom.bytes;
     this.queuedChanges--;
     atom.reject(error);
@@ -309,14 +360,14 @@ export class Writer {
   }
 
   /** The device cannot be trusted with changes any more: none is taken until the silo is opened again. */
-  private fail(error: unknown): void {
-    if (this.failure !== undefined) return;
-    const failure = deviceError(error);
+  private fail(error: unknown, inFlight: readonly Atom[] = []): void {
+    const known = this.failure;
+    const failure = known ?? deviceError(error);
     this.failure = failure;
-    const waiting = [...(this.built?.atoms ?? []), ...this.moves.splice(0), ...this.changes.splice(0)];
+    const waiting = [...inFlight, ...(this.built?.atoms ?? []), ...this.moves.takeAll(), ...this.changes.takeAll()];
     this.built = undefined;
-    for (const atom of waiting) atom.reject(failure);
-    this.options.failed(failure);
+    void this.settle(waiting, failure);
+    if (known === undefined) this.options.failed(failure);
   }
 }
 
