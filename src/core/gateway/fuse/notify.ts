@@ -32,8 +32,10 @@ export class Notifier {
 
   start(): void {
     this.unsubscribe = this.serving.files.onForeign((change) => this.tell(change));
-    // Attributes alone take no lock that a request of the same inode could hold.
-    this.serving.forgetAttributes = (inode) => this.send(inodeMessage(inode, attributesOnly));
+    // Attributes alone take no lock, so this one may be waited for by a request; it must not stand behind others that wait.
+    this.serving.forgetAttributes = async (inode) => {
+      await this.transport.notify(inodeMessage(inode, attributesOnly));
+    };
   }
 
   stop(): void {
