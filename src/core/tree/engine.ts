@@ -12,7 +12,7 @@ import type { PeerIdentity } from '../peer/peer.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
 import { BaseTree } from './base/base-tree.ts';
-import { ChunkReader } from './chunk-reader.ts';
+import { ChunkReader, type ChunkSource } from './chunk-reader.ts';
 import { ClientSession } from './client-session.ts';
 import type { Root, TreeContext } from './context.ts';
 import type { ServedTree, TreeDirectory } from './directory.ts';
@@ -154,8 +154,8 @@ class TreeEngine implements Tree, ServedTree {
     return this.context.chunks.write(cells, options);
   }
 
-  readCell(chunk: { address: Address; key: Bytes }, cell: number, options: Abortable = {}): Promise<Bytes> {
-    return this.reader.readCell(chunk, cell, options);
+  readCells(chunk: ChunkSource, first: number, count: number, options: Abortable = {}): Promise<Bytes[]> {
+    return this.reader.readCells(chunk, first, count, options);
   }
 
   onChange(listener: (change: Change) => void): () => void {

@@ -108,8 +108,13 @@ export interface Tree extends Startable {
   query(query: Bytes, options?: Abortable): Promise<Bytes>;
   /** Cells of up to 64 KiB sealed together into chunks and put; named by an operation afterwards. */
   writeChunks(cells: readonly Bytes[], options?: Abortable): Promise<WrittenChunk[]>;
-  /** Plain bytes of one cell. Throws `corrupt`, `lost`. */
-  readCell(chunk: { address: Address; key: Bytes }, cell: number, options?: Abortable): Promise<Bytes>;
+  /** Plain bytes of `count` cells that follow each other, in one read. Throws `corrupt`, `lost`. */
+  readCells(
+    chunk: { address: Address; key: Bytes },
+    first: number,
+    count: number,
+    options?: Abortable,
+  ): Promise<Bytes[]>;
   /**
    * Called with the keys an acknowledged operation changed, in order, while this client follows or leads; at least once
    * each. `missed`: changes up to this one are not known any more (a long absence): what was derived must be read again.

@@ -30,8 +30,8 @@ class TreeKeyStore implements KeyStore {
     const { version, value } = decode(getReply, reply);
     if (value.type === 'bytes') return { key, version, value: value.bytes };
     const slots = new Semaphore(cellReadsMax);
-    const cells = value.cells.map((cell) => slots.run(() => this.tree.readCell(cell, cell.cell, options)));
-    return { key, version, value: concatBytes(await Promise.all(cells)) };
+    const cells = value.cells.map((cell) => slots.run(() => this.tree.readCells(cell, cell.cell, 1, options)));
+    return { key, version, value: concatBytes((await Promise.all(cells)).flat()) };
   }
 
   async put(key: Bytes, value: Bytes, options: PutKeyOptions = {}): Promise<number> {

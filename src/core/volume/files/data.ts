@@ -10,6 +10,7 @@ import { type Body, cut, extentsFrom, place, reserve, reservedBytesMax } from '.
 import { fileError } from './files.ts';
 import { attributesOf, type Inode } from './inodes.ts';
 import { allocateReply, attributesReply, type FileOperation, type WrittenPiece, writeReply } from './messages.ts';
+import { isLater } from './times.ts';
 import { asFile, tooMuch, type Work } from './work.ts';
 
 const { cellBytesMax, extentsPerStepMax: stepMax, fileBytesMax } = limits;
@@ -28,7 +29,9 @@ export async function write(asked: Write, work: Work): Promise<Bytes> {
     if (found === undefined) continue;
     const inode = asFile(found);
     for (const run of runsOf(pieces)) await store(work, inode, run, chunks);
-    inode.modified = inode.changed = modified;
+    inode.modified = modified;
+    // What was done meanwhile may have arrived before the data.
+    if (isLater(modified, inode.changed)) inode.changed = modified;
     work.touch(inode);
     written.push(inode);
   }

@@ -11,6 +11,8 @@ import { type FileState, zeros } from './file-state.ts';
 import { type ExtentsReply, extentsReply, fileQuery } from './messages.ts';
 
 const cellBytes = limits.cellBytesMax;
+/** Cells of a chunk that are read together: a chunk of usual size. */
+const groupCells = 16;
 const cellReadsMax = 32;
 const aheadReadsMax = 16;
 /** Cells asked for ahead and not here yet, of all files. */
@@ -23,6 +25,7 @@ const rememberedFilesMax = 256;
 const rememberedInlineBytesMax = 256 * 1024;
 
 type Extent = ExtentsReply['pieces'][number];
+type CellRun = Extract<Extent, { type: 'cells' }>;
 
 /** Extents of [from, to) without gaps; `to` is the end of the file or of the answer. */
 interface Extents {
@@ -133,30 +136,23 @@ export class Reading {
   }
 
   /** Bytes [start, end) of a run of cells: all but the last are whole. */
-  private async cells(
-    run: Extract<Extent, { type: 'cells' }>,
-    start: number,
-    end: number,
-    options: Abortable,
-  ): Promise<Bytes[]> {
+  private async cells(run: CellRun, start: number, end: number, options: Abortable): Promise<Bytes[]> {
     const first = run.skip + start;
     const last = run.skip + end;
-    const reads: Promise<Bytes>[] = [];
-    for (let at = first - (first % cellBytes); at < last; at += cellBytes) {
-      const cell = run.cell + at / cellBytes;
-      const from = Math.max(first - at, 0);
-      const to = Math.min(last - at, cellBytes);
-      reads.push(
-        this.slots
-          .run(() => this.tree.readCell(run, cell, options))
-          .then((bytes) => {
-            if (bytes.length < to) throw new InfinitError('corrupt', 'a cell is shorter than its extent says');
-            return bytes.subarray(from, to);
-          }),
-      );
-    }
-    await Promise.allSettled(reads);
-    return Promise.all(reads);
+    const base = run.cell * cellBytes;
+    const groups = groupsOf(run, start, end).map(({ cell, count }) =>
+      this.slots.run(async () => {
+        const read = await this.tree.readCells(run, cell, count, options);
+        return read.map((bytes, i) => {
+          const at = (cell + i) * cellBytes - base;
+          const to = Math.min(last - at, cellBytes);
+          if (bytes.length < to) throw new InfinitError('corrupt', 'a cell is shorter than its extent says');
+          return bytes.subarray(Math.max(first - at, 0), to);
+        });
+      }),
+    );
+    await Promise.allSettled(groups);
+    return (await Promise.all(groups)).flat();
   }
 
   /** One who goes on where he was is fetched for: twice as far each time. */
@@ -189,19 +185,30 @@ export class Reading {
       const end = Math.min(to - at, pieceLength(piece));
       at += pieceLength(piece);
       if (piece.type !== 'cells' || end <= start) continue;
-      const last = Math.floor((piece.skip + end - 1) / cellBytes);
-      for (let cell = Math.floor((piece.skip + start) / cellBytes); cell <= last; cell++) {
+      for (const { cell, count } of groupsOf(piece, start, end)) {
         if (this.aheadCells >= aheadCellsMax) return;
-        this.aheadCells++;
+        this.aheadCells += count;
         void this.aheadSlots
-          .run(() => this.tree.readCell(piece, piece.cell + cell, { signal }))
+          .run(() => this.tree.readCells(piece, cell, count, { signal }))
           .catch(() => {})
           .finally(() => {
-            this.aheadCells--;
+            this.aheadCells -= count;
           });
       }
     }
   }
+}
+
+/** The cells that hold bytes [start, end) of a run, in groups read at once; always cut at the same places of a chunk. */
+function groupsOf(run: CellRun, start: number, end: number): { cell: number; count: number }[] {
+  const groups: { cell: number; count: number }[] = [];
+  const behind = run.cell + Math.ceil((run.skip + end) / cellBytes);
+  for (let cell = run.cell + Math.floor((run.skip + start) / cellBytes); cell < behind; ) {
+    const next = Math.min(behind, cell - (cell % groupCells) + groupCells);
+    groups.push({ cell, count: next - cell });
+    cell = next;
+  }
+  return groups;
 }
 
 function pieceLength(piece: Extent): number {

@@ -43,19 +43,22 @@ describe('reading', () => {
     assert.ok(a.hooked.cellReads <= 8 * cells, `${a.hooked.cellReads} cells asked for`);
   });
 
-  test('a run of cells asks for them side by side', async () => {
+  test('cells of a chunk are read at once, chunks side by side', async () => {
     const w = await FilesWorld.found();
     const a = await w.client('a');
-    const inode = await stored(w, a, MiB);
+    const inode = await stored(w, a, 4 * MiB);
     let at = 0;
     let most = 0;
+    let reads = 0;
     a.hooked.onReadCell = async () => {
+      reads++;
       most = Math.max(most, ++at);
       await a.process.runtime.clock.sleep(10);
       at--;
     };
-    assert.ok((await read(a, w, inode, 0, MiB)).equals(pattern(MiB)));
-    assert.equal(most, 16);
+    const all = await read(a, w, inode, 0, 4 * MiB);
+    assert.ok(all.equals(Buffer.concat([0, 1, 2, 3].map((i) => pattern(MiB, i)))));
+    assert.deepEqual([reads, most, a.hooked.cellReads], [4, 4, 64]);
   });
 
   test('remembers extents while it leads, until the file changes by anybody', async () => {

@@ -54,11 +54,11 @@ export class HookedTree {
             await outer.afterQuery();
             return reply;
           };
-        if (name === 'readCell')
-          return async (...asked: Parameters<Tree['readCell']>) => {
-            outer.cellReads++;
+        if (name === 'readCells')
+          return async (...asked: Parameters<Tree['readCells']>) => {
+            outer.cellReads += asked[2];
             await outer.onReadCell();
-            return target.readCell(...asked);
+            return target.readCells(...asked);
           };
         const value = target[name];
         return typeof value === 'function' ? value.bind(target) : value;

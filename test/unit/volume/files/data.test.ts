@@ -171,6 +171,15 @@ describe('data of the files view', () => {
     );
   });
 
+  test('the time of the last change does not go back when older data arrives', async () => {
+    const tree = await ViewTree.begun();
+    const { inode, changed } = await tree.make('a');
+    const older = time(changed.seconds - 5);
+    await tree.write([{ inode, modified: older, pieces: [{ type: 'bytes', offset: 0, bytes: pattern(3, 1) }] }], []);
+    const after = await tree.attributes(inode);
+    assert.deepEqual([after.modified, after.changed], [older, changed]);
+  });
+
   test('a chunk of which nothing is named is no part of the tree; files that are gone are left out', async () => {
     const tree = await ViewTree.begun();
     const { inode } = await tree.make('a');
@@ -181,12 +190,12 @@ describe('data of the files view', () => {
     assert.deepEqual(await tree.write([{ inode, modified: time(1), pieces: [piece(0)] }], chunk()), []);
     assert.equal((await tree.chunks()).size, 0);
     const [written, ...more] = await tree.write(
-      [inode, other].map((inode) => ({ inode, modified: time(1), pieces: [piece(7)] })),
+      [inode, other].map((inode) => ({ inode, modified: time(5000), pieces: [piece(7)] })),
       chunk(),
     );
     assert.equal(more.length, 0);
     assert.deepEqual([written?.inode, written?.size, written?.allocatedBytes], [other, 17, 10]);
-    assert.deepEqual([written?.modified, written?.changed], [time(1), time(1)]);
+    assert.deepEqual([written?.modified, written?.changed], [time(5000), time(5000)]);
     assert.deepEqual(
       [...(await tree.chunks()).values()].map(({ live, stored }) => [live, stored]),
       [[10, 100]],
