@@ -278,6 +278,25 @@ describe('the end', { skip: why }, () => {
     await server.until('ended');
   });
 
+  test('a connection the kernel was told to abort leaves no dead mount', async () => {
+    const server = await Server.start();
+    const number = (await shell(`findmnt -no MAJ:MIN ${server.mountpoint}`, folder)).replace(/^\d+:/, '');
+    await shell(`unshare -m sh -c 'mount -t fusectl c /mnt; echo 1 > /mnt/${number}/abort'`, folder);
+    await server.until('ended');
+    await server.exited();
+    assert.ok(!isMounted(server.mountpoint) && !existsSync(server.mountpoint));
+  });
+
+  test('without the FUSE device one is told so', async () => {
+    const start = `${process.execPath} --import tsx ${program} ${folder}/none`;
+    const script = `cd ${root}; mount --bind /dev/null /dev/fuse; ${start} </dev/null`;
+    assert.match(
+      await shell(`exec unshare -m bash -euc '${script}'`, folder, 1),
+      /unsupported: this system has no FUSE/,
+    );
+    assert.ok(!existsSync(join(folder, 'none')));
+  });
+
   test('an occupied folder and an unknown option are refused', async () => {
     const taken = join(folder, 'taken');
     mkdirSync(join(taken, 'x'), { recursive: true });

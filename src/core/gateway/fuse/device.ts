@@ -5,6 +5,20 @@ import fs from 'node:fs';
 import type { Bytes } from '../../base/bytes.ts';
 import { deferred } from '../../base/lifecycle.ts';
 
+/** Where the kernel speaks FUSE. */
+export const devicePath = '/dev/fuse';
+/** Character device 10, 229, on every Linux. */
+const deviceNumber = (10 << 8) | 229;
+
+/** A descriptor of the device, not yet mounted. Throws ENODEV when something else has its name: the event loop cannot read that. */
+export function openDevice(): number {
+  const descriptor = fs.openSync(devicePath, 'r+');
+  const stat = fs.fstatSync(descriptor);
+  if (stat.isCharacterDevice() && stat.rdev === deviceNumber) return descriptor;
+  fs.closeSync(descriptor);
+  throw Object.assign(new Error(`${devicePath} is not the FUSE device`), { code: 'ENODEV' });
+}
+
 export class Device {
   readonly descriptor: number;
   private open = true;

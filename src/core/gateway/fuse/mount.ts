@@ -7,7 +7,7 @@ import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Mounted, MountOptions } from './fuse.ts';
 import { type MountEntry, mountAt, mountType } from './mount-table.ts';
-import { attach, detach, devicePath, raiseReadAhead } from './mounting.ts';
+import { attach, detach, raiseReadAhead } from './mounting.ts';
 import { type Mountpoint, prepareMountpoint } from './mountpoint.ts';
 import { Notifier } from './notify.ts';
 import { parseFuseOptions } from './options.ts';
@@ -31,7 +31,7 @@ export async function mountFiles(options: MountOptions, transportName?: Transpor
   const { runtime } = options;
   if (endianness() !== 'LE') throw new InfinitError('unsupported', 'mounting needs a little-endian machine');
   const parsed = parseFuseOptions(options.fuseOptions, options.readOnly);
-  const chosen = transportName ?? ((await worksHere(runtime.clock, devicePath)) ? 'pipe' : 'pool');
+  const chosen = transportName ?? ((await worksHere(runtime.clock)) ? 'pipe' : 'pool');
   const mountpoint = await prepareMountpoint(options.mountpoint, parsed.nonEmpty);
   let descriptor: number;
   try {

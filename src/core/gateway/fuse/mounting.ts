@@ -1,16 +1,14 @@
 // Telling the kernel to mount and to let go. Root does it by mount(8), with the descriptor of the FUSE device inherited; ordinary
 // users by the set-user-id helper of libfuse (fusermount.ts). Nothing here touches the mount itself: its server is this process.
 
-import { close, open } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { runCommand } from './command.ts';
+import { devicePath, openDevice } from './device.ts';
 import { fusermountProgram, helperMissing, mountByHelper } from './fusermount.ts';
 import { type MountEntry, mountAt, mountType } from './mount-table.ts';
-
-export const devicePath = '/dev/fuse';
 
 export interface MountRequest {
   path: string;
@@ -22,18 +20,18 @@ export interface MountRequest {
 
 /** The descriptor of the device, mounted. */
 export async function attach(request: MountRequest): Promise<number> {
-  const descriptor = await openDevice();
+  const descriptor = usableDevice();
   if (isRoot()) {
     try {
       await mountByRoot(request, descriptor);
       return descriptor;
     } catch (error) {
-      await promisify(close)(descriptor);
+      closeSync(descriptor);
       throw error;
     }
   }
   // The helper opens the device itself.
-  await promisify(close)(descriptor);
+  closeSync(descriptor);
   return mountByHelper(request.path, helperWords(request));
 }
 
@@ -41,9 +39,9 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-async function openDevice(): Promise<number> {
+function usableDevice(): number {
   try {
-    return await promisify(open)(devicePath, 'r+');
+    return openDevice();
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     if (code === 'EACCES' || code === 'EPERM')

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import type { Bytes } from '../../base/bytes.ts';
 import type { Clock } from '../../runtime/runtime.ts';
-import { codeOf, Device, isEnd } from './device.ts';
+import { codeOf, Device, isEnd, openDevice } from './device.ts';
 import type { Transport } from './transport.ts';
 
 const probeTimeoutMs = 2000;
@@ -81,10 +81,10 @@ export class PipeTransport implements Transport {
 }
 
 /** Whether this Node can do it, tried on a device that is not mounted: reading it must fail as the kernel says it does. */
-export async function worksHere(clock: Clock, devicePath: string): Promise<boolean> {
+export async function worksHere(clock: Clock): Promise<boolean> {
   let descriptor: number | undefined;
   try {
-    descriptor = fs.openSync(devicePath, 'r+');
+    descriptor = openDevice();
     const reading = { buffer: () => Buffer.alloc(probeBytes), callback: () => true };
     const socket = openSocket(descriptor, reading, async () => {});
     descriptor = undefined;
