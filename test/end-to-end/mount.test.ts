@@ -120,6 +120,7 @@ describe('a volume mounted twice', { timeout: 900_000, skip: why ?? false }, () 
   });
 
   test('a mountpoint left by a killed mount is taken again', async () => {
+    await run('sync', ['--file-system', second.mountpoint]);
     await second.kill();
     await assert.rejects(shell(`ls ${second.mountpoint}`));
     second = await mountOn(all.devices.two);
