@@ -1,5 +1,6 @@
 // infinit volume delete
 
+import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { removedJson, removedLines } from '../../core/cli/texts.ts';
@@ -10,7 +11,10 @@ export default class VolumeDelete extends BaseCommand {
     { description: 'Forget it here; its files stay in the network', command: 'infinit volume delete shared' },
   ];
   static override args = nameArg('volume');
-  static override flags = nameFlag('volume');
+  static override flags = {
+    ...nameFlag('volume'),
+    purge: Flags.boolean({ description: 'delete what hangs on it as well, of which there is nothing yet' }),
+  };
 
   async run(): Promise<void> {
     const parsed = await this.parse(VolumeDelete);
