@@ -40,6 +40,17 @@ function stoppedClock(): { clock: Clock; turn(): Promise<void> } {
   };
 }
 
+/** Turns that have come to give all they may. */
+async function warmTurns() {
+  const { clock, turn } = stoppedClock();
+  const turns = new Turns(clock);
+  for (let i = 0; i < 3; i++) {
+    turns.take(recordsMax);
+    await turn();
+  }
+  return { turns, turn };
+}
+
 /** A runtime that counts the turns a silo asked for, and in each what the test counts. Its other timers never end. */
 function countingRuntime() {
   const runtime = siloRuntime();
@@ -73,8 +84,7 @@ function open(name: string, runtime: Runtime): Promise<Silo> {
 
 describe('turns of a silo', () => {
   it('gives a turn so many records and bytes, and whoever waits the next, in order', async () => {
-    const { clock, turn } = stoppedClock();
-    const turns = new Turns(clock);
+    const { turns, turn } = await warmTurns();
     const done: string[] = [];
     const ask = (name: string, records: number, bytes = 0) =>
       void Promise.resolve(turns.take(records, bytes)).then(() => done.push(name));
@@ -94,6 +104,20 @@ describe('turns of a silo', () => {
     assert.equal(done.join(''), 'abcdef');
   });
 
+  it('begins with little, for what runs the first time runs slowly', async () => {
+    const { clock, turn } = stoppedClock();
+    const turns = new Turns(clock);
+    let waiting = 0;
+    for (const share of [1 / 8, 1 / 4, 1 / 2, 1, 1]) {
+      assert.equal(turns.take(share * recordsMax - waiting), undefined);
+      const more = turns.take(1);
+      assert.ok(more !== undefined);
+      await turn();
+      await more;
+      waiting = 1;
+    }
+  });
+
   it('gives a turn of its own to what no turn has room for', async () => {
     const { clock, turn } = stoppedClock();
     const turns = new Turns(clock);
@@ -107,8 +131,7 @@ describe('turns of a silo', () => {
   });
 
   it('forgets what was done in turns that have passed', async () => {
-    const { clock, turn } = stoppedClock();
-    const turns = new Turns(clock);
+    const { turns, turn } = await warmTurns();
     for (let i = 0; i < 10; i++) {
       assert.equal(turns.take(recordsMax - 1, bytesMax), undefined);
       await turn();
@@ -154,7 +177,7 @@ describe('silo between two turns of the event loop', () => {
     );
     assert.ok(seen.most <= recordsMax, `${seen.most} were answered in one turn`);
     // Laying out has turns of its own; showing and answering share others.
-    const least = (puts * (2 + turnCosts.applied)) / recordsMax - 2;
+    const least = (puts * (1 + turnCosts.staged + turnCosts.applied)) / recordsMax - 2;
     assert.ok(seen.turns >= least, `${seen.turns} turns, not ${least}`);
     const copy = join(root, 'replayed');
     await fs.cp(join(root, 'answers'), copy, { recursive: true, filter: (path) => !/\/lock/.test(path) });
@@ -200,10 +223,10 @@ describe('silo between two turns of the event loop', () => {
   it('moves the end of the log when all of a flush shows, not before', async () => {
     const { clock, turn } = stoppedClock();
     const state = stateOf(siloRuntime());
-    const flush = newFlush(state, Buffer.alloc(4096 * 100), undefined);
+    const flush = newFlush(state, [Buffer.alloc(4096 * 100)], undefined);
     const changes = Array.from({ length: 4096 }, (_, i) => ({ space: 0, key: keyOf(i), value: Buffer.alloc(1) }));
     for (const change of changes) {
-      stageChange(state, change, true, flush, undefined);
+      stageChange(state, change, true, flush);
       endAtom(state, flush);
     }
     const before = state.position();

@@ -2,8 +2,9 @@
 // touches the disk, and the index only when the flush is applied.
 
 import type { Bytes } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
 import { recordHeaderBytes } from '../entries.ts';
-import { checksum, recordFlags, resealRecord, writeRecordHeader } from './format.ts';
+import { alignUp, checksum, recordFlags, resealRecord, writeRecordHeader } from './format.ts';
 import type { Place } from './index.ts';
 import type { Segment } from './segments.ts';
 import type { SiloState } from './state.ts';
@@ -46,12 +47,16 @@ export interface Flush {
   /** By fingerprint, the bytes of a key once the flush is applied. */
   overlay: Map<number, number>;
   usedBytes: number;
+  /** The one that was on its way when this was begun; until this goes itself. */
+  before: Flush | undefined;
+  /** Has no room for what comes next. */
+  full: boolean;
 }
 
 /** An empty one, behind the one that is on its way. */
-export function newFlush(state: SiloState, buffer: Buffer, before: Flush | undefined): Flush {
+export function newFlush(state: SiloState, buffers: readonly Buffer[], before: Flush | undefined): Flush {
   return {
-    buffer,
+    buffer: buffers.find((buffer) => buffer !== before?.buffer) as Buffer,
     length: 0,
     segment: state.active,
     offset: before === undefined ? state.offset : before.offset + before.length,
@@ -62,13 +67,22 @@ export function newFlush(state: SiloState, buffer: Buffer, before: Flush | undef
     ends: [],
     overlay: new Map(),
     usedBytes: before?.usedBytes ?? state.usedBytes,
+    before,
+    full: false,
   };
 }
 
+/** Whether one flush may have the atom too. */
+export function hasRoom({ records, length }: Flush, atom: Atom): boolean {
+  if (records.length === 0) return true;
+  const { siloBatchRecordsMax, siloBatchBytesMax } = limits;
+  return records.length + atom.changes.length <= siloBatchRecordsMax && length + atom.bytes <= siloBatchBytesMax;
+}
+
 /** Bytes a key takes once the flush before, and this one so far, are applied. */
-export function pendingBytes(state: SiloState, change: Change, flush: Flush, before: Flush | undefined): number {
+export function pendingBytes(state: SiloState, change: Change, flush: Flush): number {
   const fingerprint = state.index.fingerprint(change.space, change.key);
-  const pending = flush.overlay.get(fingerprint) ?? before?.overlay.get(fingerprint);
+  const pending = flush.overlay.get(fingerprint) ?? flush.before?.overlay.get(fingerprint);
   if (pending !== undefined) return pending;
   const place = state.index.get(change.space, change.key);
   return place === undefined ? 0 : recordHeaderBytes + place.length;
@@ -78,19 +92,13 @@ export function pendingBytes(state: SiloState, change: Change, flush: Flush, bef
  * Adds a change of the atom being staged, `last` or not. Deletions of nothing, and moves of what has changed since, leave no record. The
  * flush before may be applied in the meantime: what its overlay says is then what the index says.
  */
-export function stageChange(
-  state: SiloState,
-  change: Change,
-  last: boolean,
-  flush: Flush,
-  before: Flush | undefined,
-): void {
+export function stageChange(state: SiloState, change: Change, last: boolean, flush: Flush): void {
   const { space, key, value, movedFrom } = change;
   const fingerprint = state.index.fingerprint(space, key);
-  const bytesBefore = pendingBytes(state, change, flush, before);
+  const bytesBefore = pendingBytes(state, change, flush);
   const place = state.index.get(space, key);
   if (movedFrom !== undefined) {
-    const changed = flush.overlay.has(fingerprint) || before?.overlay.has(fingerprint);
+    const changed = flush.overlay.has(fingerprint) || flush.before?.overlay.has(fingerprint);
     if (changed || !state.samePlace(place, movedFrom)) return;
   } else if (value === undefined && bytesBefore === 0 && place === undefined) {
     return;
@@ -111,6 +119,14 @@ export function endAtom(state: SiloState, flush: Flush): void {
   const at = last.offset - flush.offset;
   const flags = flush.buffer.readUInt8(at + 4);
   if ((flags & recordFlags.end) === 0) resealRecord(flush.buffer, at, flags | recordFlags.end, state.superblock.salt);
+}
+
+/** Nothing more comes: fills the last page. */
+export function endFlush(flush: Flush): void {
+  const padded = alignUp(flush.length);
+  flush.buffer.fill(0, flush.length, padded);
+  flush.length = padded;
+  flush.before = undefined;
 }
 
 /**

@@ -6,13 +6,17 @@ import { limits } from '../../base/limits.ts';
 import type { Clock } from '../../runtime/runtime.ts';
 import { Fifo } from './fifo.ts';
 
-/** What work costs, in records laid out for a flush, replayed or acknowledged (each some microseconds). */
+/** What work costs, in changes answered, whose callers then go on with work of their own. */
 export const turnCosts = {
+  /** A record laid out for a flush. */
+  staged: 1 / 2,
   /** A durable record that shows in the index. */
   applied: 1 / 8,
   /** A slot of the index looked at, copied or restored. */
   slot: 1 / 64,
 } as const;
+
+const firstShare = 1 / 8;
 
 interface Waiting {
   records: number;
@@ -26,6 +30,8 @@ export class Turns {
   private readonly waiting = new Fifo<Waiting>();
   private records = 0;
   private bytes = 0;
+  /** Of the limits, growing to one: what runs for the first time runs ten times as long. */
+  private share = firstShare;
   /** Whether the next turn will be noticed. */
   private armed = false;
 
@@ -53,6 +59,7 @@ export class Turns {
 
   private next(): void {
     this.armed = false;
+    this.share = Math.min(1, 2 * this.share);
     this.records = this.bytes = 0;
     let first: Waiting | undefined;
     while ((first = this.waiting.first) !== undefined && this.fits(first.records, first.bytes)) {
@@ -65,7 +72,8 @@ export class Turns {
 
   private fits(records: number, bytes: number): boolean {
     if (this.records === 0 && this.bytes === 0) return true;
-    return this.records + records <= limits.siloTurnRecordsMax && this.bytes + bytes <= limits.siloTurnBytesMax;
+    const { siloTurnRecordsMax, siloTurnBytesMax } = limits;
+    return this.records + records <= this.share * siloTurnRecordsMax && this.bytes + bytes <= siloTurnBytesMax;
   }
 
   private count(records: number, bytes: number): void {

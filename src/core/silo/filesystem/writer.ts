@@ -1,5 +1,5 @@
 // The one writer of a silo's log: group commit without timers. What waits when the disk is idle is one flush; what arrives
-// meanwhile is the next, built while the disk works when it is a whole one. Nothing shows in the index before it is durable.
+// meanwhile is the next, laid out while the disk works as soon as it is much. Nothing shows in the index before it is durable.
 // Laying out, applying and acknowledging a flush all go by turns of the event loop.
 
 import { InfinitError, isError } from '../../base/errors.ts';
@@ -12,14 +12,16 @@ import {
   applyFlush,
   type Change,
   endAtom,
+  endFlush,
   type Flush,
+  hasRoom,
   newFlush,
   pendingBytes,
   stageChange,
 } from './flush.ts';
 import { alignUp, pageBytes } from './format.ts';
 import type { SiloState } from './state.ts';
-import { Turns } from './turns.ts';
+import { Turns, turnCosts } from './turns.ts';
 
 export interface WriterOptions {
   state: SiloState;
@@ -31,13 +33,6 @@ export interface WriterOptions {
   /** Called when a flush is durable and applied. */
   flushed(): void;
   failed(error: InfinitError): void;
-}
-
-/** Neither when nothing waits. */
-interface Building {
-  flush?: Flush;
-  /** What comes first and needs room. */
-  blocked?: Atom | undefined;
 }
 
 /** Zeroed room of the active segment that only deletions and compaction may take. */
@@ -56,9 +51,9 @@ export class Writer {
   private running: Promise<void> | undefined;
   /** On its way to the disk, or durable and not all in the index yet. */
   private inFlight: Flush | undefined;
-  private building: Promise<Building> | undefined;
-  /** What is being built, or built and not yet on its way. */
+  /** What goes next, so far. */
   private built: Flush | undefined;
+  private filling: Promise<void> | undefined;
   /** The callers of the last flush being answered. */
   private settling: Promise<void> | undefined;
   /** Called when enough waits for the disk not to stand idle until all are answered. */
@@ -124,15 +119,23 @@ export class Writer {
     return new Promise((resolve, reject) => {
       queue.push({ changes, bytes, grows, resolve, reject });
       if (this.running === undefined) this.kick();
-      else if (this.inFlight !== undefined && this.holds(1)) this.startBuilding();
-      else if (this.enough !== undefined && this.holds(0.5)) this.enough();
+      else if (this.inFlight !== undefined && this.fillsTurn()) this.fill();
+      else if (this.enough !== undefined && this.holdsHalf()) this.enough();
     });
   }
 
-  /** Whether that part of a whole flush waits. */
-  private holds(part: number): boolean {
-    const { siloBatchRecordsMax, siloBatchBytesMax } = limits;
-    return this.changes.length >= part * siloBatchRecordsMax || this.queuedBytes >= part * siloBatchBytesMax;
+  /** Whether enough waits to lay it out while the disk works. */
+  private fillsTurn(): boolean {
+    if (this.filling !== undefined || this.built?.full) return false;
+    return this.changes.length >= limits.siloTurnRecordsMax || this.queuedBytes >= limits.siloTurnBytesMax;
+  }
+
+  /** Whether half a flush waits, laid out or not. */
+  private holdsHalf(): boolean {
+    const { built, changes, queuedBytes } = this;
+    const records = changes.length + (built?.records.length ?? 0);
+    const bytes = queuedBytes + (built?.length ?? 0);
+    return records >= limits.siloBatchRecordsMax / 2 || bytes >= limits.siloBatchBytesMax / 2;
   }
 
   /** Starts writing in a microtask, so that all changes of this turn share the flush. */
@@ -152,10 +155,13 @@ export class Writer {
 
   private async run(): Promise<void> {
     for (;;) {
-      const { flush, blocked } = await this.startBuilding();
-      this.building = this.built = undefined;
-      if (this.failure !== undefined) return;
-      if (flush !== undefined) await this.write(flush);
+      await this.filling;
+      await this.fill();
+      const flush = this.built;
+      const blocked = flush?.full ? this.head() : undefined;
+      this.built = undefined;
+      if (this.failure !== undefined || flush === undefined) return;
+      if (flush.atoms.length > 0) await this.write(flush);
       else if (blocked === undefined || !(await this.makeRoom(blocked))) return;
     }
   }
@@ -165,46 +171,40 @@ export class Writer {
     return this.moves.first ?? (this.reclaiming ? undefined : this.changes.first);
   }
 
-  private startBuilding(): Promise<Building> {
-    this.building ??= this.build().catch((error) => {
-      this.fail(error);
-      return {};
-    });
-    return this.building;
+  /** Lays out what waits now; on its own while the disk works, for the last time when it is idle. */
+  private fill(): Promise<void> {
+    this.built ??= newFlush(this.state, this.buffers, this.inFlight);
+    this.filling ??= this.stage(this.built)
+      .catch((error) => this.fail(error))
+      .finally(() => {
+        this.filling = undefined;
+      });
+    return this.filling;
   }
 
-  /** Fills a buffer with what waits. */
-  private async build(): Promise<Building> {
+  private async stage(flush: Flush): Promise<void> {
     const { state } = this;
-    const before = this.inFlight;
-    const flush = newFlush(state, this.buffers.find((buffer) => buffer !== before?.buffer) as Buffer, before);
-    this.built = flush;
     let atom: Atom | undefined;
-    // What comes while this one waits for a turn is the next flush, or neither disk nor loop would have work meanwhile.
+    // What comes while this waits for a turn is for another call, or the disk would stand idle meanwhile.
     for (let left = this.moves.length + this.changes.length; left > 0 && (atom = this.head()) !== undefined; left--) {
-      const first = flush.records.length === 0;
-      if (!first && flush.records.length + atom.changes.length > limits.siloBatchRecordsMax) break;
-      if (!first && flush.length + atom.bytes > limits.siloBatchBytesMax) break;
-      if (!this.fits(atom, flush.offset + flush.length)) break;
+      if (!hasRoom(flush, atom) || !this.fits(atom, flush.offset + flush.length)) {
+        flush.full = true;
+        return;
+      }
       (this.moves.first === atom ? this.moves : this.changes).shift();
       this.queuedBytes -= atom.bytes;
       this.queuedChanges--;
-      if (!this.admit(atom, flush, before)) continue;
+      if (!this.admit(atom, flush)) continue;
       flush.atoms.push(atom);
       const last = atom.changes.at(-1);
       for (const change of atom.changes) {
-        const turn = this.stagingTurns.take(1, change.value?.length);
+        const turn = this.stagingTurns.take(turnCosts.staged, change.value?.length);
         if (turn !== undefined) await turn;
-        if (this.failure !== undefined) return {};
-        stageChange(state, change, change === last, flush, before);
+        if (this.failure !== undefined) return;
+        stageChange(state, change, change === last, flush);
       }
       endAtom(state, flush);
     }
-    if (flush.atoms.length === 0) return { blocked: this.head() };
-    const padded = alignUp(flush.length);
-    flush.buffer.fill(0, flush.length, padded);
-    flush.length = padded;
-    return { flush };
   }
 
   private fits(atom: Atom, position: number): boolean {
@@ -218,13 +218,13 @@ export class Writer {
   }
 
   /** Rejects what the capacity does not allow; counting a key twice within a batch errs on the safe side. */
-  private admit(atom: Atom, flush: Flush, before: Flush | undefined): boolean {
+  private admit(atom: Atom, flush: Flush): boolean {
     if (!atom.grows) return true;
     const { state } = this;
     let growth = 0;
     for (const change of atom.changes) {
       const after = change.value === undefined ? 0 : recordHeaderBytes + change.value.length;
-      growth += after - pendingBytes(state, change, flush, before);
+      growth += after - pendingBytes(state, change, flush);
     }
     if (growth <= 0 || flush.usedBytes + growth <= this.options.usedBytesMax) return true;
     atom.reject(fullError(this.state.usedBytes, this.options.usedBytesMax));
@@ -234,6 +234,7 @@ export class Writer {
   private async write(flush: Flush): Promise<void> {
     try {
       if (flush.length > 0) {
+        endFlush(flush);
         this.inFlight = flush;
         await this.state.segments.write(flush.segment, flush.buffer.subarray(0, flush.length), flush.offset);
       }
@@ -251,7 +252,7 @@ export class Writer {
 
   /** Callers that are answered put again: the next flush is to have them all, unless they are many. */
   private async settledOrEnough(settling: Promise<void>): Promise<void> {
-    if (this.holds(0.5)) return;
+    if (this.holdsHalf()) return;
     const enough = new Promise<void>((resolve) => {
       this.enough = resolve;
     });
