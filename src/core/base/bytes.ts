@@ -65,3 +65,8 @@ export function u64Bytes(value: number): Buffer {
   out.writeUInt32BE(value >>> 0, 4);
   return out;
 }
+
+/** The bytes as text of one character each: a key of maps, in the order of the bytes. */
+export function latin1Of(bytes: Bytes): string {
+  return asBuffer(bytes).toString('latin1');
+}

@@ -111,6 +111,15 @@ export const limits = {
   cellBytesMax: 64 * KiB,
   inlineBytesMax: 256,
   grantMs: 4 * second,
+  /** Leases of followers on what they were answered; what the leader notes of each, and what a follower keeps. */
+  readLeaseMs: 2 * second,
+  leaseHoldersMax: 1024,
+  leaseKeysMax: 16_384,
+  leaseRangesMax: 256,
+  leaseMissedMax: 1024,
+  leasedAnswersMax: 65_536,
+  leasedAnswerBytesMax: 256 * KiB,
+  leasedAnswersBytesMax: 32 * MiB,
   sessionWindowMax: 64,
   sessionsMax: 65_536,
   /** Clients of one user at one leader within an hour. */

@@ -3,14 +3,17 @@
 
 import { type Bytes, toHex } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
-import type { PeerIdentity, Peers } from '../peer/peer.ts';
+import type { Peer, PeerIdentity, Peers } from '../peer/peer.ts';
 import {
   type AttachReply,
   type Changes,
   type OperationRequest,
   type Outcome,
+  type QueryAnswer,
+  type QueryRequest,
   treeAttach,
   treeDo,
+  treeInvalidate,
   treeQuery,
   treeWatch,
 } from './messages.ts';
@@ -18,7 +21,8 @@ import {
 /** A tree's answers to others; each checks the caller against the tree's access list. */
 export interface ServedTree {
   serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome>;
-  serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome>;
+  serveQuery(request: QueryRequest, from: PeerIdentity, peer: Peer): Promise<QueryAnswer>;
+  serveInvalidate(): void;
   serveAttach(from: PeerIdentity): AttachReply;
   serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes>;
 }
@@ -33,9 +37,14 @@ export class TreeDirectory {
       const tree = this.trees.get(toHex(request.treeId));
       return tree ? tree.serveDo(request, from) : { type: 'moved', epoch: 0, role: 'none' };
     });
-    peers.serve(treeQuery, async (request, { from }) => {
+    peers.serve(treeQuery, async (request, { from, peer }) => {
       const tree = this.trees.get(toHex(request.treeId));
-      return tree ? tree.serveQuery(request.query, from) : { type: 'moved', epoch: 0, role: 'none' };
+      if (tree) return tree.serveQuery(request, from, peer);
+      return { outcome: { type: 'moved', epoch: 0, role: 'none' }, leaseMs: 0 };
+    });
+    peers.serve(treeInvalidate, (request) => {
+      this.trees.get(toHex(request.treeId))?.serveInvalidate();
+      return {};
     });
     peers.serve(treeAttach, (request, { from }) => {
       const tree = this.trees.get(toHex(request.treeId));

@@ -8,20 +8,19 @@ import { limits } from '../base/limits.ts';
 import type { Address, Member } from '../block/address.ts';
 import { treeTagOf } from '../block/immutable.ts';
 import type { KeyPair } from '../crypto/keys.ts';
-import type { PeerIdentity } from '../peer/peer.ts';
+import type { CallOptions, Peer } from '../peer/peer.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
+import { AnswerCache } from './answer-cache.ts';
 import { BaseTree } from './base/base-tree.ts';
 import { ChunkReader, type ChunkSource } from './chunk-reader.ts';
 import { ClientSession } from './client-session.ts';
 import type { Root, TreeContext } from './context.ts';
-import type { ServedTree, TreeDirectory } from './directory.ts';
+import type { TreeDirectory } from './directory.ts';
 import { Follower, replyOf, type Target } from './follower.ts';
 import { Leader } from './leader.ts';
 import {
-  type AttachReply,
   type Change,
-  type Changes,
   clientIdBytes,
   failedOutcome,
   type OperationRequest,
@@ -31,8 +30,7 @@ import {
   treeQuery,
 } from './messages.ts';
 import { cacheOf, contextOf } from './opening.ts';
-import { mayRead, mayWrite } from './root.ts';
-import { SessionShares } from './session-shares.ts';
+import { TreeServing } from './serving.ts';
 import { type TakeoverStep, takeOver } from './takeover.ts';
 import type { DoOptions, Effect, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
 import { ChangeFeed } from './watching.ts';
@@ -73,13 +71,14 @@ export function openTree(options: OpenTreeOptions): Tree {
   return new TreeEngine(options);
 }
 
-class TreeEngine implements Tree, ServedTree {
+class TreeEngine implements Tree {
   readonly treeId: Bytes;
   private readonly options: OpenTreeOptions;
   private readonly context: TreeContext;
   private readonly reader: ChunkReader;
   private readonly follower: Follower;
-  private readonly shares: SessionShares;
+  private readonly serving: TreeServing;
+  private readonly answers: AnswerCache;
   private readonly feed: ChangeFeed;
   private readonly stopping = new AbortController();
   private session: ClientSession;
@@ -88,7 +87,6 @@ class TreeEngine implements Tree, ServedTree {
   private takingEpoch = 0;
   private removeFromDirectory: (() => void) | undefined;
   private inFlight = 0;
-  private heardAt = 0;
   losses = 0;
   private cancelTick: (() => void) | undefined;
 
@@ -97,7 +95,15 @@ class TreeEngine implements Tree, ServedTree {
     this.treeId = options.treeId;
     this.context = contextOf(options);
     const { runtime, store, directory } = options;
-    this.shares = new SessionShares(runtime.clock);
+    this.answers = new AnswerCache(runtime.clock);
+    this.serving = new TreeServing({
+      clock: runtime.clock,
+      leader: () => this.leader,
+      moved: () => ({ epoch: this.epoch, role: this.role }),
+      access: () => this.context.root.latest?.snapshot.access,
+      forget: () => this.answers.forget(),
+      onForwarded: options.onForwarded,
+    });
     this.session = new ClientSession(runtime.random.bytes(clientIdBytes));
     const cache = cacheOf(options);
     this.reader = new ChunkReader({
@@ -123,7 +129,7 @@ class TreeEngine implements Tree, ServedTree {
   }
 
   async start(): Promise<void> {
-    this.removeFromDirectory = this.options.directory.add(this.treeId, this);
+    this.removeFromDirectory = this.options.directory.add(this.treeId, this.serving);
     try {
       await this.context.root.read();
     } catch (error) {
@@ -145,8 +151,10 @@ class TreeEngine implements Tree, ServedTree {
     const attempt = (target: Target, timeoutMs: number): Promise<Outcome> => {
       if (target.type === 'self') return target.leader.query(query, { local: true });
       if (target.type === 'committed') return this.queryCommitted(query, target.root);
-      return target.peer.call(treeQuery, { treeId: this.treeId, query }, { timeoutMs, signal: options.signal });
+      return this.askPeer(target.peer, query, { timeoutMs, signal: options.signal });
     };
+    const known = this.leader === undefined ? this.answers.get(query) : undefined;
+    if (known !== undefined) return replyOf(known);
     return this.counted(async () => replyOf(await this.follower.ask(attempt, { ...options, committed: true })));
   }
 
@@ -179,7 +187,7 @@ class TreeEngine implements Tree, ServedTree {
   }
 
   alone(): boolean {
-    return this.leader !== undefined && this.context.runtime.clock.monotonic() - this.heardAt > aloneMs;
+    return this.leader !== undefined && this.context.runtime.clock.monotonic() - this.serving.silentSince > aloneMs;
   }
 
   /** A follower's operations are durable by the journal; the leader commits by itself. */
@@ -223,62 +231,12 @@ class TreeEngine implements Tree, ServedTree {
     this.removeFromDirectory?.();
   }
 
-  // What others ask.
-
-  async serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome> {
-    const { leader } = this;
-    if (leader === undefined) return this.movedFor(from);
-    const { access } = leader.root.snapshot;
-    if (!mayWrite(access, from)) return failedOutcome(new InfinitError('denied', 'you may not write this tree'));
-    this.heard();
-    const refusal = this.shares.refuse(from.userKey, request.client);
-    return refusal
-      ? failedOutcome(refusal)
-      : leader.execute(request, { durable: true, told: this.options.onForwarded });
-  }
-
-  async serveQuery(query: Bytes, from: PeerIdentity): Promise<Outcome> {
-    const { leader } = this;
-    if (leader === undefined) return this.movedFor(from);
-    this.checkReader(leader, from);
-    this.heard();
-    return leader.query(query, { local: false });
-  }
-
-  serveAttach(from: PeerIdentity): AttachReply {
-    const { leader } = this;
-    if (leader !== undefined) this.checkReader(leader, from);
-    const { role, epoch } = this.movedFor(from);
-    return { role, epoch, sequence: leader?.sequence ?? 0 };
-  }
-
-  async serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes> {
-    const { leader } = this;
-    if (leader === undefined) return this.movedFor(from);
-    this.checkReader(leader, from);
-    this.heard();
-    return leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
-  }
-
-  private heard(): void {
-    this.heardAt = this.context.runtime.clock.monotonic();
-  }
-
-  private checkReader(leader: Leader, from: PeerIdentity): void {
-    if (!mayRead(leader.root.snapshot.access, from)) throw new InfinitError('denied', 'you may not read this tree');
-  }
-
   private get role(): Role {
     if (this.leader) return 'leading';
     return this.taking ? 'recovering' : 'none';
   }
   private get epoch(): number {
     return this.leader?.epoch ?? (this.taking ? this.takingEpoch : (this.context.root.latest?.header.epoch ?? 0));
-  }
-  /** Whoever is no reader, as far as is known here, learns no more than of a tree that is not open. */
-  private movedFor(from: PeerIdentity): Outcome & { type: 'moved' } {
-    const access = this.context.root.latest?.snapshot.access;
-    return access && mayRead(access, from) ? this.movedOutcome() : { type: 'moved', epoch: 0, role: 'none' };
   }
   private movedOutcome(): Outcome & { type: 'moved' } {
     return { type: 'moved', epoch: this.epoch, role: this.role };
@@ -292,7 +250,8 @@ class TreeEngine implements Tree, ServedTree {
     const chunks = (options.chunks ?? []).map(({ address, generation }) => ({ address, generation }));
     const attempt = async (target: Target, timeoutMs: number): Promise<Outcome> => {
       const { client, ackedThrough } = session;
-      const request: OperationRequest = { treeId: this.treeId, client, opSeq, ackedThrough, operation, chunks };
+      const { treeId } = this;
+      const request: OperationRequest = { treeId, client, opSeq, ackedThrough, operation, generation: 0, chunks };
       const first = !asked;
       asked = true;
       const outcome = await this.send(target, request, timeoutMs, options);
@@ -314,7 +273,19 @@ class TreeEngine implements Tree, ServedTree {
   private send(target: Target, request: OperationRequest, timeoutMs: number, options: DoOptions): Promise<Outcome> {
     if (target.type === 'self') return target.leader.execute(request, { durable: options.durable !== false });
     if (target.type === 'committed') throw new InfinitError('denied', 'the tree is open for reading only');
-    return target.peer.call(treeDo, request, { timeoutMs, signal: options.signal });
+    const { peer } = target;
+    return this.answers.change((generation) =>
+      peer.call(treeDo, { ...request, generation }, { timeoutMs, signal: options.signal }),
+    );
+  }
+
+  /** Asks the leader; what it answers under a lease is kept. */
+  private async askPeer(peer: Peer, query: Bytes, options: CallOptions): Promise<Outcome> {
+    const asked = this.answers.ask();
+    const request = { treeId: this.treeId, query, generation: asked.generation };
+    const { outcome, leaseMs } = await peer.call(treeQuery, request, options);
+    this.answers.keep(asked, query, outcome, leaseMs);
+    return outcome;
   }
 
   private renewed(old: ClientSession): ClientSession {
@@ -357,12 +328,14 @@ class TreeEngine implements Tree, ServedTree {
       onEnded: (error) => {
         if (this.leader === leader) this.leader = undefined;
         if (leader.holdsVolatile) this.losses++;
+        this.answers.forget();
         this.follower.forget();
         this.note(`epoch ${leader.epoch} is over`, error);
       },
     });
     this.leader = leader;
-    this.heard(); // clients of the leader before have not come yet
+    this.answers.forget();
+    this.serving.heard(); // clients of the leader before have not come yet
     this.feed.led(leader.sequence);
     this.follower.forget();
     this.context.runtime.log.write('info', 'tree', `leads epoch ${leader.epoch}`);

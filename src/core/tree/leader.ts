@@ -8,6 +8,7 @@ import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Member, sameMembers } from '../block/address.ts';
 import type { JournalWriter } from '../consensus/consensus.ts';
+import type { Peer } from '../peer/peer.ts';
 import type { BaseTree } from './base/base-tree.ts';
 import type { LayeredReader } from './base/layered-reader.ts';
 import { OverlayTransaction } from './base/overlay-transaction.ts';
@@ -17,7 +18,10 @@ import { checkOwn, persistently, type Root, type TreeContext } from './context.t
 import { Counters } from './counters.ts';
 import { sealChanges } from './effects.ts';
 import { JournalBatcher } from './journal-batcher.ts';
-import { type Change, type Changes, failedOutcome, type OperationRequest, type Outcome } from './messages.ts';
+import type { ExecuteOptions, LeaderOptions, Leadership, Ran } from './leadership.ts';
+import { type Changes, failedOutcome, type OperationRequest, type Outcome, type QueryAnswer } from './messages.ts';
+import { ReadGrants } from './read-grants.ts';
+import { type LeasedQuery, ReadLeases } from './read-leases.ts';
 import { Sessions } from './sessions.ts';
 import type { Effect, Transaction } from './tree.ts';
 import { TrackingReader, Unacknowledged } from './unacknowledged.ts';
@@ -27,37 +31,6 @@ const replyBytesMax = limits.cellBytesMax;
 const rootCheckMs = 10_000;
 const troubledCheckMs = 2_000;
 const sessionSweepMs = 10 * 60 * 1000;
-
-/** What a takeover hands over: an active root of this epoch, and its open segment. */
-export interface Leadership {
-  root: Root;
-  base: BaseTree;
-  writer: JournalWriter;
-  /** What was recovered from the journal: followers may have missed it. */
-  recovered: readonly Change[];
-}
-
-export interface LeaderOptions {
-  /** Once, when the leadership ends; `conflict` when somebody else leads. */
-  onEnded(error: InfinitError): void;
-  onChange(change: Change): void;
-}
-
-export interface ExecuteOptions {
-  /** `false` answers before the journal has it. */
-  durable: boolean;
-  /** Told what the operation changed, and waited for, before it is answered. */
-  told?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
-}
-
-interface Ran {
-  outcome: Outcome;
-  effects?: readonly Effect[];
-  /** The answer holds once this is acknowledged... */
-  after: number;
-  /** ...and, for one that only read, while the grants last. */
-  read: boolean;
-}
 
 export class Leader {
   readonly epoch: number;
@@ -70,10 +43,11 @@ export class Leader {
   private readonly log: ChangeLog;
   private readonly batcher: JournalBatcher;
   private readonly committer: Committer;
+  private readonly leases: ReadLeases;
+  private readonly grants: ReadGrants;
   private writer: JournalWriter;
   private committing = false;
   private view: { sequence: number; base: BaseTree; reader: LayeredReader } | undefined;
-  private holding: Promise<void> | undefined;
   private ended: InfinitError | undefined;
   private resigning = false;
   private volatileThrough = 0;
@@ -87,6 +61,8 @@ export class Leader {
     this.options = options;
     this.epoch = epoch;
     this.writer = start.writer;
+    this.grants = new ReadGrants(runtime.clock, () => this.writer);
+    this.leases = new ReadLeases({ clock: runtime.clock, treeId: context.treeId, leaseMs: () => this.leaseMs });
     this.checkedAt = runtime.clock.monotonic();
     this.sweptAt = this.checkedAt;
     this.log = new ChangeLog(runtime.clock, start.recovered[0] ? start.recovered[0].sequence - 1 : applied, (change) =>
@@ -130,8 +106,7 @@ export class Leader {
 
   /** How long what is read here stays true, milliseconds. */
   get leaseMs(): number {
-    if (this.ended || this.resigning) return 0;
-    return Math.max(0, this.writer.grantedUntil() - this.context.runtime.clock.monotonic());
+    return this.ended || this.resigning ? 0 : this.grants.leftMs;
   }
   /** Changes that nobody asked to be durable are neither acknowledged nor committed. */
   get holdsVolatile(): boolean {
@@ -141,7 +116,7 @@ export class Leader {
   /** Executes an operation at most once per (client, opSeq). */
   async execute(request: OperationRequest, options: ExecuteOptions = { durable: true }): Promise<Outcome> {
     try {
-      const ran = await this.executor.run(() => this.run(request, options.durable));
+      const ran = await this.executor.run(() => this.run(request, options));
       if (options.durable) await this.batcher.wait(ran.after);
       if (ran.effects !== undefined) await options.told?.(ran.effects);
       // What is executed is in the last commit of a leader that resigns: it is not to be asked again.
@@ -153,10 +128,10 @@ export class Leader {
   }
 
   /** Answers on a linearizable view. Our own processes also see what they asked to be volatile, at once. */
-  async query(query: Bytes, options: { local: boolean }): Promise<Outcome> {
+  async query(query: Bytes, options: { local: boolean; lease?: LeasedQuery }): Promise<Outcome> {
     try {
       const { sequence } = this;
-      const reader = new TrackingReader(this.snapshot(), this.marks, !options.local);
+      const reader = new TrackingReader(this.snapshot(), this.marks, !options.local, options.lease);
       const outcome = await this.context.view
         .query(query, reader)
         .then((reply): Outcome => ({ type: 'done', reply, sequence }), failedOutcome);
@@ -165,6 +140,18 @@ export class Leader {
       return outcome;
     } catch (error) {
       return this.failure(error);
+    }
+  }
+
+  /** The same for a follower, with a lease on the answer where it can be given. */
+  async queryFor(query: Bytes, peer: Peer, generation: number): Promise<QueryAnswer> {
+    const lease = this.leases.begin();
+    try {
+      const outcome = await this.query(query, { local: false, lease });
+      const lasts = outcome.type === 'done' || (outcome.type === 'failed' && outcome.kind === 'not-found');
+      return { outcome, leaseMs: lasts ? this.leases.grant(lease, peer, generation) : 0 };
+    } finally {
+      this.leases.end(lease);
     }
   }
 
@@ -214,6 +201,7 @@ export class Leader {
         await this.batcher.wait(this.batcher.issued);
         // Whoever finds the root idle leads without waiting for our grants: from here on nothing is served (L4).
         this.resigning = true;
+        await this.leases.close();
         await this.committer.finish();
       });
       const { writer } = this;
@@ -232,7 +220,7 @@ export class Leader {
     this.options.onEnded(error);
   }
 
-  private async run(request: OperationRequest, durable: boolean): Promise<Ran> {
+  private async run(request: OperationRequest, { durable, by }: ExecuteOptions): Promise<Ran> {
     this.checkServing();
     await this.committer.room();
     await this.wanted(request);
@@ -264,6 +252,7 @@ export class Leader {
       : [];
     const outcome: Outcome = { type: 'done', reply, sequence };
     if (effects.length + records.length === 0) return { outcome, after: sequence - 1, read: true };
+    await this.unleased(effects, by);
     this.record([...effects, ...records], durable);
     if (durable) this.sessions.applied(client, opSeq, answer, records);
     return { outcome, effects, after: sequence, read: false };
@@ -287,7 +276,16 @@ export class Leader {
     return transaction;
   }
 
+  /** Nobody is answered from memory what these effects change. */
+  private async unleased(effects: readonly Effect[], by?: ExecuteOptions['by']): Promise<void> {
+    const revoked = this.leases.revoke(effects, by);
+    if (revoked === undefined) return;
+    await revoked;
+    this.checkServing();
+  }
+
   private record(effects: Effect[], durable: boolean): void {
+    this.leases.applied();
     const change = { sequence: this.batcher.issued + 1, effects };
     const bytes = costOf(change);
     this.committer.apply(change, bytes);
@@ -316,29 +314,24 @@ export class Leader {
         throw error;
       });
       const effects = transaction.effects();
-      if (effects.length > 0) this.record(effects, true);
+      if (effects.length > 0) {
+        await this.unleased(effects);
+        this.record(effects, true);
+      }
       return this.batcher.issued;
     });
     await this.batcher.wait(sequence);
   }
 
-  /** Renews the grants when they are not counted any more (docs/protocols.md 4.2). Checked after reading, never before. */
   private async hold(): Promise<void> {
-    const { clock } = this.context.runtime;
     this.checkServing();
-    if (this.writer.grantedUntil() > clock.monotonic()) return;
-    this.holding ??= this.writer.hold().finally(() => {
-      this.holding = undefined;
-    });
     try {
-      await this.holding;
+      await this.grants.hold();
     } catch (error) {
       if (isError(error, 'conflict')) this.end(error);
       throw error;
     }
     this.checkServing();
-    if (this.writer.grantedUntil() <= clock.monotonic())
-      throw new InfinitError('unavailable', 'the journal members grant no time to read');
   }
 
   private checkServing(): void {

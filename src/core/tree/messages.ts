@@ -7,6 +7,7 @@ import {
   bytes,
   type Codec,
   type CodecType,
+  empty,
   fixed,
   list,
   oneOf,
@@ -54,6 +55,8 @@ export interface OperationRequest {
   /** The client will never ask again for this one or any before it. */
   ackedThrough: number;
   operation: Bytes;
+  /** The client has forgotten all it was answered under a lease up to this count. */
+  generation: number;
   /** Chunks the operation newly names, with the garbage generation they were put in. */
   chunks: { address: Bytes; generation: number }[];
 }
@@ -63,6 +66,7 @@ const operationRequest: Codec<OperationRequest> = struct({
   opSeq: u64,
   ackedThrough: u64,
   operation: attachment(limits.operationBytesMax),
+  generation: u64,
   chunks: list(struct({ address, generation: u32 }), limits.operationChunksMax),
 });
 
@@ -108,11 +112,26 @@ export const treeDo: Method<OperationRequest, Outcome> = {
 export interface QueryRequest {
   treeId: Bytes;
   query: Bytes;
+  /** How often the client has forgotten what it was answered. */
+  generation: number;
 }
-export const treeQuery: Method<QueryRequest, Outcome> = {
+/** For how long the client may repeat the answer, counted from before it asked, unless it is told to forget; 0: not at all. */
+export interface QueryAnswer {
+  outcome: Outcome;
+  leaseMs: number;
+}
+export const treeQuery: Method<QueryRequest, QueryAnswer> = {
   name: 'tree.query',
-  request: struct({ treeId, query: attachment(limits.operationBytesMax) }),
-  response: outcome,
+  request: struct({ treeId, query: attachment(limits.operationBytesMax), generation: u64 }),
+  response: struct({ outcome, leaseMs: u32 }),
+  right: 'member',
+};
+
+/** To a follower: nothing it was answered is true any more. Whoever says so for no reason only makes it ask again. */
+export const treeInvalidate: Method<{ treeId: Bytes }, Record<string, never>> = {
+  name: 'tree.invalidate',
+  request: struct({ treeId }),
+  response: empty,
   right: 'member',
 };
 

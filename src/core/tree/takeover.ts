@@ -9,7 +9,7 @@ import type { JournalBatch, JournalSegment, RootHeader } from '../consensus/cons
 import { BaseTree } from './base/base-tree.ts';
 import { checkOwn, type Root, type TreeContext, writeOwn } from './context.ts';
 import { openBatch } from './effects.ts';
-import type { Leadership } from './leader.ts';
+import type { Leadership } from './leadership.ts';
 import { Memtable } from './memtable.ts';
 import type { Change } from './messages.ts';
 import { packPending } from './packing.ts';

@@ -1,10 +1,11 @@
 // Keys changed and not yet acknowledged, so that an answer waits for just what it has seen (docs/protocols.md L8: nobody sees
 // what a crash can take back, except the leader's own processes for what they asked to be volatile).
 
-import { asBuffer, type Bytes } from '../base/bytes.ts';
+import { type Bytes, latin1Of } from '../base/bytes.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { compareKeys } from './base/key-order.ts';
 import type { Change } from './messages.ts';
+import type { LeasedQuery } from './read-leases.ts';
 import type { MapEntry, MapReader } from './tree.ts';
 
 interface Mark {
@@ -40,7 +41,7 @@ export class Unacknowledged {
         this.ranges.push({ from: effect.from, to: effect.to, sequence, durable });
         continue;
       }
-      const name = nameOf(effect.key);
+      const name = latin1Of(effect.key);
       const before = this.keys.get(name);
       if (before === undefined) this.keys.set(name, { key: effect.key, sequence, durable: durable ? sequence : 0 });
       else {
@@ -54,7 +55,7 @@ export class Unacknowledged {
     this.acknowledgedThrough = change.sequence;
     for (const effect of change.effects) {
       if (effect.type === 'deleteRange') continue;
-      const name = nameOf(effect.key);
+      const name = latin1Of(effect.key);
       const mark = this.keys.get(name);
       if (mark !== undefined && mark.sequence <= change.sequence) this.keys.delete(name);
     }
@@ -63,7 +64,7 @@ export class Unacknowledged {
 
   /** The highest sequence that reading this key depends on; `volatileToo`: also for changes not asked to be durable. */
   ofKey(key: Bytes, volatileToo: boolean): number {
-    const mark = this.keys.get(nameOf(key));
+    const mark = this.keys.get(latin1Of(key));
     let highest = mark === undefined ? 0 : volatileToo ? mark.sequence : mark.durable;
     for (const range of this.ranges)
       if ((volatileToo || range.durable) && compareKeys(range.from, key) <= 0 && compareKeys(key, range.to) < 0)
@@ -91,26 +92,26 @@ export class TrackingReader implements MapReader {
   private readonly below: MapReader;
   private readonly marks: Unacknowledged;
   private readonly volatileToo: boolean;
+  private readonly lease: LeasedQuery | undefined;
   /** The highest unacknowledged sequence that was read. */
   dependsOn = 0;
 
-  constructor(below: MapReader, marks: Unacknowledged, volatileToo: boolean) {
+  constructor(below: MapReader, marks: Unacknowledged, volatileToo: boolean, lease?: LeasedQuery) {
+    this.lease = lease;
     this.below = below;
     this.marks = marks;
     this.volatileToo = volatileToo;
   }
 
   get(key: Bytes, options?: Abortable): Promise<Bytes | undefined> {
+    this.lease?.addKey(key);
     this.dependsOn = Math.max(this.dependsOn, this.marks.ofKey(key, this.volatileToo));
     return this.below.get(key, options);
   }
 
   scan(from: Bytes, to: Bytes, options?: Abortable): AsyncIterable<MapEntry> {
+    this.lease?.addRange(from, to);
     this.dependsOn = Math.max(this.dependsOn, this.marks.ofRange(from, to, this.volatileToo));
     return this.below.scan(from, to, options);
   }
-}
-
-function nameOf(key: Bytes): string {
-  return asBuffer(key).toString('latin1');
 }

@@ -20,13 +20,13 @@ test('who may not read a tree does not learn who leads it, nor whether it is ope
   const stranger = new FakePeers(w.network, new Process(w.world, 'stranger'), mallory);
   const at = async (peers: FakePeers) => w.world.until(stranger.connect({ endpoints: [peers.endpoint] }));
   const request = { treeId: w.treeId, client: Buffer.alloc(16, 1) };
-  const query = { treeId: w.treeId, query: Buffer.alloc(0) };
+  const query = { treeId: w.treeId, query: Buffer.alloc(0), generation: 0 };
   const watch = { treeId: w.treeId, after: 0, waitMs: 1 };
   const follower = await at(b.peers);
   const nothing = { role: 'none', epoch: 0, sequence: 0 };
   assert.deepEqual(await w.world.until(follower.call(treeAttach, request)), nothing);
   const moved = { type: 'moved', epoch: 0, role: 'none' };
-  assert.deepEqual(await w.world.until(follower.call(treeQuery, query)), moved);
+  assert.deepEqual(await w.world.until(follower.call(treeQuery, query)), { outcome: moved, leaseMs: 0 });
   assert.deepEqual(await w.world.until(follower.call(treeWatch, watch)), moved);
   const leader = await at(a.peers);
   await assert.rejects(w.world.until(leader.call(treeAttach, request)), (error) => isError(error, 'denied'));
