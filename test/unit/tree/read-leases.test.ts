@@ -5,7 +5,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isError } from '../../../src/core/base/errors.ts';
 import { limits } from '../../../src/core/base/limits.ts';
+import type { Peer } from '../../../src/core/peer/peer.ts';
+import { ReadLeases } from '../../../src/core/tree/read-leases.ts';
 import { add, get, TreeWorld } from '../../fakes/fake-tree.ts';
+import { Process, World } from '../../fakes/world.ts';
 
 const hopMs = 10;
 
@@ -133,6 +136,58 @@ describe('read leases', () => {
       await w.world.until(Promise.all(ends));
       assert.equal(await w.world.until(get((opened[2] as (typeof opened)[0]).tree, 'x')), 75);
     }
+  });
+
+  test('who asks for a change is told too when he may have been answered since he forgot', async () => {
+    const told: string[] = [];
+    const peer = (name: string) =>
+      ({ id: Buffer.from(name), call: async () => void told.push(name) }) as unknown as Peer;
+    const world = new World();
+    const { clock } = new Process(world, 'leader').runtime;
+    const key = Buffer.from('k');
+    const effects = [{ type: 'put', key, value: key }] as const;
+    for (const [granted, forgot, expected] of [
+      [5, 5, []],
+      [5, 4, ['a']],
+    ] as const) {
+      const leases = new ReadLeases({ clock, treeId: Buffer.alloc(16), leaseMs: () => 4000 });
+      const query = leases.begin();
+      query.addKey(key);
+      assert.equal(leases.grant(query, peer('a'), granted), limits.readLeaseMs);
+      leases.end(query);
+      await leases.revoke(effects, { id: Buffer.from('a'), generation: forgot });
+      assert.deepEqual(told.splice(0), expected);
+    }
+  });
+
+  test('a query whose view is older than a change, applied or coming, gets no lease', async () => {
+    const { clock } = new Process(new World(), 'leader').runtime;
+    const leases = new ReadLeases({ clock, treeId: Buffer.alloc(16), leaseMs: () => 4000 });
+    const peer = { id: Buffer.from('a') } as unknown as Peer;
+    const key = Buffer.from('k');
+    const ask = (read: (query: ReturnType<typeof leases.begin>) => void) => {
+      const query = leases.begin();
+      read(query);
+      return query;
+    };
+    const before = ask((query) => query.addKey(key));
+    assert.equal(leases.revoke([{ type: 'put', key, value: key }]), undefined);
+    const during = ask((query) => query.addRange(Buffer.from('a'), Buffer.from('z')));
+    const other = ask((query) => query.addKey(Buffer.from('other')));
+    assert.deepEqual(
+      [before, during, other].map((query) => leases.grant(query, peer, 0)),
+      [0, 0, limits.readLeaseMs],
+    );
+    leases.applied();
+    assert.equal(leases.grant(before, peer, 0), 0);
+    assert.equal(
+      leases.grant(
+        ask((query) => query.addKey(key)),
+        peer,
+        0,
+      ),
+      limits.readLeaseMs,
+    );
   });
 
   test('what is denied is not remembered', async () => {
