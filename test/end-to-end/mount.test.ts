@@ -77,7 +77,7 @@ describe('a volume mounted twice', { timeout: 900_000, skip: why ?? false }, () 
     await sleep(3000);
     all.nodes.three = await all.devices.three.startNode(network, ['--peer', all.nodes.one.endpoint]);
     await copied;
-    await run('sync', ['--file-system', first.mountpoint]);
+    await run('sync', [first.mountpoint]);
     context.diagnostic(`copied ${files} files, ${bytes} bytes in ${Date.now() - started} ms`);
     assert.equal(await sumsBelow(join(second.mountpoint, 'tree')), sums);
     context.diagnostic(`copied and read back in ${Date.now() - started} ms`);
@@ -120,7 +120,7 @@ describe('a volume mounted twice', { timeout: 900_000, skip: why ?? false }, () 
   });
 
   test('a mountpoint left by a killed mount is taken again', async () => {
-    await run('sync', ['--file-system', second.mountpoint]);
+    await run('sync', [second.mountpoint]);
     await second.kill();
     await assert.rejects(shell(`ls ${second.mountpoint}`));
     second = await mountOn(all.devices.two);
