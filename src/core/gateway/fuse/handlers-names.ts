@@ -11,7 +11,7 @@ const renameFlags = { noReplace: 1, exchange: 2 } as const;
 
 export async function lookup(serving: Serving, call: Call, name: Bytes): Promise<Reply> {
   try {
-    return serving.entry(call, name, await serving.files.lookup(call.inode, name, call));
+    return await serving.found(call, name, await serving.files.lookup(call.inode, name, call));
   } catch (error) {
     const validMs = isError(error, 'not-found') && reasonOf(error) === undefined ? serving.validMs(call) : 0;
     if (validMs > 0) return absentReply(validMs);

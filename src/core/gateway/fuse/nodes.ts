@@ -6,7 +6,7 @@ import { type EntryPlace, type RenameMode, rootInode } from '../../volume/files/
 
 interface Node {
   lookups: number;
-  /** Names it may cache for the inode, as keys of places. */
+  /** Names it may cache for the inode, or have a directory at, as keys of places. */
   places: Set<string> | undefined;
 }
 
@@ -52,6 +52,16 @@ export class Nodes {
 
   namesOf(inode: number): EntryPlace[] {
     return Array.from(this.nodes.get(inode)?.places ?? [], placeOf);
+  }
+
+  /** Those but one, which the inode has no more. */
+  takeOtherNames(inode: number, place: EntryPlace): EntryPlace[] {
+    const places = this.nodes.get(inode)?.places;
+    if (places === undefined || places.size === 0) return [];
+    const key = keyOf(place);
+    const others = [...places].filter((other) => other !== key);
+    for (const other of others) this.take(other);
+    return others.map(placeOf);
   }
 
   get size(): number {

@@ -3,7 +3,7 @@
 
 import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { ForeignChange } from '../../volume/files/files.ts';
+import type { EntryPlace, ForeignChange } from '../../volume/files/files.ts';
 import type { Serving } from './serving.ts';
 import type { Transport } from './transport.ts';
 import { notifyCodes, outHeaderBytes, putU64 } from './wire.ts';
@@ -22,6 +22,8 @@ export class Notifier {
   private readonly serving: Serving;
   private readonly transport: Transport;
   private readonly waiting: Notification[] = [];
+  /** Directories the kernel is told to let go of, and those they were in. */
+  private readonly leaving = new Map<number, Promise<void>>();
   private outstanding = 0;
   private unsubscribe: () => void = () => {};
 
@@ -36,6 +38,7 @@ export class Notifier {
     this.serving.forgetAttributes = async (inode) => {
       await this.transport.notify(inodeMessage(inode, attributesOnly));
     };
+    this.serving.forgetNames = (directory, places) => this.forgetNames(directory, places);
   }
 
   stop(): void {
@@ -65,6 +68,29 @@ export class Notifier {
       giveUp.abort();
       serving.telling--;
     }
+  }
+
+  /**
+   * Who waits here may hold the locks the kernel takes for it: so not for long. Then a rename fails, lets go of its locks, and tries
+   * once more; looking up the directory whose lock was wanted, it waits again, and holds none.
+   */
+  private async forgetNames(directory: number, places: readonly EntryPlace[]): Promise<void> {
+    if (places.length > 0) this.leave([directory, ...places.map((place) => place.directory)], places);
+    const leaving = this.leaving.get(directory);
+    if (leaving === undefined) return;
+    const enough = new AbortController();
+    const late = this.serving.clock.sleep(limits.fuseMovedTimeoutMs, { signal: enough.signal }).catch(() => {});
+    await Promise.race([leaving, late]);
+    enough.abort();
+  }
+
+  private leave(directories: readonly number[], places: readonly EntryPlace[]): void {
+    const before = directories.map((directory) => this.leaving.get(directory));
+    const sent = places.map((place) => this.send(entryMessage(place)));
+    const leaving = Promise.allSettled([...before, ...sent]).then(() => {
+      for (const directory of directories) if (this.leaving.get(directory) === leaving) this.leaving.delete(directory);
+    });
+    for (const directory of directories) this.leaving.set(directory, leaving);
   }
 
   /** Only of what the kernel may know. Names that went are those it has for the inodes they stood for, which changed with them. */
@@ -111,7 +137,7 @@ function inodeMessage(inode: number, from = 0): Buffer {
   return message;
 }
 
-function entryMessage({ directory, name }: ForeignChange['entries'][number]): Buffer {
+function entryMessage({ directory, name }: EntryPlace): Buffer {
   const message = start(outHeaderBytes + 16 + name.length + 1, notifyCodes.INVAL_ENTRY);
   putU64(message, outHeaderBytes, directory);
   message.writeUInt32LE(name.length, outHeaderBytes + 8);

@@ -2,7 +2,7 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import type { Clock, Log } from '../../runtime/runtime.ts';
-import type { Attributes, Files } from '../../volume/files/files.ts';
+import type { Attributes, EntryPlace, Files } from '../../volume/files/files.ts';
 import { Nodes, OpenFiles } from './nodes.ts';
 import { entryReply, type Reply, type Shown } from './replies.ts';
 
@@ -38,6 +38,8 @@ export class Serving {
   telling = 0;
   /** Makes the kernel ask for attributes again that changed without its asking. Set by who can tell it. */
   forgetAttributes: (inode: number) => Promise<void> = async () => {};
+  /** Makes the kernel let go of names a directory had, and waits a little until it has. Set by who can tell it. */
+  forgetNames: (directory: number, places: readonly EntryPlace[]) => Promise<void> = async () => {};
   private readonly mapOthers: boolean;
   private distrustedUntil = Number.NEGATIVE_INFINITY;
 
@@ -70,12 +72,23 @@ export class Serving {
     return entryReply(attributes, this.told(call, name, attributes));
   }
 
+  /**
+   * The same for a name just looked up. A directory has one place in the kernel: found at another, because somebody else moved it, it
+   * is taken there, but not by the lookup of a rename between directories, which fails (ESTALE) unless the old place is left before.
+   */
+  async found(call: Call, name: Bytes, attributes: Attributes): Promise<Reply> {
+    const { inode, type } = attributes;
+    if (type === 'directory')
+      await this.forgetNames(inode, this.nodes.takeOtherNames(inode, { directory: call.inode, name }));
+    return this.entry(call, name, attributes);
+  }
+
   /** The kernel is about to be told that the name stands for the inode. */
-  told(call: Call, name: Bytes, { inode }: Attributes): Shown {
+  told(call: Call, name: Bytes, { inode, type }: Attributes): Shown {
     const shown = this.shown(call);
     this.nodes.add(inode);
-    // What it may not cache it asks for again.
-    if (shown.validMs > 0) this.nodes.addName(call.inode, name, inode);
+    // What it may not cache it asks for again; but directories keep their place.
+    if (shown.validMs > 0 || type === 'directory') this.nodes.addName(call.inode, name, inode);
     return shown;
   }
 }

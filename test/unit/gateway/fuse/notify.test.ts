@@ -19,8 +19,7 @@ class Led extends MemoryFiles {
   }
 }
 
-function start() {
-  const files = new Led();
+function startOn<F extends MemoryFiles>(files: F) {
   const kernel = new FakeKernel(files);
   new Notifier(kernel.serving, kernel.transport).start();
   const look = async (text: string, directory = 1) =>
@@ -48,7 +47,71 @@ function start() {
   return { files, kernel, look, make, told };
 }
 
+const start = () => startOn(new Led());
+
 const entry = (directory: number, text: string) => ({ directory, name: Buffer.from(text) });
+
+/** Files of a follower: it hears of nothing, and its kernel may cache nothing. */
+class Following extends MemoryFiles {
+  override freshForMs(): number {
+    return 0;
+  }
+}
+
+describe('a directory that somebody else moved', () => {
+  const begin = async () => {
+    const { kernel, look, told } = startOn(new Following());
+    const make = async (directory: number, text: string) =>
+      readU64((await kernel.ask('MKDIR', directory, named(words(0o755, 0), text))).body, 0);
+    const [from, to] = [await make(1, 'from'), await make(1, 'to')];
+    await make(from, 'd');
+    await kernel.serving.files.rename(entry(from, 'd'), entry(to, 'e'), 'replace');
+    const lookAway = () => kernel.send('LOOKUP', to, named(Buffer.alloc(0), 'e'));
+    const isAnswered = (unique: number) => kernel.answersTo(unique).length > 0;
+    return { kernel, look, told, from, to, lookAway, isAnswered };
+  };
+
+  test('is found when the kernel has left the place it knew', async () => {
+    const { look, told, from, to, lookAway, isAnswered } = await begin();
+    const unique = lookAway();
+    await settled();
+    assert.equal(isAnswered(unique), false);
+    assert.deepEqual(await told(), [`${from}/d`]);
+    assert.equal(isAnswered(unique), true);
+    await look('e', to);
+    await look('from');
+    assert.deepEqual(await told(), [], 'once is enough');
+  });
+
+  test('is found though the kernel cannot leave the place while it waits', async () => {
+    const { kernel, told, from, lookAway, isAnswered } = await begin();
+    for (let tries = 0; tries < 2; tries++) {
+      const unique = lookAway();
+      await settled();
+      assert.equal(isAnswered(unique), false);
+      await kernel.clock.pass(limits.fuseMovedTimeoutMs);
+      assert.equal(isAnswered(unique), true);
+    }
+    const again = kernel.send('LOOKUP', 1, named(Buffer.alloc(0), 'from'));
+    await settled();
+    assert.equal(isAnswered(again), false, 'before it tries once more');
+    assert.deepEqual(await told(), [`${from}/d`]);
+    assert.equal(isAnswered(again), true);
+    const unique = lookAway();
+    await settled();
+    assert.equal(isAnswered(unique), true);
+  });
+
+  test('is looked for at the place it was moved to by the kernel itself', async () => {
+    const { kernel, look, told, from, to, lookAway } = await begin();
+    lookAway();
+    await settled();
+    await told();
+    await kernel.ask('RENAME', to, named(longs(from), 'e', 'f'));
+    await look('f', from);
+    assert.deepEqual(await told(), []);
+  });
+});
 
 describe('changes of other clients', () => {
   test('are told of what the kernel may know, and nothing else', async () => {
