@@ -90,8 +90,15 @@ class Server {
   }
 }
 
+/** The command fails. A `!` before it would hide when it does not: it never ends a script. */
+const no = 'no() { if "$@"; then echo "done, not refused: $*"; return 1; fi; }';
+
 async function shell(script: string, cwd: string, expected = 0): Promise<string> {
-  const child = spawn('bash', ['-euc', script], { cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+  const child = spawn('bash', ['-euc', `${no}\n${script}`], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 60_000,
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece: Buffer) => (output += piece.toString()));
   const [code] = (await once(child, 'close')) as [number | null];
@@ -161,9 +168,9 @@ describe('what the system shows', { skip: why }, () => {
 
   test('read-only is read-only', async () => {
     const server = await Server.start({ readOnly: true });
-    await shell('! touch f 2>/dev/null; ls; df . >/dev/null', server.mountpoint);
+    await shell('no touch f 2>/dev/null; ls; df . >/dev/null', server.mountpoint);
     await shell(
-      `mount -o remount,rw ${server.mountpoint} 2>/dev/null || true; ! touch f 2>/dev/null`,
+      `mount -o remount,rw ${server.mountpoint} 2>/dev/null || true; no touch f 2>/dev/null`,
       server.mountpoint,
     );
     await server.stop();
@@ -181,7 +188,7 @@ describe('changes of other clients', { skip: why }, () => {
   test('are seen at once, though the kernel may cache for a minute', async () => {
     const server = await Server.start({ freshForMs: 60_000 });
     const { mountpoint } = server;
-    await shell('echo mine > f; cat f; ! cat new 2>/dev/null; ls -l', mountpoint);
+    await shell('echo mine > f; cat f; no cat new 2>/dev/null; ls -l', mountpoint);
     assert.equal(await server.tell('write f theirs'), 'done write');
     assert.equal(await shell('cat f', mountpoint), 'theirs');
     assert.equal(await server.tell('make new theirs'), 'done make');
@@ -190,7 +197,7 @@ describe('changes of other clients', { skip: why }, () => {
     assert.equal(await shell('cat f', mountpoint), 'another');
     await shell('mv f g; cat g', mountpoint);
     assert.equal(await server.tell('remove g'), 'done remove');
-    await shell('! cat g 2>/dev/null; ! stat g 2>/dev/null', mountpoint);
+    await shell('no cat g 2>/dev/null; no stat g 2>/dev/null', mountpoint);
     await server.stop();
   });
 
@@ -335,13 +342,13 @@ function cannotMountAsUser(): string | false {
 describe('an ordinary user', { skip: cannotMountAsUser() }, () => {
   test('mounts, works, unmounts, and replaces what a killed server left', async () => {
     const home = join(folder, 'user');
-    const script = `cd ${root}; mkfifo ${home}/in; exec 7<>${home}/in
+    const script = `${no}; cd ${root}; mkfifo ${home}/in; exec 7<>${home}/in
       start() { ${process.execPath} --import tsx ${program} ${home}/m '{"uid":${nobody}}' <&7 >${home}/out 2>&1 & server=$!
         for i in $(seq 300); do grep -q '^mounted' ${home}/out && return; kill -0 $server || break; sleep 0.1; done; cat ${home}/out; exit 1; }
       start; grep ' ${home}/m fuse.infinit ' /proc/mounts; cd ${home}/m; echo hello > f; test $(cat f) = hello; test $(stat -c %u f) = ${nobody}
-      ! chown 0 f 2>/dev/null; cp /bin/true t; ./t; cd ${root}
-      kill -9 $server; wait $server || true; ! ls ${home}/m 2>/dev/null; rm ${home}/out
-      start; test -z "$(ls ${home}/m)"; echo unmount >&7; wait $server; cat ${home}/out; ! grep ' ${home}/m ' /proc/mounts`;
+      no chown 0 f 2>/dev/null; cp /bin/true t; ./t; cd ${root}
+      kill -9 $server; wait $server || true; no ls ${home}/m 2>/dev/null; rm ${home}/out
+      start; test -z "$(ls ${home}/m)"; echo unmount >&7; wait $server; cat ${home}/out; no grep ' ${home}/m ' /proc/mounts`;
     const output = await asUser(home, script);
     assert.match(output, /user_id=65534/);
     assert.match(output, /done unmount/);
