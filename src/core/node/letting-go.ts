@@ -22,11 +22,17 @@ export class LettingGo {
   private readonly options: LettingGoOptions;
   private readonly released = new AbortController();
   private hasBegun = false;
+  private isAsked = false;
+  private isGone = false;
 
   constructor(options: LettingGoOptions) {
     this.options = options;
     this.signal = this.released.signal;
-    void options.mounted?.ended.then(() => this.done());
+    void options.mounted?.ended.then(() => {
+      this.isGone = true;
+      // Whoever asked by `orRefuse` is answered first.
+      if (!this.isAsked) this.done();
+    });
   }
 
   when(stop: AbortSignal, force: AbortSignal): void {
@@ -35,9 +41,16 @@ export class LettingGo {
     else stop.addEventListener('abort', begin, { once: true });
   }
 
-  /** Throws `conflict` while files are in use; then all is as it was. */
+  /** Throws `conflict` while files are in use; then all is as it was. Else the caller says when it is `done`. */
   async orRefuse(): Promise<void> {
-    await this.options.mounted?.unmount();
+    this.isAsked = true;
+    try {
+      await this.options.mounted?.unmount();
+    } catch (error) {
+      this.isAsked = false;
+      if (this.isGone) this.done();
+      throw error;
+    }
   }
 
   /** Out of sight; whoever uses files on it is served while this process lives. */
@@ -79,7 +92,7 @@ export class LettingGo {
   /** What stands in the way. */
   private async attempt(): Promise<string | undefined> {
     try {
-      await this.orRefuse();
+      await this.options.mounted?.unmount();
       return undefined;
     } catch (cause) {
       const { kind, message } = asError(cause);

@@ -53,6 +53,41 @@ describe('letting go', () => {
     assert.deepEqual([mount.asked, told, lettingGo.signal.aborted], [['clean'], [], true]);
   });
 
+  test('who asks to be answered is answered before the process ends, also when the kernel lets go first', async () => {
+    const { world, mount, lettingGo } = scene();
+    const answered = deferred();
+    mount.unmount = async () => {
+      mount.end();
+      await answered.promise;
+    };
+    let isAnswered = false;
+    void lettingGo.orRefuse().then(() => {
+      isAnswered = true;
+    });
+    await world.run(1000);
+    assert.deepEqual([isAnswered, lettingGo.signal.aborted], [false, false]);
+    answered.resolve();
+    await world.run(1);
+    assert.deepEqual([isAnswered, lettingGo.signal.aborted], [true, false]);
+    lettingGo.done();
+    assert.equal(lettingGo.signal.aborted, true);
+  });
+
+  test('a refusal leaves all as it was, unless the mount has gone meanwhile', async () => {
+    const { world, mount, lettingGo } = scene();
+    mount.failure = busy;
+    await assert.rejects(lettingGo.orRefuse(), busy);
+    assert.equal(lettingGo.signal.aborted, false);
+    mount.unmount = async () => {
+      mount.end();
+      await Promise.resolve().then(() => {});
+      throw busy;
+    };
+    await assert.rejects(lettingGo.orRefuse(), busy);
+    await world.run(1);
+    assert.equal(lettingGo.signal.aborted, true);
+  });
+
   test('files in use: said once, tried again until they are closed', async () => {
     const { world, mount, told, stop, lettingGo } = scene();
     mount.failure = busy;
