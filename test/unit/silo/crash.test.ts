@@ -52,6 +52,7 @@ describe('silo of a killed process', () => {
     let sequence = 0;
     try {
       for (let round = 0; round < rounds; round++) {
+        const before = acknowledged;
         acknowledged += await killedRun(path, round, possible);
         const runtime = siloRuntime();
         const silo = (await openFilesystemSilo(
@@ -59,7 +60,8 @@ describe('silo of a killed process', () => {
           runtime,
         )) as LogSilo;
         assert.equal(silo.replacedStoreId, undefined, runtime.lines.join('\n'));
-        assert.ok(silo.sequence() > sequence);
+        // A child killed before its first answer may have left nothing.
+        assert.ok(acknowledged > before ? silo.sequence() > sequence : silo.sequence() >= sequence);
         sequence = silo.sequence();
         storeId ??= Buffer.from(silo.storeId).toString('hex');
         assert.equal(Buffer.from(silo.storeId).toString('hex'), storeId);
