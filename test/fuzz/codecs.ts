@@ -15,9 +15,17 @@ import { signedCertificate } from '../../src/core/peer/certificate.ts';
 import { errorCodec, hello } from '../../src/core/peer/frames.ts';
 import type { Method, Peers } from '../../src/core/peer/peer.ts';
 import * as blockMessages from '../../src/core/store/messages.ts';
-import { chunkRecord, superRecord, valueRecord } from '../../src/core/tree/keys.ts';
+import { chunkRecord, superRecord } from '../../src/core/tree/keys.ts';
 import * as treeMessages from '../../src/core/tree/messages.ts';
-import { deleteReply, getReply, keyOperation, keyQuery, listReply, putReply } from '../../src/core/volume/key-view.ts';
+import {
+  deleteReply,
+  getReply,
+  keyOperation,
+  keyQuery,
+  listReply,
+  putReply,
+  valueRecord,
+} from '../../src/core/volume/key-view.ts';
 import type { SeededRandom } from '../simulator/runtime/random.ts';
 import { accepted, damage, type Fuzzer, fuzzer, mustBe, mustEqual } from './fuzzer.ts';
 import { sample } from './samples.ts';

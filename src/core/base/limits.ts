@@ -124,7 +124,6 @@ export const limits = {
   sessionsMax: 65_536,
   /** Clients of one user at one leader within an hour. */
   sessionsPerUserMax: 4096,
-  invalidationKeysMax: 1024,
   nodeCacheBytesMax: 256 * MiB,
   cellCacheBytesMax: 256 * MiB,
   treeKeyBytesMax: 1200,

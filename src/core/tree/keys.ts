@@ -1,22 +1,8 @@
 // Keys of a tree (docs/tree-schema.md 3): the first byte names the space, integers are big-endian so that byte order is number
-// order. And the records of spaces that are used: super `m`, chunk table `c`, key values `k`; sessions have their own file.
+// order. And the records of spaces that are used: super `m`, chunk table `c`, keys of values `k`; sessions have their own file.
 
 import { asBuffer, type Bytes, concatBytes, u48Bytes, utf8 } from '../base/bytes.ts';
-import {
-  bytes,
-  type Codec,
-  type CodecType,
-  fixed,
-  list,
-  struct,
-  text,
-  u8,
-  u16,
-  u32,
-  u48,
-  u64,
-  union,
-} from '../base/codec.ts';
+import { type CodecType, fixed, struct, text, u8, u16, u32, u48, u64 } from '../base/codec.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
@@ -119,19 +105,3 @@ export type ChunkRecord = CodecType<typeof chunkRecord>;
 
 /** Cells of a value, in order. */
 export const cellRef = struct({ chunk: u48, cell: u16, length: u32 });
-
-const extentsMax = Math.ceil(limits.valueBytesMax / limits.cellBytesMax) + 1;
-
-/** A value of the keys view: here, or in cells of chunks. */
-export const valueRecord: Codec<ValueRecord> = struct({
-  version: u64,
-  body: union({
-    inline: struct({ bytes: bytes(limits.inlineBytesMax) }),
-    cells: struct({ cells: list(cellRef, extentsMax) }),
-  }),
-});
-export interface ValueRecord {
-  /** Sequence of the operation that put it. */
-  version: number;
-  body: { type: 'inline'; bytes: Bytes } | { type: 'cells'; cells: { chunk: number; cell: number; length: number }[] };
-}

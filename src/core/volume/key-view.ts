@@ -74,7 +74,7 @@ export const listReply = struct({
 });
 
 /** A record under `k`. Append only: the order of the cases is in the format. */
-const valueRecord = struct({
+export const valueRecord = struct({
   version: u64,
   body: union({
     inline: struct({ bytes: bytes(limits.inlineBytesMax) }),

@@ -16,8 +16,8 @@ import {
   superRecord,
   userKeyOf,
   valueKey,
-  valueRecord,
 } from '../../../src/core/tree/keys.ts';
+import { valueRecord } from '../../../src/core/volume/key-view.ts';
 
 const isCorrupt = (error: unknown) => isError(error, 'corrupt');
 
