@@ -42,6 +42,7 @@ export const registry: CommandRegistry = {
     'passport list': () => import('./passport/list.ts'),
     'passport export': () => import('./passport/export.ts'),
     'passport import': () => import('./passport/import.ts'),
+    'passport revoke': () => import('./passport/revoke.ts'),
     'passport delete': () => import('./passport/delete.ts'),
     'volume create': () => import('./volume/create.ts'),
     'volume update': () => import('./volume/update.ts'),

@@ -31,9 +31,9 @@ export class FakeRunning implements Running {
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
     const { runNetwork, inspectNetwork, listServices, runKeyValueStore, found } = this;
-    const { createVolumeRoot } = this;
+    const { createVolumeRoot, publishNetwork } = this;
     return {
-      ...{ runNetwork, inspectNetwork, listServices, runKeyValueStore, found, createVolumeRoot },
+      ...{ runNetwork, inspectNetwork, listServices, runKeyValueStore, found, createVolumeRoot, publishNetwork },
       openKeys: (options) => this.openKeys(options),
       runVolume: (options) => this.runVolume(options),
       volumeStatus: (options) => this.volumeStatus(options),
@@ -56,6 +56,11 @@ export class FakeRunning implements Running {
       redundancy: { desired_factor: 3, type: 'replication' },
     };
     return options.what === 'all' ? all : { [options.what]: all[options.what] };
+  }
+
+  async publishNetwork({ name }: { name: string }): Promise<{ nodes: number }> {
+    if (name.endsWith('unreachable')) throw new InfinitError('unavailable', 'no storage node is reachable');
+    return { nodes: 3 };
   }
 
   async listServices(): Promise<{ volumes: string[] | null; kvs: string[] | null }> {

@@ -2,71 +2,23 @@
 // and, where it is open for writing too, leads it and writes it; nobody else opens anything.
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { utf8 } from '../../src/core/base/bytes.ts';
 import { InfinitError } from '../../src/core/base/errors.ts';
-import { descriptorContext } from '../../src/core/descriptor/context.ts';
-import type { DefaultPermissions, Home } from '../../src/core/descriptor/descriptor.ts';
-import { linkNetwork } from '../../src/core/descriptor/links.ts';
-import { importNetwork } from '../../src/core/descriptor/networks.ts';
-import { createPassport, importPassport } from '../../src/core/descriptor/passports.ts';
-import { createUser, exportUser, importUser } from '../../src/core/descriptor/users.ts';
+import type { DefaultPermissions } from '../../src/core/descriptor/descriptor.ts';
 import { createVolume } from '../../src/core/descriptor/volumes.ts';
-import { type LinkedNode, openLinkedNode } from '../../src/core/node/link.ts';
+import type { LinkedNode } from '../../src/core/node/link.ts';
 import { openDescribedTree } from '../../src/core/node/trees.ts';
 import { worldOf } from '../../src/core/node/volumes.ts';
 import { openKeyStore } from '../../src/core/volume/key-store.ts';
 import { keyView } from '../../src/core/volume/key-view.ts';
-import { createWorld, type World } from './runtime/world.ts';
-import { type Device, makeCluster } from './whole.ts';
+import { network, type TwoUsers, twoUsers } from './two-users.ts';
 
-const bobsHome: Home = {
-  data: '/b/data',
-  cache: '/b/cache',
-  state: '/b/state',
-  config: '/b/config',
-  runtime: '/b/run',
-};
-const network = 'alice/cluster';
-
-interface Scene {
-  world: World;
-  alice: LinkedNode;
-  bob: LinkedNode;
-  owner: Device;
-}
-
-/** Alice's three storage nodes, of which one opens the trees too, and Bob's client. */
-async function scene(t: TestContext, passport: { denyWrite?: boolean } = {}): Promise<Scene> {
-  const world = createWorld({ seed: t.name });
-  const { devices } = await makeCluster(world, { nodes: 3, clients: 0 });
-  const [owner, ...others] = devices as [Device, ...Device[]];
-  const { runtime } = world.host('bob');
-  const bob = { ...descriptorContext(runtime, bobsHome), runtime };
-  const settle = <T>(promise: Promise<T>) => world.settle(promise);
-  await settle(createUser(bob, { name: 'bob' }));
-  await settle(importUser(owner.context, JSON.stringify(await settle(exportUser(bob, 'bob')))));
-  await settle(importUser(bob, JSON.stringify(await settle(exportUser(owner.context, 'alice')))));
-  await settle(importNetwork(bob, await settle(owner.context.repository.get('network', network))));
-  const { passport: paper } = await settle(
-    createPassport(owner.context, { as: 'alice', network, user: 'bob', denyStorage: true, ...passport }),
-  );
-  await settle(importPassport(bob, JSON.stringify(paper)));
-  await settle(linkNetwork(bob, { as: 'bob', name: network }));
-  const alice = await settle(owner.startNode([]));
-  await settle(Promise.all(others.map((device) => device.startNode([owner.endpoint]))));
-  await world.runFor(10_000);
-  const listen = { host: 'bob', port: 4000 };
-  const opened = await settle(openLinkedNode({ context: bob, as: 'bob', network, role: 'client', listen }));
-  await settle(opened.node.start([owner.endpoint]));
-  return { world, alice, bob: opened, owner };
-}
-
-async function volumeOf({ world, owner }: Scene, defaultPermissions: DefaultPermissions) {
+async function volumeOf({ world, owner }: TwoUsers, defaultPermissions: DefaultPermissions) {
   return world.settle(createVolume(owner.context, { as: 'alice', name: 'v', network, defaultPermissions }));
 }
 
-function opening(scene: Scene, linked: LinkedNode, descriptor: Awaited<ReturnType<typeof volumeOf>>) {
+function opening(scene: TwoUsers, linked: LinkedNode, descriptor: Awaited<ReturnType<typeof volumeOf>>) {
   const described = { kind: 'volume', descriptor, view: () => keyView, world: worldOf(descriptor) } as const;
   return scene.world.settle(openDescribedTree(linked, described, { door: false }));
 }
@@ -75,7 +27,7 @@ const denied = (message: RegExp) => (error: unknown) =>
   error instanceof InfinitError && error.kind === 'denied' && message.test(error.message);
 
 test('without default permissions another user is refused', async (t) => {
-  const all = await scene(t);
+  const all = await twoUsers(t);
   const volume = await volumeOf(all, '');
   await assert.rejects(opening(all, all.bob, volume), (error: Error) =>
     /^volume "alice\/v" has no root yet: its owner must run it once$/.test(error.message),
@@ -85,7 +37,7 @@ test('without default permissions another user is refused', async (t) => {
 });
 
 test('with r every passport holder reads, with a leader and without, and writes nothing', async (t) => {
-  const all = await scene(t);
+  const all = await twoUsers(t);
   const { world } = all;
   const volume = await volumeOf(all, 'r');
   const owned = await opening(all, all.alice, volume);
@@ -102,7 +54,7 @@ test('with r every passport holder reads, with a leader and without, and writes 
 });
 
 test('with rw every passport holder writes: forwarded, and as the leader', async (t) => {
-  const all = await scene(t);
+  const all = await twoUsers(t);
   const { world } = all;
   const volume = await volumeOf(all, 'rw');
   const owned = await opening(all, all.alice, volume);
@@ -123,7 +75,7 @@ test('with rw every passport holder writes: forwarded, and as the leader', async
 });
 
 test('a passport that denies writing opens what is open for writing for reading only', async (t) => {
-  const all = await scene(t, { denyWrite: true });
+  const all = await twoUsers(t, { denyWrite: true });
   const { world } = all;
   const volume = await volumeOf(all, 'rw');
   const owned = await opening(all, all.alice, volume);

@@ -190,7 +190,9 @@ export const limits = {
   descriptorPeersMax: 64,
   linkSilosMax: 64,
   /** Named in a network's descriptor, which fits the network register with them. */
-  revokedPassportsMax: 200,
+  revokedUsersMax: 200,
+  /** Hearing of newer descriptors makes a node look at most this often. */
+  descriptorLookPeriodMs: 1 * second,
   fuseOptionsMax: 64,
   volumeBlockBytesMin: 512,
   volumeBlockBytesMax: 4 * MiB,

@@ -135,6 +135,8 @@ export interface Running {
   runNetwork(options: RunNetworkOptions): Promise<void>;
   /** Asks the running process over its monitoring socket; JSON-safe. */
   inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>>;
+  /** Brings the owner's descriptor of a network into it; how many nodes heard of it. Throws `unavailable` when none is reached. */
+  publishNetwork(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
   /** Services registered in the network; needs a running node or a peer. */
   listServices(options: Acting & { name: string }): Promise<{ volumes: string[] | null; kvs: string[] | null }>;
   runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void>;

@@ -56,9 +56,15 @@ export interface NetworkDescriptor {
   members_salt: string;
   /** Null until a device with a silo founds the network. */
   founding: Founding | null;
-  /** Hashes of passports that count no more, and with them those their holders signed as delegates. */
-  revoked?: string[];
+  /** Users whose passports so far count no more, and with them those they signed as delegates. */
+  revoked?: Revocation[];
   signature: string;
+}
+
+/** All passports of that user up to that serial, also those that the owner never saw. */
+export interface Revocation {
+  user: PublicKeyJson;
+  through: number;
 }
 
 export interface PassportDescriptor {

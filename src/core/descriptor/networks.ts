@@ -112,14 +112,8 @@ export async function updateNetwork(
 ): Promise<NetworkDescriptor> {
   const { as, port } = options;
   let network = await getNetwork(context, as, options.name);
-  if (options.description !== undefined || options.peers !== undefined || options.version !== undefined) {
-    const user = await getUser(context, as);
-    if (!sameKey(user.public_key, network.owner))
-      throw new InfinitError('denied', `user "${as}" does not own network "${network.name}"`);
-    network = checkInput('network', () => changed(userKeyPair(user), network, options));
-    await context.repository.put('network', network.name, network, { replace: true });
-    await refreshLinks(context, network);
-  }
+  if (options.description !== undefined || options.peers !== undefined || options.version !== undefined)
+    network = await reviseNetwork(context, as, network, (owner) => changed(owner, network, options));
   if (port !== undefined) {
     const name = `${as}/${network.name}`;
     const link = await context.repository.get('linked-network', name);
@@ -127,6 +121,22 @@ export async function updateNetwork(
     await context.repository.put('linked-network', name, relinked, { replace: true });
   }
   return network;
+}
+
+/** By its owner: the revised one, signed, replaces it here and in linked copies. Throws `denied` for others. */
+export async function reviseNetwork(
+  context: DescriptorContext,
+  as: string,
+  network: NetworkDescriptor,
+  revise: (owner: KeyPair) => NetworkDescriptor,
+): Promise<NetworkDescriptor> {
+  const user = await getUser(context, as);
+  if (!sameKey(user.public_key, network.owner))
+    throw new InfinitError('denied', `user "${as}" does not own network "${network.name}"`);
+  const revised = checkInput('network', () => revise(userKeyPair(user)));
+  await context.repository.put('network', network.name, revised, { replace: true });
+  await refreshLinks(context, revised);
+  return revised;
 }
 
 function changed(owner: KeyPair, network: NetworkDescriptor, options: UpdateNetworkOptions): NetworkDescriptor {

@@ -10,7 +10,7 @@ import type { DescriptorContext, Imported } from './context.ts';
 import type { NetworkDescriptor, PassportDescriptor, PublicKeyJson, UserDescriptor } from './descriptor.ts';
 import { keyFromJson, membersKeyPair, sameKey, userHash } from './keys.ts';
 import { checkName, qualify } from './names.ts';
-import { verifyPassport } from './rights.ts';
+import { revokedThrough, verifyPassport } from './rights.ts';
 import { signPassport } from './signing.ts';
 import { checkInput, parseDescriptor } from './stream.ts';
 import { findUserByKey, getUser, userKeyPair } from './users.ts';
@@ -53,9 +53,10 @@ export async function createPassport(
     : await delegatePassport(context, network, acting, options);
   const members = own === undefined ? ownerMembersSecret(pair, network) : membersSecret(pair, network, own);
   const name = `${network.name}/${user.name}`;
-  const previous = (await context.repository.has('passport', name))
+  const known = (await context.repository.has('passport', name))
     ? (await context.repository.get('passport', name)).serial
     : 0;
+  const previous = Math.max(known, revokedThrough(network, user.public_key));
   const now = context.runtime.clock.now();
   const passport = checkInput('passport', () => {
     const signed = signPassport(pair, {
@@ -183,7 +184,7 @@ function sealMembersSecret(context: DescriptorContext, user: PublicKeyJson, secr
 }
 
 /** Grows, also over devices that do not know each other's passports: from the second of the clock on. */
-function nextSerial(previous: number, now: number): number {
+export function nextSerial(previous: number, now: number): number {
   return Math.max(previous + 1, Math.floor(now / 1000));
 }
 

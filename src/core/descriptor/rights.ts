@@ -1,10 +1,9 @@
 // What a passport allows, as anybody can verify who has the network's descriptor: the owner signed it, or a delegate did whose
 // own passport the owner signed with the right to sign. A delegate gives no more than he has, and not the right to sign.
 
-import { type Bytes, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { NetworkDescriptor, PassportDescriptor } from './descriptor.ts';
+import type { NetworkDescriptor, PassportDescriptor, PublicKeyJson } from './descriptor.ts';
 import { sameKey, userHash } from './keys.ts';
 import { passportSignedBy } from './signing.ts';
 
@@ -39,14 +38,19 @@ export function verifyPassport(
   };
 }
 
-const revocations = new WeakMap<NetworkDescriptor, ReadonlySet<string>>();
+const revocations = new WeakMap<NetworkDescriptor, ReadonlyMap<string, number>>();
 
-/** Whether the network's owner revoked the passport of that hash (`passportHash`). */
-export function isRevoked(network: NetworkDescriptor, hash: Bytes): boolean {
-  if (network.revoked === undefined) return false;
-  const listed = revocations.get(network) ?? new Set(network.revoked);
+/** Whether the network's owner revoked that passport. His own never is; the delegate's it rests on is the caller's to test. */
+export function isRevoked(network: NetworkDescriptor, { user, serial }: PassportDescriptor): boolean {
+  return !sameKey(user, network.owner) && serial <= revokedThrough(network, user);
+}
+
+/** The highest serial of that user's passports that is revoked; -1: none. */
+export function revokedThrough(network: NetworkDescriptor, user: PublicKeyJson): number {
+  if (network.revoked === undefined) return -1;
+  const listed = revocations.get(network) ?? new Map(network.revoked.map((one) => [one.user.ed25519, one.through]));
   revocations.set(network, listed);
-  return listed.has(toBase64(hash));
+  return listed.get(user.ed25519) ?? -1;
 }
 
 /** When the passport, or the delegate's it rests on, ends; undefined: never. */

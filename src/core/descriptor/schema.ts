@@ -12,6 +12,7 @@ import type {
   NetworkDescriptor,
   PassportDescriptor,
   PublicKeyJson,
+  Revocation,
   SiloDescriptor,
   UserDescriptor,
   VolumeDescriptor,
@@ -96,7 +97,7 @@ const network = object<NetworkDescriptor>(
     description,
     peers: endpointList,
     'tcp-heartbeat': integer(1, year),
-    revoked: list(base64(32), limits.revokedPassportsMax),
+    revoked: list(object<Revocation>({ user: key, through: integer(0) }, {}), limits.revokedUsersMax),
   },
 );
 

@@ -53,6 +53,16 @@ export const inspectNetwork: Running['inspectNetwork'] = async ({ context, as, n
   }
 };
 
+export const publishNetwork: Running['publishNetwork'] = async ({ context, as, name, peers, signal }) => {
+  const linked = await openLinkedNode({ context, as, network: name, role: 'client' });
+  try {
+    await linked.node.start(seedsOf({ ...(peers && { peers }) }, linked), { signal });
+    return { nodes: await linked.node.publishDescriptor({ signal }) };
+  } finally {
+    await linked.close();
+  }
+};
+
 export const listServices: Running['listServices'] = async ({ context, as, name, signal }) => {
   const linked = await openLinkedNode({ context, as, network: name, role: 'client' });
   try {

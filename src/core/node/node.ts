@@ -32,6 +32,7 @@ import type { Store } from '../store/store.ts';
 import { Witness } from '../store/witness.ts';
 import { Worker } from '../store/worker.ts';
 import { type Announcement, announcedHosts } from './announcement.ts';
+import { DescriptorNews } from './descriptor-news.ts';
 import { DescriptorSync } from './descriptor-sync.ts';
 import { PassportBook } from './passport-book.ts';
 import { SelfRecord } from './self-record.ts';
@@ -94,6 +95,8 @@ export class Node {
   private descriptor: NetworkDescriptor;
   private listening: Endpoint | undefined;
   private registerService: RegisterService | undefined;
+  private sync: DescriptorSync | undefined;
+  private news: DescriptorNews | undefined;
   private witness: Witness | undefined;
   private cancelTimer: Cancel = () => {};
   private cancelWake: Cancel = () => {};
@@ -120,7 +123,7 @@ export class Node {
       node,
       kind: options.silo === undefined ? 'client' : 'storage',
       passport: options.passport,
-      revoked: (_, hash) => isRevoked(this.descriptor, hash),
+      revoked: (passport) => isRevoked(this.descriptor, passport),
       admitted: (identity, passport) => this.book.admitted(identity, passport),
     });
     this.admission = admission;
@@ -198,10 +201,22 @@ export class Node {
     const learned = async (descriptor: NetworkDescriptor) => {
       this.descriptor = descriptor;
       closeRefused(this.peers, this.admission);
+      this.news?.passOn();
       await this.options.learned?.(descriptor);
     };
     const sync = new DescriptorSync({ register, user: this.options.user, current: () => this.descriptor, learned });
-    this.workers.push(new Worker(sync, this.runtime, descriptorPeriodMs));
+    const worker = new Worker(sync, this.runtime, descriptorPeriodMs);
+    this.workers.push(worker);
+    this.sync = sync;
+    const { runtime, peers, overlay } = this;
+    const serial = () => this.descriptor.serial;
+    this.news = new DescriptorNews({ runtime, peers, overlay, serial, look: () => worker.wake() });
+  }
+
+  /** The owner's device: brings its descriptor into the network and tells the nodes; how many heard it. */
+  async publishDescriptor(options: Abortable = {}): Promise<number> {
+    await this.sync?.step(options.signal ?? new AbortController().signal);
+    return (await this.news?.spread(options)) ?? 0;
   }
 
   private member(silo: Silo): Member {
@@ -291,9 +306,10 @@ export class Node {
     });
   }
 
-  /** Keeps this node's record true. */
+  /** Keeps this node's record true, and ends connections whose passports have expired. */
   private upkeep(): void {
     this.selfRecord?.update({ endpoints: this.endpoints() });
+    closeRefused(this.peers, this.admission);
     this.cancelTimer = this.runtime.clock.after(recordPeriodMs, () => this.upkeep());
   }
 
@@ -311,6 +327,7 @@ export class Node {
   private async shutDown(): Promise<void> {
     this.cancelTimer();
     this.cancelWake();
+    this.news?.stop();
     this.witness?.stop();
     this.registerService?.stop();
     for (const worker of this.workers) await worker.stop();

@@ -9,7 +9,7 @@ import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
 import type { AuthorCheck, Loss, StateImage } from '../block/register-validity.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
-import { keyFromJson, sameKey } from '../descriptor/keys.ts';
+import { keyFromJson } from '../descriptor/keys.ts';
 import { isRevoked, verifyPassport } from '../descriptor/rights.ts';
 import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
@@ -77,17 +77,18 @@ export class PassportBook implements AuthorCheck {
     const network = this.options.network();
     try {
       const { write } = verifyPassport(network, passport, { now: this.options.runtime.clock.now() });
-      return write && (sameKey(passport.user, network.owner) || !this.isRevoked(passport, hash));
+      return write && !this.isRevoked(passport);
     } catch (error) {
       if (isError(error)) return false;
       throw error;
     }
   }
 
-  /** Or the delegate's it rests on. The owner's is never. */
-  private isRevoked({ certifier_passport: delegate }: PassportDescriptor, hash: Bytes): boolean {
+  /** Or the delegate's it rests on. */
+  private isRevoked(passport: PassportDescriptor): boolean {
     const network = this.options.network();
-    return isRevoked(network, hash) || (delegate !== undefined && isRevoked(network, passportHash(delegate)));
+    const { certifier_passport: delegate } = passport;
+    return isRevoked(network, passport) || (delegate !== undefined && isRevoked(network, delegate));
   }
 
   /**

@@ -46,7 +46,7 @@ export interface AdmissionOptions {
   /** Of this user; the owner's is his own. */
   passport: PassportDescriptor;
   /** Whether a passport was revoked; asked of a passport and of the delegate's it rests on, never of the owner's. */
-  revoked?: (passport: PassportDescriptor, hash: Bytes) => boolean;
+  revoked?: (passport: PassportDescriptor) => boolean;
   /** Told of every identity admitted, with the passport it rests on; this node's own too. */
   admitted?: (identity: PeerIdentity, passport: PassportDescriptor) => void;
 }
@@ -122,7 +122,7 @@ class PassportAdmission implements NetworkAdmission {
     const expires = passportExpiry(passport);
     if (expires !== undefined && expires + limits.clockSkewMs <= this.options.clock.now())
       throw refused(passport, 'has expired');
-    this.checkRevoked(passport, identity.passportHash);
+    this.checkRevoked(passport);
   }
 
   private admitted({ identity, passport }: Judged): PeerIdentity {
@@ -150,19 +150,18 @@ class PassportAdmission implements NetworkAdmission {
     const network = this.options.network();
     if (!equalBytes(keyFromJson(passport.user), userKey)) throw refused(passport, 'is presented by another user');
     const rights = verifyPassport(network, passport, { now: this.options.clock.now() });
-    const hash = passportHash(passport);
-    this.checkRevoked(passport, hash);
+    this.checkRevoked(passport);
     if (kind === 'storage' && !rights.storage) throw refused(passport, 'does not allow storage nodes');
-    const identity = { id: nodeIdOf(nodeKey), nodeKey, userKey, kind, rights, passportHash: hash };
+    const identity = { id: nodeIdOf(nodeKey), nodeKey, userKey, kind, rights, passportHash: passportHash(passport) };
     return { identity, passport };
   }
 
-  private checkRevoked(passport: PassportDescriptor, hash: Bytes): void {
+  private checkRevoked(passport: PassportDescriptor): void {
     const { revoked, network } = this.options;
     if (revoked === undefined || sameKey(passport.user, network().owner)) return;
-    if (revoked(passport, hash)) throw refused(passport, 'was revoked');
+    if (revoked(passport)) throw refused(passport, 'was revoked');
     const delegate = passport.certifier_passport;
-    if (delegate !== undefined && revoked(delegate, passportHash(delegate)))
+    if (delegate !== undefined && revoked(delegate))
       throw refused(passport, 'rests on a delegate whose passport was revoked');
   }
 }

@@ -36,13 +36,13 @@ function passportOf(user: KeyPair, signer = owner): PassportDescriptor {
 }
 
 function revoking(...passports: PassportDescriptor[]): NetworkDescriptor {
-  const revoked = passports.map((one) => toBase64(passportHash(one)));
+  const revoked = passports.map(({ user, serial }) => ({ user, through: serial }));
   const descriptor = signNetwork(owner, { ...unsigned, serial: unsigned.serial + 1, revoked });
   return parseDescriptor('network', formatDescriptor('network', descriptor));
 }
 
 function admissionOf(runtime: Runtime, network: () => NetworkDescriptor, user: KeyPair, node: KeyPair, kind: NodeKind) {
-  const revoked = (__: unknown, hash: Uint8Array) => isRevoked(network(), hash);
+  const revoked = (one: PassportDescriptor) => isRevoked(network(), one);
   const { clock, log } = runtime;
   return createAdmission({ clock, log, network, user, node, kind, passport: passportOf(user), revoked });
 }
