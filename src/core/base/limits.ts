@@ -88,6 +88,8 @@ export const limits = {
   siloCheckpointEveryBytes: 64 * MiB,
   siloCheckpointEveryMs: minute,
   blockHaveMax: 256,
+  /** Copies known to be bad that wait for good ones; further ones are found again. */
+  badCopiesMax: 4096,
 
   // Journals and trees (protocols 4, tree-schema).
   segmentsMax: 4,

@@ -26,6 +26,7 @@ import type { Silo } from '../silo/silo.ts';
 import { BlockClient } from '../store/block-client.ts';
 import { BlockService } from '../store/block-service.ts';
 import { Growth } from '../store/growth.ts';
+import { HeldBlocks } from '../store/held-blocks.ts';
 import { NetworkRegister } from '../store/network-register.ts';
 import { Pull } from '../store/pull.ts';
 import type { Store } from '../store/store.ts';
@@ -88,6 +89,8 @@ export class Node {
   readonly networkRegister: NetworkRegister | undefined;
   readonly options: NodeOptions;
   readonly workers: Worker[] = [];
+  /** Of a storage node. */
+  heldBlocks: HeldBlocks | undefined;
   private readonly book: PassportBook;
   private readonly admission: Admission;
   private readonly selfRecord: SelfRecord | undefined;
@@ -178,12 +181,13 @@ export class Node {
     const member = () => this.member(silo);
     const responsible = async (address: Bytes, node: Bytes) =>
       (await overlay.owners(address, replicas)).some((owner) => toHex(owner.id) === toHex(node));
-    new BlockService({ silo, peers, responsible }).serve();
+    const held = (this.heldBlocks = new HeldBlocks(silo));
+    new BlockService({ held, peers, responsible }).serve();
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
     const voting = { runtime, peers: witness.gated(), overlay, silo, member, networkId, authors: book };
     const service = (this.registerService = serveRegisters(voting));
     serveJournals(voting);
-    const pull = new Pull({ self: peers.self.id, silo, overlay });
+    const pull = new Pull({ self: peers.self.id, held, overlay });
     if (this.options.rebalancing?.expand === false) return;
     const growth = new Growth({
       self: peers.self.id,

@@ -10,8 +10,14 @@ import type { Method } from '../peer/peer.ts';
 const addresses = list(address, limits.blockHaveMax);
 const answers = list(bool, limits.blockHaveMax);
 
+export interface BlockPut {
+  address: Address;
+  generation: number;
+  block: Bytes;
+}
+
 /** Stores a block and its generation; durable when answered. `full`, `corrupt`. */
-export const blockPut: Method<{ address: Address; generation: number; block: Bytes }, Record<string, never>> = {
+export const blockPut: Method<BlockPut, Record<string, never>> = {
   name: 'block.put',
   request: struct({ address, generation: u32, block: attachment(limits.blockBytesMax) }),
   response: empty,

@@ -1,12 +1,12 @@
 // Fills a gained arc: a node asks others which blocks it is responsible for and copies what it lacks (docs/protocols.md 1.7).
 // Nothing is ever deleted here (I3).
 
-import { concatBytes, equalBytes, toHex, u32Bytes } from '../base/bytes.ts';
+import { toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
-import { type Address, blockAddress, type NodeId } from '../block/address.ts';
+import type { Address, NodeId } from '../block/address.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import type { Peer } from '../peer/peer.ts';
-import type { Silo } from '../silo/silo.ts';
+import type { HeldBlocks } from './held-blocks.ts';
 import * as messages from './messages.ts';
 import type { Work } from './worker.ts';
 
@@ -15,7 +15,7 @@ const parallelCopies = 4;
 
 export interface PullOptions {
   self: NodeId;
-  silo: Silo;
+  held: HeldBlocks;
   overlay: Overlay;
 }
 
@@ -72,17 +72,13 @@ export class Pull implements Work {
   }
 
   private async copyMissing(peer: Peer, addresses: readonly Address[], signal: AbortSignal): Promise<void> {
-    const { silo } = this.options;
+    const { held } = this.options;
     const queue = [...addresses];
     const copy = async () => {
       for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
-        if ((await silo.size('block', address)) !== undefined) continue;
+        if (await held.has(address)) continue;
         const { block, generation } = await peer.call(messages.blockGet, { address }, { signal });
-        if (!equalBytes(blockAddress(block), address)) {
-          this.counters.failed++;
-          continue;
-        }
-        await silo.put('block', address, concatBytes([u32Bytes(generation), block]));
+        await held.put(address, block, generation);
         this.counters.copied++;
         this.counters.copiedBytes += block.length;
       }

@@ -124,7 +124,7 @@ test('a node that joins pulls what it is now responsible for, and nothing else',
   const addresses: Uint8Array[] = [];
   for (let i = 0; i < 60; i++) addresses.push(await client.put(someBlock(50), { generation: 2, quorum: 3 }));
   const joined = await net.add();
-  const pull = new Pull({ self: joined.record.id, silo: joined.silo, overlay: net.overlay });
+  const pull = new Pull({ self: joined.record.id, held: joined.held, overlay: net.overlay });
   while (await pull.step(new AbortController().signal));
   for (const address of addresses) {
     const owners = await net.overlay.owners(address, 3);

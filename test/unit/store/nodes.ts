@@ -14,6 +14,7 @@ import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { openSilo } from '../../../src/core/silo/registry.ts';
 import type { Silo } from '../../../src/core/silo/silo.ts';
 import { BlockService } from '../../../src/core/store/block-service.ts';
+import { HeldBlocks } from '../../../src/core/store/held-blocks.ts';
 
 export const testRuntime: Runtime = {
   clock: {
@@ -32,6 +33,7 @@ export const testRuntime: Runtime = {
 export interface TestNode {
   record: NodeRecord;
   silo: Silo;
+  held: HeldBlocks;
   handlers: Map<string, Handler<unknown, unknown>>;
   up: boolean;
   /** Calls answered, by method. */
@@ -80,8 +82,9 @@ export class TestNetwork {
     } as Partial<Peers> as Peers;
     const responsible = async (address: Address, node: NodeId) =>
       (await this.overlay.owners(address, 3)).some((owner) => toHex(owner.id) === toHex(node));
-    new BlockService({ silo, peers, responsible }).serve();
-    const node: TestNode = { record, silo, handlers, up: true, calls: new Map() };
+    const held = new HeldBlocks(silo);
+    new BlockService({ held, peers, responsible }).serve();
+    const node: TestNode = { record, silo, held, handlers, up: true, calls: new Map() };
     this.nodes.push(node);
     return node;
   }
