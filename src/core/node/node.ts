@@ -23,6 +23,7 @@ import { closeRefused, createPeers } from '../peer/peers.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
+import { AbsenceMeter } from '../store/absence.ts';
 import { BlockClient } from '../store/block-client.ts';
 import { BlockService } from '../store/block-service.ts';
 import { Growth } from '../store/growth.ts';
@@ -91,6 +92,8 @@ export class Node {
   readonly workers: Worker[] = [];
   /** Of a storage node. */
   heldBlocks: HeldBlocks | undefined;
+  /** Who has been away for how long, as a storage node sees it. */
+  readonly absence: AbsenceMeter;
   private readonly book: PassportBook;
   private readonly admission: Admission;
   private readonly selfRecord: SelfRecord | undefined;
@@ -143,6 +146,8 @@ export class Node {
       replicationFactor: replicas,
     });
     const { peers, overlay, networkId } = this;
+    const delayMs = () => this.descriptor.consensus['eviction-delay'];
+    this.absence = new AbsenceMeter({ runtime, overlay, self: peers.self.id, delayMs, book: options.state });
     this.registers = createRegisters({ runtime, peers, overlay, networkId, seen, replicas });
     this.store = {
       blocks: new BlockClient({ runtime, overlay, replicationFactor: replicas }),
@@ -260,6 +265,8 @@ export class Node {
     const wake = () => this.wakeLater(growthDelayMs);
     this.overlay.events.on('joined', wake);
     this.overlay.events.on('changed', wake);
+    this.absence.events.on('evicted', wake);
+    await this.absence.start();
   }
 
   private async beginVoting(): Promise<void> {
@@ -332,6 +339,7 @@ export class Node {
     this.cancelTimer();
     this.cancelWake();
     this.news?.stop();
+    await this.absence.stop();
     this.witness?.stop();
     this.registerService?.stop();
     for (const worker of this.workers) await worker.stop();

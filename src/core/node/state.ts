@@ -1,12 +1,13 @@
 // What a link of a device remembers between runs, in one small database of its state folder: contacts, the highest version
 // seen of each register, the port it had.
 
-import { type Bytes, toHex } from '../base/bytes.ts';
+import { type Bytes, fromHex, toHex } from '../base/bytes.ts';
 import { decode, encode } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type ContactStore, type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
 import type { Database, Runtime } from '../runtime/runtime.ts';
+import type { AbsenceBook } from '../store/absence.ts';
 import type { WitnessBook } from '../store/witness.ts';
 
 const schema = `
@@ -19,9 +20,10 @@ const schema = `
 const witnessesMax = 4096;
 /** Stores of one node: as many as its record may name. */
 const storesWitnessedMax = 16;
+const evictedName = 'evicted';
 
 /** Opened once a process; several processes of one link may share the file. */
-export class NodeState implements ContactStore, WitnessBook {
+export class NodeState implements ContactStore, WitnessBook, AbsenceBook {
   readonly database: Database;
 
   private constructor(database: Database) {
@@ -92,6 +94,15 @@ export class NodeState implements ContactStore, WitnessBook {
       toHex(store),
     ]);
     return row?.sequence as number | undefined;
+  }
+
+  async loadEvicted(): Promise<Bytes[]> {
+    const names = ((await this.setting(evictedName)) ?? '').split(' ');
+    return names.filter((name) => /^[0-9a-f]{64}$/.test(name)).map(fromHex);
+  }
+
+  async saveEvicted(nodes: readonly Bytes[]): Promise<void> {
+    await this.set(evictedName, nodes.map(toHex).join(' '));
   }
 
   async setting(name: string): Promise<string | undefined> {
