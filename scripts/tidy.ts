@@ -36,7 +36,7 @@ const systemRuntime = 'src/core/runtime/system/';
 const implementations = [
   /^src\/core\/runtime\/system\//,
   /^src\/core\/silo\/(filesystem|memory)/,
-  /^src\/core\/overlay\/(chord|kalimero)/,
+  /^src\/core\/overlay\/(chord|kouncil|kalimero)/,
 ];
 
 /** Pattern of a call or import, and what to use instead. */

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Codec, encode } from '../../src/core/base/codec.ts';
-import { ringFind, ringGossip, ringLeave, ringNotify, ringState } from '../../src/core/overlay/chord/messages.ts';
+import { ringFind, ringLeave, ringNotify, ringState } from '../../src/core/overlay/chord/messages.ts';
 import { step } from '../../src/core/overlay/chord/steps.ts';
+import { ringGossip } from '../../src/core/overlay/messages.ts';
 import { between } from '../../src/core/overlay/ring.ts';
 import {
   chaosSchedule,

@@ -1,10 +1,11 @@
-// What every overlay's nodes tell each other and clients: node records. Ids travel as 32 bytes and are hexadecimal names here.
+// What every overlay's nodes tell each other and clients: node records, and who is alive. Ids travel as 32 bytes and are hexadecimal names here.
 
 import { fromHex, toHex } from '../base/bytes.ts';
-import { bool, type Codec, fixed, list, mapped, oneOf, optional, struct } from '../base/codec.ts';
+import { bool, type Codec, fixed, list, mapped, oneOf, optional, struct, u64 } from '../base/codec.ts';
 import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
 import type { Method } from '../peer/peer.ts';
+import { type News, newsStates } from './detector.ts';
 import { type Liveness, type NodeRecord, nodeRecord } from './overlay.ts';
 import type { NodeName } from './ring.ts';
 
@@ -47,4 +48,29 @@ export const ringRecords: Method<RecordsRequest, RecordsAnswer> = {
     whole: bool,
     digest,
   }) as Codec<RecordsAnswer>,
+};
+
+/** A probe of the receiver, or through it of the node `about`, with news on the back. */
+export interface GossipRequest {
+  about: NodeName | undefined;
+  incarnation: number;
+  /** Of the sender's node record: an older one held is asked for anew. */
+  serial: number;
+  news: News[];
+}
+
+export interface GossipAnswer {
+  reached: boolean;
+  incarnation: number;
+  serial: number;
+  news: News[];
+}
+
+const news = list(struct({ node: name, state: oneOf(newsStates), incarnation: u64 }), 16);
+
+export const ringGossip: Method<GossipRequest, GossipAnswer> = {
+  name: 'ring.gossip',
+  right: 'storage',
+  request: struct({ about: optional(name), incarnation: u64, serial: u64, news }) as Codec<GossipRequest>,
+  response: struct({ reached: bool, incarnation: u64, serial: u64, news }) as Codec<GossipAnswer>,
 };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Detector, type DetectorEffect, probePeriodMs } from '../../../src/core/overlay/chord/detector.ts';
+import { Detector, type DetectorEffect, probePeriodMs } from '../../../src/core/overlay/detector.ts';
 import { SeededRandom } from '../../simulator/runtime/random.ts';
 
 const self = '00'.repeat(32);

@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import { type Codec, decode, encode } from '../../../src/core/base/codec.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
-import { ringFind, ringGossip, ringLeave, ringNotify, ringState } from '../../../src/core/overlay/chord/messages.ts';
+import { ringFind, ringLeave, ringNotify, ringState } from '../../../src/core/overlay/chord/messages.ts';
 import { checkedAnswer, checkedRequest, namedIn } from '../../../src/core/overlay/chord/trust.ts';
-import { ringRecords } from '../../../src/core/overlay/messages.ts';
+import { ringGossip, ringRecords } from '../../../src/core/overlay/messages.ts';
 import { signRecord } from '../../../src/core/overlay/node-record.ts';
 import { entryOf } from '../../../src/core/overlay/ring.ts';
 

@@ -1,8 +1,8 @@
 // The calls nodes of the ring make to each other, as values; `messages.ts` says how they travel.
 
+import type { GossipAnswer, GossipRequest } from '../messages.ts';
 import type { NodeName, Point } from '../ring.ts';
 import type { FindAnswer } from './answers.ts';
-import type { News } from './detector.ts';
 import type { StateAnswer } from './state.ts';
 import type { LeaverPosition, Send } from './steps.ts';
 
@@ -11,7 +11,7 @@ export interface Requests {
   notify: { items: { from: number; target: number; changed: boolean }[] };
   find: { keys: Point[]; strict: boolean; want: number };
   leave: { positions: LeaverPosition[] };
-  gossip: { about: NodeName | undefined; incarnation: number; serial: number; news: News[] };
+  gossip: GossipRequest;
 }
 
 export interface Answers {
@@ -19,7 +19,7 @@ export interface Answers {
   notify: Record<string, never>;
   find: { answers: (FindAnswer | undefined)[] };
   leave: Record<string, never>;
-  gossip: { reached: boolean; incarnation: number; serial: number; news: News[] };
+  gossip: GossipAnswer;
 }
 
 export type MethodName = keyof Requests;

@@ -4,11 +4,11 @@
 
 import { limits } from '../../base/limits.ts';
 import type { Random } from '../../runtime/runtime.ts';
+import { Detector, type DetectorEffect, type News, probePeriodMs } from '../detector.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import { findFrom, stateOf } from './answers.ts';
 import { type Answers, type Call, gather, type Item, type MethodName, type Outgoing, type Requests } from './calls.ts';
 import { Contacts } from './contacts.ts';
-import { Detector, type DetectorEffect, type News, probePeriodMs } from './detector.ts';
 import { neighboursOf, newRing, type Ring } from './state.ts';
 import { type RingEvent, type Send, step } from './steps.ts';
 

@@ -1,7 +1,7 @@
 // Messages of the ring (protocols 1.2; docs/formats-ring.md). Ids travel as 32 bytes and become hexadecimal names here; the
 // point of an entry is computed, never believed.
 
-import { bool, type Codec, empty, list, mapped, oneOf, optional, struct, u8, u64, union } from '../../base/codec.ts';
+import { bool, type Codec, empty, list, mapped, optional, struct, u8, union } from '../../base/codec.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Method } from '../../peer/peer.ts';
@@ -9,7 +9,6 @@ import { held, name } from '../messages.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import { closerMax } from './answers.ts';
 import type { Answers, Requests } from './calls.ts';
-import { newsStates } from './detector.ts';
 
 const index: Codec<number> = mapped(
   u8,
@@ -29,7 +28,6 @@ const entry: Codec<Entry> = mapped(
 const entries = list(entry, limits.listPositionsMax + 1);
 const perPosition = limits.positionsPerNodeMax * 2;
 
-const news = list(struct({ node: name, state: oneOf(newsStates), incarnation: u64 }), 16);
 const findAnswer = union({
   owners: struct({ after: entry, entries }),
   closer: struct({ entries: list(entry, closerMax) }),
@@ -71,14 +69,6 @@ export const ringLeave: Method<Requests['leave'], Answers['leave']> = {
     positions: list(struct({ self: entry, list: entries, pred: optional(entry) }), limits.positionsPerNodeMax),
   }) as Codec<Requests['leave']>,
   response: empty,
-};
-
-/** A probe, of the receiver itself or through it of a third one, with news on the back. */
-export const ringGossip: Method<Requests['gossip'], Answers['gossip']> = {
-  name: 'ring.gossip',
-  right: 'storage',
-  request: struct({ about: optional(name), incarnation: u64, serial: u64, news }) as Codec<Requests['gossip']>,
-  response: struct({ reached: bool, incarnation: u64, serial: u64, news }) as Codec<Answers['gossip']>,
 };
 
 /** Positions named in an answer or request, for learning who they are. */

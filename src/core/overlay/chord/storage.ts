@@ -10,13 +10,13 @@ import type { Address, NodeId } from '../../block/address.ts';
 import type { CallContext, Handler, Method, Peer } from '../../peer/peer.ts';
 import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
 import { Directory } from '../directory.ts';
-import { ringRecords } from '../messages.ts';
+import { ringGossip, ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import type { Answers, MethodName, Outgoing, Requests } from './calls.ts';
 import { Fingers } from './fingers.ts';
 import { Machine } from './machine.ts';
-import { ringFind, ringGossip, ringLeave, ringNotify, ringState } from './messages.ts';
+import { ringFind, ringLeave, ringNotify, ringState } from './messages.ts';
 import { Owners } from './owners.ts';
 import { checkedAnswer, checkedRequest, namedIn } from './trust.ts';
 

@@ -1,10 +1,10 @@
 // Who is alive, after SWIM with Lifeguard's corrections (protocols 1.3): direct probe, indirect probes by three, suspicion,
-// confirmation, refutation by incarnation. No I/O: it is told what happened and when, and leaves what to do in `effects`.
+// confirmation, refutation by incarnation. Overlays share it. No I/O: it is told what happened and when, and leaves what to do in `effects`.
 
-import { limits } from '../../base/limits.ts';
-import type { Random } from '../../runtime/runtime.ts';
-import type { Liveness } from '../overlay.ts';
-import type { NodeName } from '../ring.ts';
+import { limits } from '../base/limits.ts';
+import type { Random } from '../runtime/runtime.ts';
+import type { Liveness } from './overlay.ts';
+import type { NodeName } from './ring.ts';
 
 export const newsStates = ['alive', 'suspect', 'dead', 'left'] as const;
 type State = (typeof newsStates)[number];
