@@ -4,12 +4,14 @@ import { type Bytes, compareBytes, toHex } from '../../src/core/base/bytes.ts';
 import { InfinitError } from '../../src/core/base/errors.ts';
 import type {
   Acting,
+  DiagnoseOptions,
   InspectWhat,
   OpenKeysOptions,
   RunKeyValueStoreOptions,
   RunNetworkOptions,
   Running,
   RunVolumeOptions,
+  Section,
   VolumeAttributeOptions,
   VolumeStatus,
 } from '../../src/core/cli/running.ts';
@@ -34,6 +36,7 @@ export class FakeRunning implements Running {
     const { createVolumeRoot, publishNetwork } = this;
     return {
       ...{ runNetwork, inspectNetwork, listServices, runKeyValueStore, found, createVolumeRoot, publishNetwork },
+      diagnose: (options) => this.diagnose(options),
       openKeys: (options) => this.openKeys(options),
       runVolume: (options) => this.runVolume(options),
       volumeStatus: (options) => this.volumeStatus(options),
@@ -56,6 +59,25 @@ export class FakeRunning implements Running {
       redundancy: { desired_factor: 3, type: 'replication' },
     };
     return options.what === 'all' ? all : { [options.what]: all[options.what] };
+  }
+
+  async diagnose({ groups, as, variables }: DiagnoseOptions): Promise<Section[]> {
+    const sections: Record<string, Section> = {
+      configuration: { key: 'user', title: 'User', findings: [{ name: as, sane: as === 'alice', warning: false }] },
+      system: {
+        key: 'environment',
+        title: 'Environment',
+        findings: variables.map((name) => ({ name, sane: true, warning: true, reason: 'is set' })),
+      },
+      redundancy: {
+        key: 'redundancy',
+        title: 'Copies',
+        findings: [
+          { name: 'alice/n', sane: true, warning: true, reason: 'it does not run', hint: 'infinit network run' },
+        ],
+      },
+    };
+    return groups.flatMap((group) => sections[group] ?? []);
   }
 
   async publishNetwork({ name }: { name: string }): Promise<{ nodes: number }> {

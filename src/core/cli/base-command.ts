@@ -43,6 +43,8 @@ export abstract class BaseCommand extends Command {
   /** The acting user: `--as`, else the environment's. */
   protected user: string;
   protected logging: LogSettings;
+  /** Exit code of a command that did what was asked: 1 when its answer is bad news. */
+  protected code: 0 | 1 = 0;
   /** Whether the command goes on until it is stopped. */
   protected readonly goesOn: boolean = false;
   private loaded: Promise<Core> | undefined;
@@ -56,9 +58,10 @@ export abstract class BaseCommand extends Command {
     this.logging = this.environment.log;
   }
 
-  /** Runs one command to its end; throws what it throws. */
-  static async invoke(command: BaseCommand): Promise<void> {
+  /** Runs one command to its end; the exit code, or throws what it throws. */
+  static async invoke(command: BaseCommand): Promise<number> {
     await command._run();
+    return command.code;
   }
 
   protected override async init(): Promise<void> {

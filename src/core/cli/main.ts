@@ -42,8 +42,7 @@ async function dispatch(invocation: Invocation, registry: CommandRegistry, path:
   const config = await Config.load({ root: invocation.root, pjson: packageOf(invocation) });
   const CommandClass = await loadCommand(registry, name);
   Object.assign(CommandClass, { id: name });
-  await BaseCommand.invoke(new CommandClass([...rest], config, invocation));
-  return 0;
+  return BaseCommand.invoke(new CommandClass([...rest], config, invocation));
 }
 
 function isHelp(word: string): boolean {

@@ -130,7 +130,40 @@ export interface OpenKeysOptions extends Acting {
 
 export type InspectWhat = 'status' | 'peers' | 'redundancy' | 'all';
 
+/** What the doctor found of one thing; JSON-safe. What is not sane does not work; a warning is something to look at. */
+export interface Finding {
+  name: string;
+  sane: boolean;
+  warning: boolean;
+  reason?: string;
+  /** A command or a step that mends it. */
+  hint?: string;
+  /** Of networks: whether this device is linked. */
+  linked?: boolean;
+  type?: string;
+}
+
+export interface Section {
+  /** Field of the report. */
+  key: string;
+  title: string;
+  findings: Finding[];
+}
+
+export const findingGroups = ['configuration', 'system', 'redundancy'] as const;
+export type FindingGroup = (typeof findingGroups)[number];
+
+export interface DiagnoseOptions extends Acting {
+  groups: readonly FindingGroup[];
+  /** Names of variables of the environment that change what commands do. */
+  variables: readonly string[];
+  /** Leaves out networks that this device is not linked to. */
+  ignoreNonLinked: boolean;
+}
+
 export interface Running {
+  /** Looks, and changes nothing. */
+  diagnose(options: DiagnoseOptions): Promise<Section[]>;
   /** Resolves when it has stopped; with `daemon`, once the child serves. */
   runNetwork(options: RunNetworkOptions): Promise<void>;
   /** Asks the running process over its monitoring socket; JSON-safe. */

@@ -19,6 +19,8 @@ const folders: { [K in DescriptorKind]: { folder: string; depth: number } } = {
   'key-value-store': { folder: 'key_value_stores', depth: 2 },
 };
 
+const strayFilesMax = 1000;
+
 /** The name under which a descriptor is kept; a passport's ends with the name its user has here, which it does not hold. */
 export function nameOf<K extends Exclude<DescriptorKind, 'passport'>>(kind: K, descriptor: Descriptors[K]): string {
   return kind === 'linked-network'
@@ -140,4 +142,32 @@ function isNamed<K extends DescriptorKind>(kind: K, descriptor: Descriptors[K], 
 function unreadable(kind: DescriptorKind, name: string, path: string, cause: unknown): InfinitError {
   const reason = asError(cause).message;
   return new InfinitError('corrupt', `${describe(kind, name)} cannot be read from ${path}: ${reason}`, { cause });
+}
+
+/** Files among descriptors that are none, or cannot be read, as paths below the data folder with the reason; at most 1,000. */
+export async function strayFiles(
+  runtime: Pick<Runtime, 'files' | 'log'>,
+  home: Home,
+): Promise<{ path: string; reason: string }[]> {
+  const repository = new HomeRepository(runtime, home);
+  const stray: { path: string; reason: string }[] = [];
+  const kinds = Object.entries(folders) as [DescriptorKind, { folder: string; depth: number }][];
+  const look = async (kind: DescriptorKind, path: string, name: string, depth: number): Promise<void> => {
+    const there = await runtime.files.stat(join(home.data, path));
+    if (there === undefined || stray.length >= strayFilesMax) return;
+    if (depth > 0) {
+      if (there.kind !== 'directory') stray.push({ path, reason: 'is not a folder' });
+      else
+        for (const entry of await runtime.files.list(join(home.data, path)))
+          await look(kind, `${path}/${entry}`, name === '' ? entry : `${name}/${entry}`, depth - 1);
+      return;
+    }
+    try {
+      await repository.get(kind, name);
+    } catch (error) {
+      stray.push({ path, reason: asError(error).message });
+    }
+  };
+  for (const [kind, { folder, depth }] of kinds) await look(kind, folder, '', depth);
+  return stray;
 }

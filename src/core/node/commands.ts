@@ -12,12 +12,13 @@ import type { PeerIdentity } from '../peer/peer.ts';
 import { parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
 import { inBackground, reporting } from './background.ts';
+import { diagnose as examine } from './doctor/doctor.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
-import { askMonitor } from './monitor.ts';
+import { askNetwork } from './running-network.ts';
 import { serveScript } from './script.ts';
 import { announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
-import { doorSocket, monitorSocket, shorten } from './sockets.ts';
+import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
 
 export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptions) => {
@@ -43,7 +44,7 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
 export const inspectNetwork: Running['inspectNetwork'] = async ({ context, as, name, what }) => {
   const link = await getLink(context, as, name);
   try {
-    const answer = await askMonitor(monitorSocket(context.home, 'network', as, link.name), what);
+    const answer = await askNetwork({ context, as }, link.name, what);
     return what === 'peers' ? { peers: answer } : (answer as Record<string, unknown>);
   } catch (error) {
     if (!isError(error, 'not-found')) throw error;
@@ -169,6 +170,9 @@ export const openKeys: Running['openKeys'] = async (options: OpenKeysOptions) =>
     throw error;
   }
 };
+
+export const diagnose: Running['diagnose'] = ({ context, as, groups, variables, ignoreNonLinked }) =>
+  examine({ context, as, variables, ignoreNonLinked }, groups);
 
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 

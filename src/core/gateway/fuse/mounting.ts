@@ -3,7 +3,7 @@
 
 import { closeSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { InfinitError } from '../../base/errors.ts';
+import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { runCommand } from './command.ts';
 import { devicePath, openDevice } from './device.ts';
@@ -52,6 +52,18 @@ function usableDevice(): number {
     const hint = `load it with "modprobe fuse" (in a container: --device ${devicePath} --cap-add SYS_ADMIN)`;
     throw new InfinitError('unsupported', `this system has no FUSE: ${devicePath} cannot be opened`, { cause, hint });
   }
+}
+
+/** Why nothing can be mounted here, if so. */
+export async function fuseTrouble(): Promise<InfinitError | undefined> {
+  try {
+    closeSync(usableDevice());
+  } catch (error) {
+    return asError(error);
+  }
+  if (isRoot()) return undefined;
+  const { missing } = await runCommand(fusermountProgram, ['--version']);
+  return missing ? helperMissing() : undefined;
 }
 
 async function mountByRoot(request: MountRequest, descriptor: number): Promise<void> {

@@ -1,0 +1,76 @@
+// What the modes of `infinit doctor` share: they differ in what they look at only.
+
+import { Flags } from '@oclif/core';
+import { BaseCommand } from './base-command.ts';
+import type { Finding, FindingGroup, Section } from './running.ts';
+
+export const doctorFlags = {
+  'ignore-non-linked': Flags.boolean({ description: 'leave out networks this device is not linked to' }),
+  verbose: Flags.boolean({ char: 'v', description: 'list what is well too' }),
+  'no-color': Flags.boolean({ description: 'no colours' }),
+};
+
+export interface DoctorFlagValues {
+  'ignore-non-linked': boolean;
+  verbose: boolean;
+  'no-color': boolean;
+}
+
+export abstract class DoctorCommand extends BaseCommand {
+  /** Prints the report; the exit code tells whether everything works. */
+  protected async examine(groups: readonly FindingGroup[], flags: DoctorFlagValues): Promise<void> {
+    const acting = await this.acting();
+    const { diagnose } = await this.running();
+    const variables = Object.keys(this.invocation.env)
+      .filter((name) => name.startsWith('INFINIT_'))
+      .sort();
+    const sections = await diagnose({ ...acting, groups, variables, ignoreNonLinked: flags['ignore-non-linked'] });
+    const findings = sections.flatMap((section) => section.findings);
+    const sane = findings.every((finding) => finding.sane);
+    const report = Object.fromEntries(
+      sections.map(({ key, findings }) => [key, key === 'user' ? findings[0] : findings]),
+    );
+    const lines = sections.flatMap((section) => this.linesOf(section, flags));
+    const faults = findings.filter((finding) => !finding.sane).length;
+    const warnings = findings.filter((finding) => finding.warning).length;
+    const looks = warnings === 0 ? '' : `; ${counted(warnings, 'thing')} to look at`;
+    this.render({ ...report, sane }, [
+      ...lines,
+      sane ? `Nothing is broken${looks}.` : `${counted(faults, 'fault')}${looks}.`,
+    ]);
+    this.code = sane ? 0 : 1;
+  }
+
+  private linesOf({ title, findings }: Section, { verbose, 'no-color': noColor }: DoctorFlagValues): string[] {
+    const paint = noColor ? undefined : this.paint;
+    const worst = findings.some(({ sane }) => !sane)
+      ? 'ERROR'
+      : findings.some(({ warning }) => warning)
+        ? 'WARNING'
+        : 'OK';
+    const mark = (state: 'OK' | 'WARNING' | 'ERROR') => {
+      if (state === 'ERROR') return paint?.red(`[${state}]`) ?? `[${state}]`;
+      return state === 'WARNING' ? (paint?.yellow(`[${state}]`) ?? `[${state}]`) : `[${state}]`;
+    };
+    const shown = findings.filter((finding) => verbose || !finding.sane || finding.warning);
+    const details = shown.flatMap((finding) => {
+      const hint = finding.hint === undefined ? [] : [`    ${finding.hint}`];
+      return [`  ${mark(stateOf(finding))} ${sentence(finding)}`, ...hint];
+    });
+    return [`${mark(worst)} ${title}${details.length === 0 ? '' : ':'}`, ...details];
+  }
+}
+
+function stateOf({ sane, warning }: Finding): 'OK' | 'WARNING' | 'ERROR' {
+  if (!sane) return 'ERROR';
+  return warning ? 'WARNING' : 'OK';
+}
+
+function sentence({ name, sane, reason }: Finding): string {
+  if (reason === undefined) return name;
+  return sane ? `${name}: ${reason}` : `${name} is faulty because ${reason}`;
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,119 @@
+// What the doctor finds in a real home: each fault named, and followed to what rests on it.
+
+import assert from 'node:assert/strict';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { FindingGroup } from '../../../src/core/cli/running.ts';
+import { linkNetwork } from '../../../src/core/descriptor/links.ts';
+import { createNetwork } from '../../../src/core/descriptor/networks.ts';
+import { createPassport } from '../../../src/core/descriptor/passports.ts';
+import { revokePassports } from '../../../src/core/descriptor/revocations.ts';
+import { createFilesystemSilo } from '../../../src/core/descriptor/silos.ts';
+import { createUser } from '../../../src/core/descriptor/users.ts';
+import { createVolume } from '../../../src/core/descriptor/volumes.ts';
+import { diagnose } from '../../../src/core/node/doctor/doctor.ts';
+import type { Context } from '../../../src/core/node/link.ts';
+import { found, newDevice, type TestDevice } from '../descriptor/support.ts';
+
+const day = 24 * 60 * 60 * 1000;
+
+async function scene(t: TestContext) {
+  const device = await newDevice(t);
+  await createUser(device, { name: 'alice' });
+  await createUser(device, { name: 'bob' });
+  const { silo } = await createFilesystemSilo(device, { name: 'disk' });
+  await createNetwork(device, { as: 'alice', name: 'n', silos: ['disk'], found });
+  await createVolume(device, { as: 'alice', name: 'v', network: 'n' });
+  return { device, folder: silo.path as string };
+}
+
+/** By section: the findings that are not sound, as `name: reason`. */
+async function troubles(device: TestDevice, groups: FindingGroup[], as = 'alice', ignoreNonLinked = false) {
+  const context = device as unknown as Context;
+  const sections = await diagnose({ context, as, variables: ['INFINIT_HOME'], ignoreNonLinked }, groups);
+  return Object.fromEntries(
+    sections.map(({ key, findings }) => [
+      key,
+      findings
+        .filter(({ sane, warning }) => !sane || warning)
+        .map(({ name, sane, reason }) => `${sane ? 'warning' : 'fault'} ${name}: ${reason}`),
+    ]),
+  );
+}
+
+const none = { user: [], silos: [], networks: [], volumes: [], key_value_stores: [], leftovers: [] };
+
+test('a home where everything fits', async (t) => {
+  const { device } = await scene(t);
+  assert.deepEqual(await troubles(device, ['configuration']), none);
+  assert.deepEqual((await troubles(device, ['configuration'], 'nobody')).user, [
+    'fault nobody: user "nobody" does not exist',
+  ]);
+});
+
+test('a silo that cannot be used makes its network and the volumes in it faulty', async (t) => {
+  const { device, folder } = await scene(t);
+  await rm(folder, { recursive: true, force: true });
+  await writeFile(folder, 'a file').catch(async () => {
+    await mkdir(join(folder, '..'), { recursive: true });
+    await writeFile(folder, 'a file');
+  });
+  const found = await troubles(device, ['configuration']);
+  assert.deepEqual(found.silos, [`fault disk: ${folder} is not a folder`]);
+  assert.deepEqual(found.networks, [`fault alice/n: silo "disk" is faulty: ${folder} is not a folder`]);
+  assert.match(found.volumes?.[0] ?? '', /^fault alice\/v: network "alice\/n" is faulty: silo "disk"/);
+});
+
+test('passports that were revoked or end soon, networks not linked and volumes of unknown ones', async (t) => {
+  const { device } = await scene(t);
+  const network = 'alice/n';
+  await createPassport(device, { as: 'alice', network, user: 'bob', expiresInMs: 2 * day });
+  assert.deepEqual((await troubles(device, ['configuration'], 'bob')).networks, [
+    'warning alice/n: this device is not linked to it',
+  ]);
+  assert.deepEqual((await troubles(device, ['configuration'], 'bob', true)).networks, []);
+  await linkNetwork(device, { as: 'bob', name: network });
+  assert.deepEqual((await troubles(device, ['configuration'], 'bob')).networks, [
+    'warning alice/n: your passport ends on 2026-01-03T00:00:00.000Z',
+  ]);
+  await revokePassports(device, { as: 'alice', network, user: 'bob' });
+  assert.deepEqual((await troubles(device, ['configuration'], 'bob')).networks, [
+    'fault alice/n: your passport was revoked',
+  ]);
+  device.time(Date.now() + 1000 * day);
+  assert.match((await troubles(device, ['configuration'], 'bob')).networks?.[0] ?? '', /has expired$/);
+  await device.repository.delete('network', network);
+  assert.deepEqual((await troubles(device, ['configuration'])).volumes, [
+    'fault alice/v: network "alice/n" is not known here',
+  ]);
+});
+
+test('files that are no descriptors', async (t) => {
+  const { device } = await scene(t);
+  await writeFile(join(device.home.data, 'users', 'mallory'), 'not JSON');
+  await writeFile(join(device.home.data, 'volumes', 'stray'), '');
+  const { leftovers } = await troubles(device, ['configuration']);
+  assert.equal(leftovers?.length, 2);
+  assert.match(leftovers?.[0] ?? '', /^warning users\/mallory: user "mallory" cannot be read/);
+  assert.equal(leftovers?.[1], 'warning volumes/stray: is not a folder');
+});
+
+test('the machine: folders, space, variables', async (t) => {
+  const { device } = await scene(t);
+  const found = await troubles(device, ['system']);
+  assert.deepEqual(found.environment, ['warning INFINIT_HOME: is set, and changes what commands do']);
+  assert.deepEqual([found.username, found.permissions], [[], []]);
+  await rm(device.home.state, { recursive: true, force: true });
+  await writeFile(device.home.state, '');
+  assert.deepEqual((await troubles(device, ['system'])).permissions, [
+    `fault state: ${device.home.state} is not a folder`,
+  ]);
+});
+
+test('a network that does not run here', async (t) => {
+  const { device } = await scene(t);
+  assert.deepEqual((await troubles(device, ['redundancy'])).redundancy, [
+    'warning alice/n: it does not run on this device: its copies are not known',
+  ]);
+});
