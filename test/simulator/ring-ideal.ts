@@ -62,9 +62,10 @@ async function hopsOf(nodes: Map<NodeName, IdealNode>, from: IdealNode, key: Poi
   const parts = {
     clock: { after: () => () => {} },
     hedgeAfterMs: () => 1,
+    slow: () => {},
     ask: async (node: NodeName) => answer(nodes.get(node)),
   };
-  const found = await lookup(parts, key, own?.entries ?? []);
+  const found = await lookup(parts, key, own ?? { entries: [], behind: [] });
   return check(found.entries[0], owner, found.hops);
 }
 

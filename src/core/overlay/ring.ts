@@ -21,8 +21,10 @@ export interface Entry {
 
 const digits = addressBytes * 2;
 const circle = 1n << BigInt(addressBytes * 8);
+/** Points asked for lately, in two generations: dropping the oldest of a full map one by one would take time that grows with it. */
 const pointCacheMax = 65_536;
-const pointCache = new Map<string, Point>();
+let points = new Map<string, Point>();
+let olderPoints = new Map<string, Point>();
 
 export function pointOf(address: Address): Point {
   return toHex(address);
@@ -35,11 +37,14 @@ export function addressOf(point: Point): Address {
 /** The place of position `index` of a node: hash(id, index), so that nobody picks it. */
 export function positionPoint(node: NodeName, index: number): Point {
   const key = `${node}${index}`;
-  const cached = pointCache.get(key);
+  const cached = points.get(key);
   if (cached !== undefined) return cached;
-  const point = toHex(labelledHash('position', fromHex(node), u16Bytes(index)));
-  if (pointCache.size >= pointCacheMax) pointCache.delete(pointCache.keys().next().value as string);
-  pointCache.set(key, point);
+  const point = olderPoints.get(key) ?? toHex(labelledHash('position', fromHex(node), u16Bytes(index)));
+  if (points.size >= pointCacheMax / 2) {
+    olderPoints = points;
+    points = new Map();
+  }
+  points.set(key, point);
   return point;
 }
 

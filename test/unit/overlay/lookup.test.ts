@@ -20,25 +20,27 @@ interface Scene {
   delayMs?: (node: string) => number;
 }
 
-function look(scene: Scene, start: Entry[], signal?: AbortSignal) {
+function look(scene: Scene, start: Entry[], signal?: AbortSignal, behind: Entry[] = []) {
   const world = createWorld({ seed: 1 });
   const { clock } = world.host('asker').runtime;
   const asked: string[] = [];
+  const slow: string[] = [];
   const ask = async (node: string) => {
     asked.push(node);
     await clock.sleep(scene.delayMs?.(node) ?? 1);
     return scene.answers(node);
   };
-  const found = lookup({ clock, ask, hedgeAfterMs: () => 50 }, at(10).point, start, { signal });
-  return { asked, found: world.settle(found) };
+  const parts = { clock, ask, hedgeAfterMs: () => 50, slow: (node: string) => slow.push(node) };
+  const found = lookup(parts, at(10).point, { entries: start, behind }, { signal });
+  return { asked, slow, found: world.settle(found) };
 }
 
 const owners: FindAnswer = { type: 'owners', after: at(9), entries: [at(10), at(11)] };
 
 test('a lookup goes on from the nearest before the key until the owner is named', async () => {
   const leads = new Map<string, FindAnswer>([
-    [at(2).node, { type: 'closer', entries: [at(7), at(5)] }],
-    [at(7).node, { type: 'closer', entries: [at(9), at(8)] }],
+    [at(2).node, { type: 'closer', entries: [at(7), at(5)], behind: [] }],
+    [at(7).node, { type: 'closer', entries: [at(9), at(8)], behind: [] }],
     [at(9).node, owners],
   ]);
   const { asked, found } = look({ answers: (node) => leads.get(node) }, [at(15), at(2)]);
@@ -64,9 +66,33 @@ test('a slow node is hedged by the next best, three in flight at most', async ()
   assert.deepEqual(asked, [at(9).node, at(8).node, at(7).node]);
 });
 
+test('when all nodes before the key keep silent, the list of the nearest that answers names the owner', async () => {
+  const leads = new Map<string, FindAnswer>([
+    [at(2).node, { type: 'closer', entries: [at(6), at(5)], behind: [at(13)] }],
+    [at(6).node, { type: 'closer', entries: [at(9), at(8), at(7)], behind: [at(10), at(11)] }],
+  ]);
+  const silent = [at(9), at(8), at(7)].map(({ node }) => node);
+  const scene: Scene = {
+    answers: (node) => leads.get(node),
+    delayMs: (node) => (silent.includes(node) ? 100_000 : 10),
+  };
+  const { asked, slow, found } = look(scene, [at(2)]);
+  const { after, entries, by, hops } = await found;
+  assert.deepEqual([after, entries, by, hops], [at(9), [at(10), at(11)], at(6).node, 5]);
+  assert.deepEqual(asked, [at(2).node, at(6).node, ...silent]);
+  assert.deepEqual(slow, silent, 'who is slow is told');
+});
+
+test('a list known here names the owner when nobody before the key answers; one that answers knows better', async () => {
+  const { asked, found } = look({ answers: () => undefined, delayMs: () => 100_000 }, [at(9)], undefined, [at(11)]);
+  assert.deepEqual([(await found).entries, (await found).by, asked.length], [[at(11)], undefined, 1]);
+  const better = look({ answers: () => owners, delayMs: () => 40 }, [at(9)], undefined, [at(11)]);
+  assert.deepEqual([(await better.found).entries[0], (await better.found).by], [at(10), at(9).node]);
+});
+
 test('nobody can keep a lookup going for more than 64 questions', async () => {
   let next = 100;
-  const closer = (): FindAnswer => ({ type: 'closer', entries: [entryOf(nodeOf(next++), 0)] });
+  const closer = (): FindAnswer => ({ type: 'closer', entries: [entryOf(nodeOf(next++), 0)], behind: [] });
   const { asked, found } = look({ answers: closer }, [at(1)]);
   await assert.rejects(found, (error) => isError(error, 'unavailable'));
   assert.equal(asked.length, 64);
@@ -117,6 +143,21 @@ test('fingers keep the first known position behind each start', () => {
       }
     }),
   );
+});
+
+test('a finger looked up replaces one that is gone, though it was nearer; other slots stay', () => {
+  const origin = '0'.repeat(64);
+  const place = (text: string): Entry => ({ node: text.padEnd(64, '0'), index: 0, point: text.padEnd(64, '0') });
+  const fingers = new Fingers([origin]);
+  for (const text of ['31', '35', '41', '0301']) fingers.heard(place(text));
+  const points = () => [...fingers.entries()].map(({ point }) => point.replace(/0*$/, '')).sort();
+  assert.deepEqual(points(), ['0301', '31', '41']);
+  fingers.found(fingerStart(origin, 63, 3), place('33'));
+  assert.deepEqual(points(), ['0301', '33', '41']);
+  fingers.found(fingerStart(origin, 63, 3), place('41'));
+  assert.deepEqual(points(), ['0301', '41'], 'nobody is left in that arc');
+  fingers.found(fingerStart(origin, 63, 4), place('401'));
+  assert.deepEqual(points(), ['0301', '401'], 'nearer than the one held');
 });
 
 test('fingers to look up next are the levels above the span of the list, the longest first', () => {

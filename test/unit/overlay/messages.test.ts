@@ -49,7 +49,7 @@ const values: [Codec<never>, unknown][] = [
   [ringFind.request, { keys: [node(9)], strict: true, want: 2 }],
   [
     ringFind.response,
-    { answers: [undefined, { type: 'owners', after: a, entries: [b] }, { type: 'closer', entries: [a] }] },
+    { answers: [undefined, { type: 'owners', after: a, entries: [b] }, { type: 'closer', entries: [a], behind: [] }] },
   ],
   [ringLeave.request, { positions: [{ self: a, list: [b], pred: undefined }] }],
   [

@@ -168,3 +168,20 @@ test('find answers for its own arc and the next one, and otherwise leads closer'
   const far = find(d.point);
   assert.ok(far?.type === 'closer' && far.entries[0] === c);
 });
+
+test('find names what the list has behind the key, should all before it keep silent; walks of upkeep are not told', () => {
+  const ring = ringOf({ list: [a, b, c, d], pred: last });
+  const far = findFrom(ring, c.point, (node) => (node === d.node ? 'dead' : 'alive'));
+  assert.ok(far?.type === 'closer');
+  assert.deepEqual([far.entries[0], far.behind], [b, [c]]);
+  const strict = findFrom(ring, c.point, () => 'alive', { strict: true });
+  assert.ok(strict?.type === 'closer' && strict.behind.length === 0);
+});
+
+test('a node whose whole list is dead owns everything only if it knew the whole ring', () => {
+  const dead = (node: NodeName): Liveness => (node === last.node ? 'alive' : 'dead');
+  const lone = findFrom(ringOf({ list: [a, b], pred: undefined }), d.point, dead);
+  assert.ok(lone?.type === 'owners' && lone.entries[0]?.point === p.point);
+  const lost = findFrom(ringOf({ list: all.slice(1, 9), pred: undefined }), p.point, dead, { hints: [last] });
+  assert.ok(lost?.type === 'closer' && lost.entries[0] === last && lost.behind.length === 0);
+});

@@ -7,10 +7,13 @@ import { hash } from '../../crypto/hash.ts';
 import { between, type Entry, type NodeName, type Point, within } from '../ring.ts';
 import { headOf, type LivenessOf, type Position, type Ring, type StateAnswer } from './state.ts';
 
-/** `owners`: the positions from the key on, and the one before them; `closer`: before the key, the nearest first. */
+/**
+ * `owners`: the positions from the key on, and the one before them. `closer`: before the key, the nearest first; and `behind`,
+ * what the list of the answering position has from the key on, for whom all those before it keep silent.
+ */
 export type FindAnswer =
   | { type: 'owners'; after: Entry; entries: readonly Entry[] }
-  | { type: 'closer'; entries: readonly Entry[] };
+  | { type: 'closer'; entries: readonly Entry[]; behind: readonly Entry[] };
 
 export interface FindOptions {
   /** Only the position just before the key answers: what Join and Unify need. */
@@ -49,8 +52,8 @@ export function findFrom(
   if (before === undefined) return undefined;
   const head = headOf(before, here);
   const want = options.want ?? Number.POSITIVE_INFINITY;
-  if (head === undefined || within(before.self.point, key, head.point))
-    return { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
+  const owns = head ? within(before.self.point, key, head.point) : options.strict || isWhole(before);
+  if (owns) return { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
   if (!options.strict) {
     const owner = ring.positions.find(
       ({ joined, pred, self }) => joined && pred && here(pred.node) !== 'dead' && within(pred.point, key, self.point),
@@ -58,7 +61,8 @@ export function findFrom(
     if (owner?.pred)
       return { type: 'owners', after: owner.pred, entries: firstNodes([owner.self, ...owner.list], want) };
   }
-  return { type: 'closer', entries: closer(ring, before.self, key, here, options) };
+  const behind = options.strict ? [] : firstNodes(listFrom(before, key, here), want);
+  return { type: 'closer', entries: closer(ring, before.self, key, here, options), behind };
 }
 
 /** The joined position of this node that comes last before the key; one at the key itself is the farthest. */
@@ -78,10 +82,19 @@ function from(position: Position, head: Entry | undefined): Entry[] {
   if (head === undefined) return [position.self];
   const at = position.list.indexOf(head);
   const entries = at < 0 ? [head] : position.list.slice(at);
-  const others = new Set(position.list.map((entry) => entry.node));
-  others.delete(position.self.node);
-  const whole = position.list.length < limits.listPositionsMax && others.size < limits.successorNodes;
-  return whole ? [...entries, position.self] : entries;
+  return isWhole(position) ? [...entries, position.self] : entries;
+}
+
+/** The list was not cut short: nobody else is known to be on the ring. A longer one whose nodes are all dead has lost the ring. */
+function isWhole({ self, list }: Position): boolean {
+  const others = new Set(list.map((entry) => entry.node));
+  others.delete(self.node);
+  return list.length < limits.listPositionsMax && others.size < limits.successorNodes;
+}
+
+/** What the list has from the key on. */
+function listFrom({ self, list }: Position, key: Point, liveness: LivenessOf): Entry[] {
+  return list.filter(({ node, point }) => !between(self.point, point, key) && liveness(node) !== 'dead');
 }
 
 function firstNodes(entries: readonly Entry[], want: number): Entry[] {

@@ -54,6 +54,7 @@ export class ChordClient implements Overlay {
       members: () => (this.whole ? this.members : undefined),
       local: (key) => this.nearby(key),
       heard: () => {},
+      slow: () => {},
     });
   }
 
@@ -129,7 +130,7 @@ export class ChordClient implements Overlay {
     const entries = nodes.flatMap((node) =>
       Array.from({ length: this.directory.get(node)?.positions ?? 0 }, (_, index) => entryOf(node, index)),
     );
-    return { type: 'closer', entries: entries.filter((entry) => entry.point !== key) };
+    return { type: 'closer', entries: entries.filter((entry) => entry.point !== key), behind: [] };
   }
 
   private schedule(delayMs: number): void {

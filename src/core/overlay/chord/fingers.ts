@@ -32,11 +32,21 @@ export class Fingers {
     for (const { origin, slots } of this.tables) {
       const away = distance(origin, entry.point);
       if (away === 0n) continue;
-      const text = away.toString(16);
-      const slot = (text.length - 1) * 16 + Number.parseInt(text[0] as string, 16);
+      const slot = slotOf(away);
       const held = slots.get(slot);
       if (held === undefined || distance(origin, held.point) > away) slots.set(slot, entry);
     }
+  }
+
+  /** The owner of a start was looked up: whoever was held nearer is gone. */
+  found(start: Point, owner: Entry): void {
+    for (const { origin, slots } of this.tables) {
+      const slot = slotOf(distance(origin, start));
+      const held = slots.get(slot);
+      if (held && isStart(origin, start) && distance(start, held.point) < distance(start, owner.point))
+        slots.delete(slot);
+    }
+    this.heard(owner);
   }
 
   forget(node: NodeName): void {
@@ -55,4 +65,14 @@ export class Fingers {
     const at = Math.floor(this.turn++ / this.tables.length) % ((levels - lowest) * 15);
     return fingerStart(origin, levels - 1 - Math.floor(at / 15), 1 + (at % 15));
   }
+}
+
+/** The digit and level of a distance: that of the highest digit that is not zero. */
+function slotOf(away: bigint): number {
+  const text = away.toString(16);
+  return (text.length - 1) * 16 + Number.parseInt(text[0] as string, 16);
+}
+
+function isStart(origin: Point, point: Point): boolean {
+  return /^[1-9a-f]0*$/.test(distance(origin, point).toString(16));
 }

@@ -30,7 +30,7 @@ const perPosition = limits.positionsPerNodeMax * 2;
 
 const findAnswer = union({
   owners: struct({ after: entry, entries }),
-  closer: struct({ entries: list(entry, closerMax) }),
+  closer: struct({ entries: list(entry, closerMax), behind: entries }),
 });
 
 /** What positions hold; asked before anything of it is adopted. */

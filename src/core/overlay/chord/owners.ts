@@ -33,6 +33,8 @@ export interface OwnersParts {
   /** What is known here without asking. */
   local: (key: Point) => FindAnswer | undefined;
   heard: (entries: readonly Entry[]) => void;
+  /** A node was asked and has not answered in time, or not at all. */
+  slow: (node: NodeName) => void;
 }
 
 interface Circle {
@@ -41,8 +43,8 @@ interface Circle {
   readonly placed: Map<string, readonly NodeRecord[]>;
 }
 
-const askTimeoutMs = 2000;
-const hedgeDefaultMs = 300;
+export const askTimeoutMs = 2000;
+export const hedgeDefaultMs = 300;
 /** Arcs asked for one address when the first one names too few nodes. */
 const arcsMax = 4;
 
@@ -94,13 +96,19 @@ export class Owners {
     const cached = this.locations.get(key, clock.monotonic(), liveness);
     if (cached) return cached;
     const found = await lookup(
-      { clock, ask: (node, wanted, inner) => this.ask(node, wanted, inner), hedgeAfterMs: (node) => this.hedge(node) },
+      {
+        clock,
+        ask: (node, wanted, inner) => this.ask(node, wanted, inner),
+        hedgeAfterMs: (node) => this.hedge(node),
+        slow: this.parts.slow,
+      },
       key,
-      here?.entries ?? [],
+      here ?? { entries: [], behind: [] },
       { signal },
     );
     const missing = found.entries.filter((entry) => !directory.get(entry.node)).map((entry) => entry.node);
-    if (missing.length > 0) await directory.fetch(missing, await directory.peer(found.by, { signal }));
+    if (missing.length > 0 && found.by !== undefined)
+      await directory.fetch(missing, await directory.peer(found.by, { signal }));
     heard(found.entries);
     this.locations.put(found, clock.monotonic());
     return found;
@@ -116,8 +124,9 @@ export class Owners {
       const checked = checkedAnswer({ method: 'find', request }, answer, (each) =>
         directory.get(each),
       ) as typeof answer;
-      heard(checked.answers[0]?.entries ?? []);
-      return checked.answers[0];
+      const [found] = checked.answers;
+      heard(found?.type === 'closer' ? [...found.entries, ...found.behind] : (found?.entries ?? []));
+      return found;
     });
   }
 

@@ -84,6 +84,7 @@ export class ChordStorage implements Overlay {
       members: () => (this.whole ? this.alive() : undefined),
       local: (key) => this.machine.find({ keys: [key], strict: false, want: 255 }, this.hints()).answers[0],
       heard: (entries) => this.hear(entries),
+      slow: (node) => this.input(() => this.machine.doubt(node, this.now)),
     });
   }
 
@@ -345,7 +346,10 @@ export class ChordStorage implements Overlay {
     if (this.whole) return;
     for (const position of positions) this.hear(position.list);
     const start = this.fingers.next(positions.map((position) => position.list.at(-1)?.point));
-    void this.owner.locate(start).catch(() => undefined);
+    void this.owner.locate(start).then(
+      ({ entries: [owner] }) => owner && owner.node !== this.machine.self && this.fingers.found(start, owner),
+      () => undefined,
+    );
   }
 
   private livenessChanged(node: NodeName, from: Liveness, to: Liveness): void {

@@ -18,7 +18,7 @@ export function namedIn(method: MethodName, answer: Answers[MethodName]): NodeNa
     for (const node of known) nodes.add(node);
   } else if (method === 'find') {
     for (const item of (answer as Answers['find']).answers)
-      if (item) add(item.type === 'owners' ? [item.after, ...item.entries] : item.entries);
+      if (item) add(item.type === 'owners' ? [item.after, ...item.entries] : [...item.entries, ...item.behind]);
   } else if (method === 'gossip') {
     for (const news of (answer as Answers['gossip']).news) if (news.state === 'alive') nodes.add(news.node);
   }
@@ -47,7 +47,8 @@ export function checkedAnswer(call: Call, answer: Answers[MethodName], recordOf:
   const { answers } = answer as Answers['find'];
   return {
     answers: answers.slice(0, call.request.keys.length).map((item) => {
-      if (item?.type === 'closer') return { type: 'closer', entries: item.entries.filter(ours) };
+      if (item?.type === 'closer')
+        return { type: 'closer', entries: item.entries.filter(ours), behind: item.behind.filter(ours) };
       return item && ours(item.after) ? { ...item, entries: item.entries.filter(ours) } : undefined;
     }),
   };
