@@ -33,6 +33,7 @@ export const registry: CommandRegistry = {
     'network unlink': () => import('./network/unlink.ts'),
     'network run': () => import('./network/run.ts'),
     'network inspect': () => import('./network/inspect.ts'),
+    'network workers': () => import('./network/workers.ts'),
     'network list': () => import('./network/list.ts'),
     'network list-silos': () => import('./network/list-silos.ts'),
     'network list-services': () => import('./network/list-services.ts'),

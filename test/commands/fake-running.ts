@@ -14,6 +14,7 @@ import type {
   Section,
   VolumeAttributeOptions,
   VolumeStatus,
+  WorkerFacts,
 } from '../../src/core/cli/running.ts';
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../../src/core/descriptor/descriptor.ts';
 import { getKeyValueStore } from '../../src/core/descriptor/key-value-stores.ts';
@@ -32,10 +33,19 @@ export class FakeRunning implements Running {
 
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
-    const { runNetwork, inspectNetwork, listServices, runKeyValueStore, found } = this;
+    const { runNetwork, inspectNetwork, networkWorkers, listServices, runKeyValueStore, found } = this;
     const { createVolumeRoot, publishNetwork } = this;
     return {
-      ...{ runNetwork, inspectNetwork, listServices, runKeyValueStore, found, createVolumeRoot, publishNetwork },
+      ...{
+        runNetwork,
+        inspectNetwork,
+        networkWorkers,
+        listServices,
+        runKeyValueStore,
+        found,
+        createVolumeRoot,
+        publishNetwork,
+      },
       diagnose: (options) => this.diagnose(options),
       openKeys: (options) => this.openKeys(options),
       runVolume: (options) => this.runVolume(options),
@@ -83,6 +93,13 @@ export class FakeRunning implements Running {
   async publishNetwork({ name }: { name: string }): Promise<{ nodes: number }> {
     if (name.endsWith('unreachable')) throw new InfinitError('unavailable', 'no storage node is reachable');
     return { nodes: 3 };
+  }
+
+  async networkWorkers(): Promise<WorkerFacts[]> {
+    return [
+      { name: 'repair', state: 'working', backlog: 12, counters: { compared: 40, copied: 7 } },
+      { name: 'scrub', state: 'idle', counters: { read: 1200, bad: 0 }, last_error: 'no answer from 10.0.0.2:4242' },
+    ];
   }
 
   async listServices(): Promise<{ volumes: string[] | null; kvs: string[] | null }> {

@@ -1,7 +1,7 @@
 // infinit network run
 
 import { Flags } from '@oclif/core';
-import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { bytesFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { runFlags } from '../../core/cli/presence.ts';
 import { RunCommand } from '../../core/cli/run-command.ts';
 
@@ -25,6 +25,7 @@ export default class NetworkRun extends RunCommand {
       default: true,
       allowNo: true,
     }),
+    'background-rate': bytesFlag('most bytes background work moves a second', 'no limit'),
   };
 
   protected override readonly goesOn = true;
@@ -39,6 +40,7 @@ export default class NetworkRun extends RunCommand {
       ...options,
       rebalancingAutoExpand: flags['paxos-rebalancing-auto-expand'],
       rebalancingInspect: flags['paxos-rebalancing-inspect'],
+      ...(flags['background-rate'] === undefined ? {} : { backgroundRate: flags['background-rate'] }),
       ...(this.script && options.daemon === undefined ? { script: this.requests(flags.input) } : {}),
       ready: () => this.say(`Running network "${options.name}".`),
     });

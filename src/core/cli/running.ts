@@ -74,6 +74,8 @@ export interface RunOptions extends Acting, Presence, CacheSizes {
 export interface RunNetworkOptions extends RunOptions {
   rebalancingAutoExpand: boolean;
   rebalancingInspect: boolean;
+  /** Most bytes background work moves a second. */
+  backgroundRate?: number;
   script?: Script;
 }
 
@@ -99,6 +101,17 @@ export interface RunVolumeOptions extends Acting, PresenceFiles {
   /** Fires when a stop is asked for once more: let go although files are open. */
   force: AbortSignal;
   ready(facts: Ready & { name: string; mountpoint: string | null }): void;
+}
+
+/** One kind of background work; JSON-safe. */
+export interface WorkerFacts {
+  name: string;
+  state: 'idle' | 'working' | 'stopped';
+  /** Pieces of work that wait; absent when nobody can tell. */
+  backlog?: number;
+  /** What it did since the start. */
+  counters: Record<string, number>;
+  last_error?: string;
 }
 
 /** JSON-safe. */
@@ -170,6 +183,8 @@ export interface Running {
   inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>>;
   /** Brings the owner's descriptor of a network into it; how many nodes heard of it. Throws `unavailable` when none is reached. */
   publishNetwork(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
+  /** What the running process does in the background. */
+  networkWorkers(options: Acting & { name: string }): Promise<WorkerFacts[]>;
   /** Services registered in the network; needs a running node or a peer. */
   listServices(options: Acting & { name: string }): Promise<{ volumes: string[] | null; kvs: string[] | null }>;
   runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void>;

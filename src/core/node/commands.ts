@@ -2,7 +2,14 @@
 
 import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
-import type { OpenKeysOptions, RunKeyValueStoreOptions, RunNetworkOptions, Running } from '../cli/running.ts';
+import type {
+  Acting,
+  OpenKeysOptions,
+  RunKeyValueStoreOptions,
+  RunNetworkOptions,
+  Running,
+  WorkerFacts,
+} from '../cli/running.ts';
 import type { TreeKind } from '../descriptor/descriptor.ts';
 import { getKeyValueStore } from '../descriptor/key-value-stores.ts';
 import { getLink } from '../descriptor/links.ts';
@@ -30,7 +37,9 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
     const announce = announcementOf(options);
     const rebalancing = { expand: options.rebalancingAutoExpand, inspectAtStart: options.rebalancingInspect };
     const role = 'storage';
-    const linked = await openLinkedNode({ context, as, network: link.name, role, listen, announce, rebalancing });
+    const { backgroundRate } = options;
+    const opening = { context, as, network: link.name, role, listen, announce, rebalancing, backgroundRate } as const;
+    const linked = await openLinkedNode(opening);
     try {
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });
       if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
@@ -41,18 +50,26 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
   });
 };
 
-export const inspectNetwork: Running['inspectNetwork'] = async ({ context, as, name, what }) => {
+export const inspectNetwork: Running['inspectNetwork'] = async ({ what, ...options }) => {
+  const answer = await ask(options, what);
+  return what === 'peers' ? { peers: answer } : (answer as Record<string, unknown>);
+};
+
+export const networkWorkers: Running['networkWorkers'] = async (options) =>
+  (await ask(options, 'workers')) as WorkerFacts[];
+
+/** Asks the process that is this device's storage node. */
+async function ask({ context, as, name }: Acting & { name: string }, query: string): Promise<unknown> {
   const link = await getLink(context, as, name);
   try {
-    const answer = await askNetwork({ context, as }, link.name, what);
-    return what === 'peers' ? { peers: answer } : (answer as Record<string, unknown>);
+    return await askNetwork({ context, as }, link.name, query);
   } catch (error) {
     if (!isError(error, 'not-found')) throw error;
     throw new InfinitError('unavailable', `network "${link.name}" is not running on this device`, {
       hint: `infinit network run ${link.name}`,
     });
   }
-};
+}
 
 export const publishNetwork: Running['publishNetwork'] = async ({ context, as, name, peers, signal }) => {
   const linked = await openLinkedNode({ context, as, network: name, role: 'client' });

@@ -2,6 +2,7 @@
 
 import { toBase64, toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
+import type { WorkerFacts } from '../cli/running.ts';
 import { formatEndpoint } from '../runtime/endpoint.ts';
 import type { Queries } from './monitor.ts';
 import type { Node } from './node.ts';
@@ -11,6 +12,7 @@ export function inspections(node: Node): Queries {
     status: () => status(node),
     peers: () => peers(node),
     redundancy: () => redundancy(node),
+    workers: () => workers(node),
   };
   return {
     ...queries,
@@ -38,9 +40,22 @@ function status(node: Node): Record<string, unknown> {
     endpoints: node.endpoints().map(formatEndpoint),
     protocol: 'tcp',
     ...(silo === undefined ? {} : { silo: { ...silo, capacityBytes: silo.capacityBytes ?? null } }),
-    workers: Object.fromEntries(node.workers.map((worker) => [worker.name, worker.status()])),
+    workers: Object.fromEntries(workers(node).map(({ name, ...facts }) => [name, facts])),
     memory_bytes: process.memoryUsage().rss,
   };
+}
+
+function workers(node: Node): WorkerFacts[] {
+  return node.workers.map((worker) => {
+    const { state, backlog, counters, lastError } = worker.status();
+    return {
+      name: worker.name,
+      state,
+      ...(backlog === undefined ? {} : { backlog }),
+      counters,
+      ...(lastError === undefined ? {} : { last_error: lastError }),
+    };
+  });
 }
 
 function peers(node: Node): Record<string, unknown>[] {

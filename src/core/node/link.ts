@@ -36,6 +36,8 @@ export interface OpenOptions {
   /** Before anybody else can be there. */
   alone?: boolean | undefined;
   rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
+  /** Most bytes background work moves a second; undefined: no limit. */
+  backgroundRate?: number | undefined;
   link?: LinkedNetworkDescriptor | undefined;
 }
 
@@ -74,6 +76,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
       announce: options.announce,
       alone: options.alone,
       rebalancing: options.rebalancing,
+      backgroundRate: options.backgroundRate,
       learned: async (descriptor) => void (await importNetwork(context, descriptor)),
     });
     open.push(() => node.stop());

@@ -1,7 +1,7 @@
 // A node, assembled: every part named once and wired. The same function makes nodes of the operating system and of the simulator,
 // storage nodes and clients; only the runtime and what is handed in differ.
 
-import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
+import { type Bytes, equalBytes, fromBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { type Member, networkIdOf } from '../block/address.ts';
@@ -25,15 +25,14 @@ import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import { AbsenceMeter } from '../store/absence.ts';
 import { BlockClient } from '../store/block-client.ts';
-import { BlockService } from '../store/block-service.ts';
 import { Growth } from '../store/growth.ts';
-import { HeldBlocks } from '../store/held-blocks.ts';
 import { NetworkRegister } from '../store/network-register.ts';
-import { Pull } from '../store/pull.ts';
 import type { Store } from '../store/store.ts';
+import { Throttle } from '../store/throttle.ts';
 import { Witness } from '../store/witness.ts';
 import { Worker } from '../store/worker.ts';
 import { type Announcement, announcedHosts } from './announcement.ts';
+import { type Blocks, serveBlocks } from './blocks.ts';
 import { DescriptorNews } from './descriptor-news.ts';
 import { DescriptorSync } from './descriptor-sync.ts';
 import { PassportBook } from './passport-book.ts';
@@ -58,6 +57,8 @@ export interface NodeOptions {
   announce?: Announcement | undefined;
   /** Whether registers and blocks are brought to new nodes (default), and whether everything is looked at at start (default). */
   rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
+  /** Most bytes background work moves a second; undefined: no limit. */
+  backgroundRate?: number | undefined;
   /** A newer descriptor was heard of and verified; kept for the next start. */
   learned?: ((descriptor: NetworkDescriptor) => Promise<void>) | undefined;
   /** Ignores the descriptor's overlay: founding happens before anybody else is there. */
@@ -91,7 +92,9 @@ export class Node {
   readonly options: NodeOptions;
   readonly workers: Worker[] = [];
   /** Of a storage node. */
-  heldBlocks: HeldBlocks | undefined;
+  blocks: Blocks | undefined;
+  /** Of a storage node: what moves data in the background shares it. */
+  throttle: Throttle | undefined;
   /** Who has been away for how long, as a storage node sees it. */
   readonly absence: AbsenceMeter;
   private readonly book: PassportBook;
@@ -184,15 +187,23 @@ export class Node {
   private serveStorage(silo: Silo, replicas: number): void {
     const { runtime, peers, overlay, networkId, book } = this;
     const member = () => this.member(silo);
-    const responsible = async (address: Bytes, node: Bytes) =>
-      (await overlay.owners(address, replicas)).some((owner) => toHex(owner.id) === toHex(node));
-    const held = (this.heldBlocks = new HeldBlocks(silo));
-    new BlockService({ held, peers, responsible }).serve();
+    const throttle = (this.throttle = new Throttle({
+      clock: runtime.clock,
+      bytesPerSecond: this.options.backgroundRate,
+    }));
+    this.blocks = serveBlocks({ runtime, peers, overlay, silo, throttle, replicationFactor: replicas });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
-    const voting = { runtime, peers: witness.gated(), overlay, silo, member, networkId, authors: book };
+    const voting = {
+      runtime,
+      peers: throttle.watching(witness.gated()),
+      overlay,
+      silo,
+      member,
+      networkId,
+      authors: book,
+    };
     const service = (this.registerService = serveRegisters(voting));
     serveJournals(voting);
-    const pull = new Pull({ self: peers.self.id, held, overlay });
     if (this.options.rebalancing?.expand === false) return;
     const growth = new Growth({
       self: peers.self.id,
@@ -201,7 +212,7 @@ export class Node {
       registers: this.registers,
       replicationFactor: replicas,
     });
-    this.workers.push(new Worker(growth, runtime, workerPeriodMs), new Worker(pull, runtime, workerPeriodMs));
+    this.workers.push(new Worker(growth, runtime, workerPeriodMs), ...this.blocks.workers);
   }
 
   private keepDescriptor(): void {

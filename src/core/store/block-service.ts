@@ -4,10 +4,13 @@ import type { Address, NodeId } from '../block/address.ts';
 import type { Peers } from '../peer/peer.ts';
 import type { HeldBlocks } from './held-blocks.ts';
 import * as messages from './messages.ts';
+import type { Throttle } from './throttle.ts';
 
 export interface BlockServiceOptions {
   held: HeldBlocks;
   peers: Peers;
+  /** What callers are served counts there; what other nodes ask in the background waits for them. */
+  throttle: Throttle;
   /** Whether the node is responsible for the address, in this node's view. */
   responsible: (address: Address, node: NodeId) => Promise<boolean>;
 }
@@ -20,13 +23,14 @@ export class BlockService {
   }
 
   serve(): void {
-    const { peers, held } = this.options;
+    const { held, throttle, peers: background } = this.options;
+    const peers = throttle.watching(background);
     const put = async ({ address, generation, block }: messages.BlockPut) => {
       await held.put(address, block, generation);
       return {};
     };
     peers.serve(messages.blockPut, put);
-    peers.serve(messages.blockCopy, put);
+    background.serve(messages.blockCopy, (request) => throttle.serve(() => put(request)));
     peers.serve(messages.blockGet, ({ address }) => held.get(address));
     peers.serve(messages.blockRange, async ({ address, offset, length }) => ({
       part: await held.range(address, offset, length),
@@ -35,7 +39,7 @@ export class BlockService {
     peers.serve(messages.blockTouch, ({ addresses, generation }) =>
       each(addresses, (address) => held.touch(address, generation)),
     );
-    peers.serve(messages.blockIndex, ({ node, after }) => this.index(node, after));
+    background.serve(messages.blockIndex, ({ node, after }) => throttle.serve(() => this.index(node, after)));
   }
 
   private async index(

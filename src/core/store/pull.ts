@@ -8,6 +8,7 @@ import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import type { Peer } from '../peer/peer.ts';
 import type { HeldBlocks } from './held-blocks.ts';
 import * as messages from './messages.ts';
+import type { Throttle } from './throttle.ts';
 import type { Work } from './worker.ts';
 
 /** Copies in flight at once. */
@@ -17,6 +18,7 @@ export interface PullOptions {
   self: NodeId;
   held: HeldBlocks;
   overlay: Overlay;
+  throttle: Throttle;
 }
 
 /** Walks the index of one other node after another, a page a step. */
@@ -72,12 +74,13 @@ export class Pull implements Work {
   }
 
   private async copyMissing(peer: Peer, addresses: readonly Address[], signal: AbortSignal): Promise<void> {
-    const { held } = this.options;
+    const { held, throttle } = this.options;
     const queue = [...addresses];
     const copy = async () => {
       for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
         if (await held.has(address)) continue;
         const { block, generation } = await peer.call(messages.blockGet, { address }, { signal });
+        await throttle.bytes(block.length, { signal });
         await held.put(address, block, generation);
         this.counters.copied++;
         this.counters.copiedBytes += block.length;

@@ -1,13 +1,17 @@
-// Background work of a storage node: one face, listed by `network inspect`, slowed so that callers keep the machine.
+// Background work of a storage node: one face, listed by `infinit network workers`, slowed so that callers keep the machine.
 
 import { asError, isError } from '../base/errors.ts';
 import type { Startable } from '../base/lifecycle.ts';
 import type { Cancel, Runtime } from '../runtime/runtime.ts';
+import type { Throttle } from './throttle.ts';
 
 export interface WorkerStatus {
   state: 'idle' | 'working' | 'stopped';
+  /** Pieces of work that wait, as far as it is known. */
+  backlog?: number;
   /** What it did since the start, by name. */
   counters: Record<string, number>;
+  /** Why the last run ended early; gone when one succeeds. */
   lastError?: string;
 }
 
@@ -16,29 +20,33 @@ export interface Work {
   readonly name: string;
   readonly counters: Record<string, number>;
   step(signal: AbortSignal): Promise<boolean>;
+  /** Pieces that wait; undefined when nobody can tell. */
+  backlog?(): number | undefined;
 }
 
-/** A worker rests this many times as long as it worked. */
+/** A worker that shares no throttle rests as long as it worked. */
 const restFactor = 1;
 const restMinMs = 5;
 
-/** Runs one kind of work: at every wake and every `periodMs`, until nothing is left. */
+/** Runs one kind of work: at every wake and every `periodMs`, until nothing is left. What moves data shares a throttle. */
 export class Worker implements Startable {
   readonly name: string;
   private readonly work: Work;
   private readonly runtime: Runtime;
   private readonly periodMs: number;
+  private readonly throttle: Throttle | undefined;
   private readonly abort = new AbortController();
   private running: Promise<void> | undefined;
   private again = false;
   private cancelTimer: Cancel = () => {};
   private lastError: string | undefined;
 
-  constructor(work: Work, runtime: Runtime, periodMs: number) {
+  constructor(work: Work, runtime: Runtime, periodMs: number, throttle?: Throttle) {
     this.name = work.name;
     this.work = work;
     this.runtime = runtime;
     this.periodMs = periodMs;
+    this.throttle = throttle;
   }
 
   start(): Promise<void> {
@@ -64,8 +72,10 @@ export class Worker implements Startable {
 
   status(): WorkerStatus {
     const state = this.abort.signal.aborted ? 'stopped' : this.running ? 'working' : 'idle';
+    const backlog = this.work.backlog?.();
     return {
       state,
+      ...(backlog === undefined ? {} : { backlog }),
       counters: { ...this.work.counters },
       ...(this.lastError === undefined ? {} : { lastError: this.lastError }),
     };
@@ -78,12 +88,7 @@ export class Worker implements Startable {
     try {
       while (this.again && !this.abort.signal.aborted) {
         this.again = false;
-        for (let more = true; more && !this.abort.signal.aborted; ) {
-          const began = clock.monotonic();
-          more = await this.work.step(this.abort.signal);
-          const spentMs = clock.monotonic() - began;
-          if (more) await clock.sleep(Math.max(restMinMs, spentMs * restFactor), { signal: this.abort.signal });
-        }
+        while (!this.abort.signal.aborted && (await this.step()));
       }
       this.lastError = undefined;
     } catch (error) {
@@ -95,5 +100,18 @@ export class Worker implements Startable {
     this.again = false;
     if (!this.abort.signal.aborted)
       this.cancelTimer = clock.after(failed ? Math.min(1000, this.periodMs) : this.periodMs, () => this.wake());
+  }
+
+  /** One piece and the rest behind it; whether there is more. */
+  private async step(): Promise<boolean> {
+    const { clock } = this.runtime;
+    const { signal } = this.abort;
+    const began = clock.monotonic();
+    const piece = () => this.work.step(signal);
+    const more = this.throttle === undefined ? await piece() : await this.throttle.work(piece, { signal });
+    const spentMs = clock.monotonic() - began;
+    const restMs = this.throttle === undefined ? Math.max(restMinMs, spentMs * restFactor) : restMinMs;
+    if (more) await clock.sleep(restMs, { signal });
+    return more;
   }
 }

@@ -8,6 +8,7 @@ import { encodeImmutable } from '../../../src/core/block/immutable.ts';
 import { BlockClient } from '../../../src/core/store/block-client.ts';
 import { blockPut } from '../../../src/core/store/messages.ts';
 import { Pull } from '../../../src/core/store/pull.ts';
+import { Throttle } from '../../../src/core/store/throttle.ts';
 import { TestNetwork, type TestNode, testRuntime } from './nodes.ts';
 
 const tag = Buffer.alloc(16, 7);
@@ -124,7 +125,12 @@ test('a node that joins pulls what it is now responsible for, and nothing else',
   const addresses: Uint8Array[] = [];
   for (let i = 0; i < 60; i++) addresses.push(await client.put(someBlock(50), { generation: 2, quorum: 3 }));
   const joined = await net.add();
-  const pull = new Pull({ self: joined.record.id, held: joined.held, overlay: net.overlay });
+  const pull = new Pull({
+    self: joined.record.id,
+    held: joined.held,
+    overlay: net.overlay,
+    throttle: new Throttle({ clock: testRuntime.clock }),
+  });
   while (await pull.step(new AbortController().signal));
   for (const address of addresses) {
     const owners = await net.overlay.owners(address, 3);

@@ -15,6 +15,7 @@ import { openSilo } from '../../../src/core/silo/registry.ts';
 import type { Silo } from '../../../src/core/silo/silo.ts';
 import { BlockService } from '../../../src/core/store/block-service.ts';
 import { HeldBlocks } from '../../../src/core/store/held-blocks.ts';
+import { Throttle } from '../../../src/core/store/throttle.ts';
 
 export const testRuntime: Runtime = {
   clock: {
@@ -83,7 +84,8 @@ export class TestNetwork {
     const responsible = async (address: Address, node: NodeId) =>
       (await this.overlay.owners(address, 3)).some((owner) => toHex(owner.id) === toHex(node));
     const held = new HeldBlocks(silo);
-    new BlockService({ held, peers, responsible }).serve();
+    const throttle = new Throttle({ clock: testRuntime.clock });
+    new BlockService({ held, peers, throttle, responsible }).serve();
     const node: TestNode = { record, silo, held, handlers, up: true, calls: new Map() };
     this.nodes.push(node);
     return node;

@@ -1,0 +1,31 @@
+// infinit network workers
+
+import { BaseCommand } from '../../core/cli/base-command.ts';
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { table } from '../../core/cli/table.ts';
+
+export default class NetworkWorkers extends BaseCommand {
+  static override summary = 'List what the running network process does in the background';
+  static override examples = [
+    { description: 'As a table', command: 'infinit network workers cluster' },
+    { description: 'As JSON', command: 'infinit network workers cluster --script' },
+  ];
+  static override args = nameArg('network');
+  static override flags = nameFlag('network');
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(NetworkWorkers);
+    const name = this.nameOf(parsed);
+    const acting = await this.acting();
+    const { networkWorkers } = await this.running();
+    const workers = await networkWorkers({ ...acting, name });
+    const rows = workers.map(({ name, state, backlog, counters, last_error }) => [
+      ...[name, state, backlog ?? '-'],
+      [
+        ...Object.entries(counters).map(([what, count]) => `${what} ${count}`),
+        ...(last_error ? [last_error] : []),
+      ].join(', '),
+    ]);
+    this.render(workers, table([['worker', 'state', 'backlog', 'since the start'], ...rows]));
+  }
+}
