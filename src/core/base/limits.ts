@@ -90,6 +90,8 @@ export const limits = {
   blockHaveMax: 256,
   /** Copies known to be bad that wait for good ones; further ones are found again. */
   badCopiesMax: 4096,
+  /** Blocks one transfer makes sure of. */
+  transferBlocksMax: 1024,
   /** Answers to background work of other nodes given at once; others wait. */
   backgroundServesMax: 4,
 

@@ -32,6 +32,12 @@ export class BlockService {
     peers.serve(messages.blockPut, put);
     background.serve(messages.blockCopy, (request) => throttle.serve(() => put(request)));
     peers.serve(messages.blockGet, ({ address }) => held.get(address));
+    background.serve(messages.blockFetch, ({ address }) => throttle.serve(() => held.get(address)));
+    background.serve(messages.blockConfirm, async ({ blocks }) => {
+      const { storeId: store } = held;
+      const confirmed = blocks.map(({ address, generation }) => held.confirm(address, generation));
+      return { store, held: await Promise.all(confirmed) };
+    });
     peers.serve(messages.blockRange, async ({ address, offset, length }) => ({
       part: await held.range(address, offset, length),
     }));

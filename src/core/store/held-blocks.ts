@@ -7,7 +7,7 @@ import { isError } from '../base/errors.ts';
 import { Events } from '../base/events.ts';
 import { KeyedMutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import { type Address, blockAddress } from '../block/address.ts';
+import { type Address, blockAddress, type StoreId } from '../block/address.ts';
 import { checkImmutable } from '../block/immutable.ts';
 import type { Silo } from '../silo/silo.ts';
 
@@ -26,9 +26,15 @@ export class HeldBlocks {
   private readonly locks = new KeyedMutex();
   /** Copies that failed their checksum or hash; forgotten at a restart, found again by who reads them. */
   private readonly bad = new Set<string>();
+  /** Copies somebody here is about to give up: nobody else may rely on them meanwhile. */
+  private readonly givenUp = new Map<string, number>();
 
   constructor(silo: Silo) {
     this.silo = silo;
+  }
+
+  get storeId(): StoreId {
+    return this.silo.storeId;
   }
 
   /** How many copies are known to be bad and not replaced yet. */
@@ -72,6 +78,27 @@ export class HeldBlocks {
   /** Marks a held block with at least the generation, durably; false when it is not held. */
   touch(address: Address, generation: number): Promise<boolean> {
     return this.locked(address, () => this.raise(address, generation));
+  }
+
+  /**
+   * For another holder that will rely on this copy: as `touch`, but false while the copy here is about to be given up. So of
+   * several holders that give up copies at once, relying on each other, the last one to begin leaves its witnesses in place.
+   */
+  confirm(address: Address, generation: number): Promise<boolean> {
+    return this.locked(address, () => !this.givenUp.has(toHex(address)) && this.raise(address, generation));
+  }
+
+  /** From now on until the returned function is called nobody may rely on these copies: say so before asking for others. */
+  giveUp(addresses: readonly Address[]): () => void {
+    const names = addresses.map(toHex);
+    for (const name of names) this.givenUp.set(name, (this.givenUp.get(name) ?? 0) + 1);
+    return () => {
+      for (const name of names.splice(0)) {
+        const left = (this.givenUp.get(name) ?? 1) - 1;
+        if (left > 0) this.givenUp.set(name, left);
+        else this.givenUp.delete(name);
+      }
+    };
   }
 
   /** Of a held block; undefined when it is not held. */

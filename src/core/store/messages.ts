@@ -4,7 +4,7 @@ import type { Bytes } from '../base/bytes.ts';
 import { attachment, bool, empty, list, optional, struct, u32 } from '../base/codec.ts';
 import { limits } from '../base/limits.ts';
 import type { Address } from '../block/address.ts';
-import { address, type NodeId } from '../block/address.ts';
+import { address, type NodeId, type StoreId, storeId } from '../block/address.ts';
 import type { Method } from '../peer/peer.ts';
 
 const addresses = list(address, limits.blockHaveMax);
@@ -35,6 +35,9 @@ export const blockGet: Method<{ address: Address }, { generation: number; block:
   right: 'member',
 };
 
+/** The same for background work of storage nodes, which waits while callers are served. */
+export const blockFetch: typeof blockGet = { ...blockGet, name: 'block.fetch', right: 'storage' };
+
 /** A part of a block; `not-found`. */
 export const blockRange: Method<{ address: Address; offset: number; length: number }, { part: Bytes }> = {
   name: 'block.range',
@@ -57,6 +60,20 @@ export const blockTouch: Method<{ addresses: Address[]; generation: number }, { 
   request: struct({ addresses, generation: u32 }),
   response: struct({ held: answers }),
   right: 'write',
+};
+
+/**
+ * For each block, whether others may rely on the copy here: it is here, not about to be given up, and now marked with at least
+ * that generation, durably. And in which store.
+ */
+export const blockConfirm: Method<
+  { blocks: { address: Address; generation: number }[] },
+  { store: StoreId; held: boolean[] }
+> = {
+  name: 'block.confirm',
+  request: struct({ blocks: list(struct({ address, generation: u32 }), limits.blockHaveMax) }),
+  response: struct({ store: storeId, held: answers }),
+  right: 'storage',
 };
 
 export const indexPageMax = 1024;
