@@ -18,6 +18,9 @@ export const limits = {
   callsWaitingMax: 65_536,
   callBytesInFlightMax: 32 * MiB,
   handlersMax: 1024,
+  /** Of one user, begun in one turn of the event loop. */
+  callsPerTurnMax: 16,
+  callBytesPerTurnMax: 32 * KiB,
   methodsMax: 1024,
   greetingsMax: 64,
   /** Connections of one node key, replaced ones included, and of all. */

@@ -2,7 +2,7 @@
 // or while the caller does not read its answers; a caller who goes on sending then is not read any more. Callers of this
 // project stay below those limits (outgoing.ts), so two nodes never stop reading each other at once.
 
-import type { Bytes } from '../base/bytes.ts';
+import { type Bytes, toHex } from '../base/bytes.ts';
 import { decodeParts, encodeParts } from '../base/codec.ts';
 import { asError, InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -19,6 +19,7 @@ import {
 } from './frames.ts';
 import type { CallContext, Peer, PeerIdentity } from './peer.ts';
 import type { Service, Services } from './services.ts';
+import type { Turns } from './turns.ts';
 
 interface Request {
   readonly number: number;
@@ -37,6 +38,8 @@ const windowNumbers = 16_384;
 export class IncomingCalls {
   private readonly connection: Connection;
   private readonly services: Services;
+  private readonly turns: Turns;
+  private readonly user: string;
   private readonly identity: PeerIdentity;
   private readonly peer: () => Peer;
   /** By the caller's numbers. */
@@ -49,13 +52,16 @@ export class IncomingCalls {
   private answerBytes = 0;
   private reading = true;
   private drainAwaited = false;
+  private turnAwaited = false;
   private ended = false;
   private idle: (() => void)[] = [];
 
-  constructor(connection: Connection, services: Services, identity: PeerIdentity, peer: () => Peer) {
+  constructor(connection: Connection, services: Services, turns: Turns, identity: PeerIdentity, peer: () => Peer) {
     this.connection = connection;
     this.services = services;
+    this.turns = turns;
     this.identity = identity;
+    this.user = toHex(identity.userKey);
     this.peer = peer;
   }
 
@@ -121,6 +127,10 @@ export class IncomingCalls {
         this.awaitDrain();
         break;
       }
+      if (this.turnAwaited || !this.turns.begin(this.user, request.body.length)) {
+        this.awaitTurn();
+        break;
+      }
       this.held.delete(number);
       this.running.set(number, request);
       void this.run(request);
@@ -141,6 +151,15 @@ export class IncomingCalls {
       this.pump();
     };
     this.connection.drained().then(done, () => {});
+  }
+
+  private awaitTurn(): void {
+    if (this.turnAwaited) return;
+    this.turnAwaited = true;
+    this.turns.later(() => {
+      this.turnAwaited = false;
+      if (!this.ended) this.pump();
+    });
   }
 
   /** Stops reading a caller far above the limits, starts again when most of it is done. */

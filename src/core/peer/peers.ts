@@ -14,6 +14,7 @@ import { LoopbackPeer, NodePeer } from './node-peer.ts';
 import type { Admission, Contact, Handler, Method, Peer, PeerIdentity, Peers } from './peer.ts';
 import { Services } from './services.ts';
 import { Session } from './session.ts';
+import { Turns } from './turns.ts';
 
 export interface PeersParts {
   runtime: Runtime;
@@ -45,6 +46,7 @@ class NodePeers implements Peers {
   private readonly identity: TransportIdentity;
   private readonly admission: Admission;
   private readonly services: Services;
+  private readonly turns: Turns;
   private readonly loopback: LoopbackPeer;
   private readonly peers = new Map<string, NodePeer>();
   /** Open sessions and when they began; replaced ones included. */
@@ -61,6 +63,7 @@ class NodePeers implements Peers {
     this.identity = parts.identity;
     this.admission = parts.admission;
     this.services = new Services(parts.admission, parts.runtime.log);
+    this.turns = new Turns(parts.runtime.clock);
     this.loopback = new LoopbackPeer(parts.admission.self, this.services, parts.runtime.clock);
   }
 
@@ -197,6 +200,7 @@ class NodePeers implements Peers {
       greeted,
       side,
       services: this.services,
+      turns: this.turns,
       clock: this.runtime.clock,
       peer: () => peer,
       closed: (closed, error) => this.sessionClosed(name, peer, closed, error),

@@ -11,12 +11,14 @@ import { IncomingCalls } from './incoming.ts';
 import { OutgoingCalls } from './outgoing.ts';
 import type { CallOptions, Method, Peer, PeerIdentity } from './peer.ts';
 import type { Services } from './services.ts';
+import type { Turns } from './turns.ts';
 
 export interface SessionParts {
   readonly connection: Connection;
   readonly greeted: Greeted;
   readonly side: Side;
   readonly services: Services;
+  readonly turns: Turns;
   readonly clock: Clock;
   readonly peer: () => Peer;
   /** Called once. */
@@ -46,7 +48,7 @@ export class Session {
     this.remote = parts.connection.remote;
     this.tellClosed = parts.closed;
     this.outgoing = new OutgoingCalls(parts.connection, parts.clock);
-    this.incoming = new IncomingCalls(parts.connection, parts.services, this.identity, parts.peer);
+    this.incoming = new IncomingCalls(parts.connection, parts.services, parts.turns, this.identity, parts.peer);
     this.heardAtMs = this.tickAtMs = this.clock.monotonic();
     this.stopTicking = this.clock.after(limits.heartbeatPeriodMs, () => this.tick());
   }
