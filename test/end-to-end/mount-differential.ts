@@ -20,28 +20,25 @@ export interface MountDifferentialOptions {
 }
 
 /** In a fresh directory of the volume, left there when it fails. Throws with the seed and the fewest steps found. */
-export async function mountDifferential(options: MountDifferentialOptions): Promise<LoadResult & { looks: number }> {
+export async function mountDifferential(options: MountDifferentialOptions): Promise<LoadResult> {
   const { mounts, seed, between } = options;
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
   // Without rights nobody gives files away.
   const kinds = uid === 0 ? mountOperations : mountOperations.filter((operation) => operation !== 'chown');
   const umask = process.umask(0);
   let tries = 0;
-  let looks = 0;
   const open = async () => {
     const name = `differential ${seed} ${tries++}`;
     await fs.mkdir(join(mounts[0] ?? '', name), { mode: 0o755 });
     const subject = new MountExecutor(mounts.map((mount) => join(mount, name)));
     const close = async () => {
-      looks += subject.looks;
       await subject.close();
       await fs.rm(join(mounts[0] ?? '', name), { recursive: true });
     };
     return { subject, close, ...(between ? { between } : {}) };
   };
   try {
-    const result = await checkSeed(open, { ...options, clients: mounts.length, kinds, owner: { uid, gid } });
-    return { ...result, looks };
+    return await checkSeed(open, { ...options, clients: mounts.length, kinds, owner: { uid, gid } });
   } finally {
     process.umask(umask);
   }
@@ -54,8 +51,6 @@ interface Held {
 
 /** Carries out steps in directories. */
 export class MountExecutor implements Executor {
-  /** Renames that needed a look at what they rename. */
-  looks = 0;
   private readonly clients: { root: Buffer; slots: Map<number, Held> }[];
 
   constructor(roots: readonly string[]) {
@@ -95,27 +90,12 @@ export class MountExecutor implements Executor {
       case 'link':
       case 'rename': {
         const [from, to] = [this.pathOf(step.client, step.from), this.pathOf(step.client, step.to)];
-        if (step.op === 'rename') return this.rename(from, to);
+        if (step.op === 'rename') return fs.rename(from, to);
         await fs.link(from, to);
         return (await fs.lstat(to)).nlink;
       }
       default:
         return onPath(step, 'path' in step ? this.pathOf(step.client, step.path) : Buffer.alloc(0));
-    }
-  }
-
-  /**
-   * Linux finds a directory that another mount has moved, and in which something is open here, at its new place by any look at it,
-   * but not in the middle of a rename (ESTALE), as on NFS.
-   */
-  private async rename(from: Buffer, to: Buffer): Promise<void> {
-    try {
-      return await fs.rename(from, to);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).errno !== staleErrno) throw error;
-      this.looks++;
-      for (const path of [from, to]) await fs.lstat(path).catch(() => {});
-      return fs.rename(from, to);
     }
   }
 
@@ -262,6 +242,4 @@ async function within<T>(handle: fs.FileHandle, task: (handle: fs.FileHandle) =>
   }
 }
 
-/** Node has no name for it. */
-const staleErrno = -116;
 const empty = () => Object.assign(new Error('the slot is empty'), { code: 'EAGAIN' });

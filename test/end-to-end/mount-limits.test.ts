@@ -110,14 +110,28 @@ for place in 'to', 'from':
     assert os.listdir(f'{there}/moves/{place}') == os.listdir(f'{here}/moves/{place}') == ['e']
     os.removedirs(f'{there}/moves/{place}/e')
     os.removedirs(f'{there}/moves/' + ('from' if place == 'to' else 'to'))
-# In use here it stays where it was known, until somebody looks at it.
-for folder in 'from/d', 'to': os.makedirs(f'{there}/moves/{folder}')
+# Also in use here: what was open, and who is in it, goes on.
+for folder in 'from/d/below', 'to': os.makedirs(f'{there}/moves/{folder}')
 used = open(f'{here}/moves/from/d/file', 'w')
+within = os.open(f'{here}/moves/from/d', os.O_DIRECTORY)
+below = os.open(f'{here}/moves/from/d/below', os.O_DIRECTORY)
 os.rename(f'{there}/moves/from/d', f'{there}/moves/d')
-os.stat(f'{here}/moves/d')
 os.rename(f'{here}/moves/d', f'{here}/moves/to/e')
+os.rename(f'{here}/moves/to/e/below', f'{here}/moves/to/below')
 used.write('written')
 used.close()
+for at in within, below: os.close(os.open('new', os.O_CREAT | os.O_WRONLY, dir_fd=at))
+assert sorted(os.listdir(within)) == sorted(os.listdir(f'{here}/moves/to/e')) == ['file', 'new']
+os.rename('new', 'old', src_dir_fd=within, dst_dir_fd=below)
+os.mkdir(f'{here}/moves/to/below/made')
+assert sorted(os.listdir(below)) == sorted(os.listdir(f'{there}/moves/to/below')) == ['made', 'new', 'old'], os.listdir(below)
+assert os.fstat(within).st_ino == os.stat(f'{here}/moves/to/e').st_ino == os.stat(f'{there}/moves/to/e').st_ino
+# What is done by one way is seen by the other at once.
+for i in range(100):
+    os.mkdir('x', dir_fd=within)
+    os.rename(f'{here}/moves/to/e/x', f'{here}/moves/to/e/y')
+    assert os.listdir(within) == os.listdir(f'{here}/moves/to/e')
+    os.rmdir(f'{here}/moves/to/e/y')
 assert open(f'{there}/moves/to/e/file').read() == 'written'`;
       for (const [there, here] of pairs) {
         await python(program, here.mountpoint, there.mountpoint);

@@ -198,8 +198,9 @@ async function onExtended(files: Files, step: OnExtended): Promise<unknown> {
 
 async function rename(files: Files, step: Extract<Step, { op: 'rename' }>): Promise<void> {
   const { mode = 'replace' } = step;
-  const from = { directory: await parentOf(files, step.from), name: nameOf(step.from) };
-  const to = { directory: await parentOf(files, step.to), name: nameOf(step.to) };
+  // Both ways are gone before what they lead to is looked at.
+  const from = { directory: await directoryOf(files, step.from), name: nameOf(step.from) };
+  const to = { directory: await directoryOf(files, step.to), name: nameOf(step.to) };
   await files.lookup(from.directory, from.name);
   const holds = step.to.length < step.from.length && step.to.every((name, i) => name === step.from[i]);
   if (holds && mode === 'replace') throw fileError('not-empty', 'the target holds the source');
@@ -234,6 +235,12 @@ async function followed(files: Files, path: Path): Promise<Attributes> {
 
 async function parentOf(files: Files, path: Path): Promise<number> {
   return (await followed(files, path.slice(0, -1))).inode;
+}
+
+async function directoryOf(files: Files, path: Path): Promise<number> {
+  const parent = await followed(files, path.slice(0, -1));
+  if (parent.type !== 'directory') throw fileError('not-directory', 'the way leads through a file');
+  return parent.inode;
 }
 
 async function listed(files: Files, inode: number): Promise<unknown> {

@@ -187,8 +187,6 @@ export const limits = {
   fuseRequestBytesMax: 128 * MiB,
   fuseNotificationsMax: 4096,
   fuseNotifyTimeoutMs: 3 * second,
-  /** A directory found where it was not before waits so long until the kernel has left the place it had. */
-  fuseMovedTimeoutMs: 200,
   fuseStartTimeoutMs: 10 * second,
   fuseEndTimeoutMs: 10 * second,
 

@@ -37,6 +37,7 @@ export async function setAttributes(serving: Serving, call: Call, asked: SetAttr
   const attributes = hasAny(change)
     ? await files.change(call.inode, change, call)
     : await files.attributes(call.inode, call);
+  serving.changedHere(call.inode, call.node);
   return attributesReply(attributes, serving.shown(call));
 }
 

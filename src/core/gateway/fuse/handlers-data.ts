@@ -62,7 +62,8 @@ export async function create(serving: Serving, call: Call, asked: Creation): Pro
     attributes = await openExisting(serving, call, asked);
   }
   hold(serving, attributes.inode);
-  const shown = serving.told(call, asked.name, attributes);
+  const { shown } = serving.told(call, asked.name, attributes);
+  serving.changedHere(call.inode, call.node, asked.name);
   return createdReply(attributes, shown, answeredFlags(serving, asked.flags));
 }
 

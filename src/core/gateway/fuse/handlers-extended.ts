@@ -36,12 +36,14 @@ export async function setExtended(serving: Serving, call: Call, asked: SetExtend
   const only = onlyWhen(asked.flags);
   serving.open.setHarmlessUntil(call.inode, Number.NEGATIVE_INFINITY);
   await serving.files.setExtended(call.inode, asked.name, asked.value, { signal: call.signal, ...(only && { only }) });
+  serving.changedHere(call.inode, call.node);
   return emptyReply;
 }
 
 export async function removeExtended(serving: Serving, call: Call, name: Bytes): Promise<Reply> {
   checkName(name);
   await serving.files.removeExtended(call.inode, name, call);
+  serving.changedHere(call.inode, call.node);
   return emptyReply;
 }
 

@@ -28,11 +28,10 @@ async function fill(serving: Serving, call: Call, { after, length }: Listing, pl
   const options = { limit, attributes: plus, signal: call.signal };
   const { entries } = await serving.files.list(call.inode, after, options);
   const reply = new ListingReply(Math.min(length, limits.fuseDataBytesMax), plus);
-  const shown = serving.shown(call);
   for (const entry of entries) {
+    if (!reply.hasRoom(entry)) break;
     const attributes = plus && entry.cookie > 2n ? entry.attributes : undefined;
-    if (!reply.add(entry, attributes, shown)) break;
-    if (attributes !== undefined) serving.told(call, entry.name, attributes);
+    reply.add(entry, attributes && { ...serving.told(call, entry.name, attributes), attributes });
   }
   return reply.finish();
 }

@@ -1,29 +1,43 @@
-// What the kernel knows: which inodes, how often it was told of them (it forgets them by the same count), and by which names. What
-// it does not know needs no notification. Numbers of nodes are the numbers of inodes.
+// What the kernel knows: which nodes, how often it was told of them (it forgets them by the same count), and by which names. What
+// it does not know needs no notification. A node has the number of its inode. But Linux has each directory in one place, and cannot
+// take it to another while it renames (ESTALE): so a directory found elsewhere than it was told of is told of as another node there.
 
-import { asBuffer, type Bytes } from '../../base/bytes.ts';
-import { type EntryPlace, type RenameMode, rootInode } from '../../volume/files/files.ts';
+import { asBuffer } from '../../base/bytes.ts';
+import { type EntryPlace, type FileType, type RenameMode, rootInode } from '../../volume/files/files.ts';
+
+/** Where numbers of further nodes begin: those of inodes have 48 bits. */
+const firstFurther = 2 ** 48;
 
 interface Node {
+  readonly isDirectory: boolean;
   lookups: number;
-  /** Names it may cache for the inode, or have a directory at, as keys of places. */
+  /** Names it may cache for the node, or have a directory at, as keys of places. */
   places: Set<string> | undefined;
 }
 
+/** Places name directories by their nodes. */
 export class Nodes {
   private readonly nodes = new Map<number, Node>();
-  private readonly inodes = new Map<string, number>();
+  private readonly named = new Map<string, number>();
+  private readonly inodes = new Map<number, number>();
+  /** Of directories: nodes beside the one that has their number. */
+  private readonly further = new Map<number, Set<number>>();
+  private next = firstFurther;
 
-  /** The kernel is told of the inode once more. */
+  /** The kernel is told of an inode without a name once more. */
   add(inode: number): void {
-    const node = this.nodes.get(inode);
-    if (node) node.lookups++;
-    else this.nodes.set(inode, { lookups: 1, places: undefined });
+    this.tell(inode, false);
   }
 
-  /** It may cache that the name stands for the inode, which it was told of. */
-  addName(directory: number, name: Bytes, inode: number): void {
-    this.place(keyOf({ directory, name }), inode);
+  /** The kernel is told once more what the name stands for; the number it shall know that by. Directories keep their place. */
+  addFound(place: EntryPlace, inode: number, type: FileType, isCached: boolean): number {
+    const key = keyOf(place);
+    const isDirectory = type === 'directory';
+    const node = isDirectory ? this.directoryAt(key, inode) : inode;
+    this.tell(node, isDirectory);
+    if (isCached || isDirectory) this.place(key, node);
+    else this.leave(key);
+    return node;
   }
 
   removeName(place: EntryPlace): void {
@@ -38,52 +52,87 @@ export class Nodes {
     if (mode === 'exchange' && replaced !== undefined) this.place(fromKey, replaced);
   }
 
-  /** More than was told counts as all. Its names are gone before an inode is. */
-  forget(inode: number, lookups: number): void {
-    const node = this.nodes.get(inode);
+  /** More than was told counts as all. Its names are gone before a node is. */
+  forget(number: number, lookups: number): void {
+    const node = this.nodes.get(number);
     if (node === undefined || (node.lookups -= lookups) > 0) return;
-    this.nodes.delete(inode);
-    for (const key of node.places ?? []) this.inodes.delete(key);
+    this.nodes.delete(number);
+    for (const key of node.places ?? []) if (this.named.get(key) === number) this.named.delete(key);
+    const inode = this.inodes.get(number);
+    if (inode === undefined) return;
+    this.inodes.delete(number);
+    const others = this.further.get(inode);
+    others?.delete(number);
+    if (others?.size === 0) this.further.delete(inode);
   }
 
-  isKnown(inode: number): boolean {
-    return inode === rootInode || this.nodes.has(inode);
+  inodeOf(node: number): number {
+    return node < firstFurther ? node : (this.inodes.get(node) ?? node);
   }
 
-  namesOf(inode: number): EntryPlace[] {
-    return Array.from(this.nodes.get(inode)?.places ?? [], placeOf);
+  /** What the kernel knows the inode by; nothing when it does not. */
+  nodesOf(inode: number): number[] {
+    const own = inode === rootInode || this.nodes.has(inode) ? [inode] : [];
+    return [...own, ...(this.further.get(inode) ?? [])];
   }
 
-  /** Those but one, which the inode has no more. */
-  takeOtherNames(inode: number, place: EntryPlace): EntryPlace[] {
-    const places = this.nodes.get(inode)?.places;
-    if (places === undefined || places.size === 0) return [];
-    const key = keyOf(place);
-    const others = [...places].filter((other) => other !== key);
-    for (const other of others) this.take(other);
-    return others.map(placeOf);
+  /** What changes by one node, the kernel does not see by another. */
+  hasSeveral(inode: number): boolean {
+    return this.further.has(inode) && this.nodesOf(inode).length > 1;
+  }
+
+  namesOf(node: number): EntryPlace[] {
+    return Array.from(this.nodes.get(node)?.places ?? [], placeOf);
   }
 
   get size(): number {
     return this.nodes.size;
   }
 
-  private place(key: string, inode: number): void {
-    if (this.inodes.get(key) === inode) return;
+  /**
+   * What the kernel has at the place, or nowhere yet. Where else it has a directory is what it was told: it may have lost that place
+   * since, but not gained another.
+   */
+  private directoryAt(key: string, inode: number): number {
+    const known = this.named.get(key);
+    if (known !== undefined && this.inodeOf(known) === inode) return known;
+    if (!this.nodes.has(inode)) return inode;
+    const node = this.next++;
+    this.inodes.set(node, inode);
+    const others = this.further.get(inode);
+    if (others) others.add(node);
+    else this.further.set(inode, new Set([node]));
+    return node;
+  }
+
+  private tell(number: number, isDirectory: boolean): void {
+    const node = this.nodes.get(number);
+    if (node) node.lookups++;
+    else this.nodes.set(number, { isDirectory, lookups: 1, places: undefined });
+  }
+
+  /** Something else than a directory is there: what the kernel may still have cached, it does not rename as that any more. */
+  private leave(key: string): void {
+    const node = this.named.get(key);
+    if (node !== undefined && this.nodes.get(node)?.isDirectory) this.named.delete(key);
+  }
+
+  private place(key: string, number: number): void {
+    if (this.named.get(key) === number) return;
     this.take(key);
-    const node = this.nodes.get(inode);
+    const node = this.nodes.get(number);
     if (node === undefined) return;
     node.places ??= new Set();
     node.places.add(key);
-    this.inodes.set(key, inode);
+    this.named.set(key, number);
   }
 
   private take(key: string): number | undefined {
-    const inode = this.inodes.get(key);
-    if (inode === undefined) return undefined;
-    this.inodes.delete(key);
-    this.nodes.get(inode)?.places?.delete(key);
-    return inode;
+    const node = this.named.get(key);
+    if (node === undefined) return undefined;
+    this.named.delete(key);
+    this.nodes.get(node)?.places?.delete(key);
+    return node;
   }
 }
 

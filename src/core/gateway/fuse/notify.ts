@@ -1,6 +1,7 @@
 // Tells the kernel what another client changed, so that it forgets what it cached. The kernel may take its locks for that, which
 // wait for requests of its own: so notifications leave by threads, few at a time, and no change waits for them forever.
 
+import type { Bytes } from '../../base/bytes.ts';
 import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { EntryPlace, ForeignChange } from '../../volume/files/files.ts';
@@ -22,8 +23,6 @@ export class Notifier {
   private readonly serving: Serving;
   private readonly transport: Transport;
   private readonly waiting: Notification[] = [];
-  /** Directories the kernel is told to let go of, and those they were in. */
-  private readonly leaving = new Map<number, Promise<void>>();
   private outstanding = 0;
   private unsubscribe: () => void = () => {};
 
@@ -38,7 +37,7 @@ export class Notifier {
     this.serving.forgetAttributes = async (inode) => {
       await this.transport.notify(inodeMessage(inode, attributesOnly));
     };
-    this.serving.forgetNames = (directory, places) => this.forgetNames(directory, places);
+    this.serving.changedHere = (directory, node, ...names) => this.tellOtherNodes(directory, node, names);
   }
 
   stop(): void {
@@ -70,37 +69,30 @@ export class Notifier {
     }
   }
 
-  /**
-   * Who waits here may hold the locks the kernel takes for it: so not for long. Then a rename fails, lets go of its locks, and tries
-   * once more; looking up the directory whose lock was wanted, it waits again, and holds none.
-   */
-  private async forgetNames(directory: number, places: readonly EntryPlace[]): Promise<void> {
-    if (places.length > 0) this.leave([directory, ...places.map((place) => place.directory)], places);
-    const leaving = this.leaving.get(directory);
-    if (leaving === undefined) return;
-    const enough = new AbortController();
-    const late = this.serving.clock.sleep(limits.fuseMovedTimeoutMs, { signal: enough.signal }).catch(() => {});
-    await Promise.race([leaving, late]);
-    enough.abort();
-  }
-
-  private leave(directories: readonly number[], places: readonly EntryPlace[]): void {
-    const before = directories.map((directory) => this.leaving.get(directory));
-    const sent = places.map((place) => this.send(entryMessage(place)));
-    const leaving = Promise.allSettled([...before, ...sent]).then(() => {
-      for (const directory of directories) if (this.leaving.get(directory) === leaving) this.leaving.delete(directory);
-    });
-    for (const directory of directories) this.leaving.set(directory, leaving);
+  /** Nobody waits for it: who asked may hold the locks that the kernel takes for it. */
+  private tellOtherNodes(directory: number, node: number, names: readonly Bytes[]): void {
+    const { nodes } = this.serving;
+    if (!nodes.hasSeveral(directory)) return;
+    const others = nodes.nodesOf(directory).filter((other) => other !== node);
+    const messages = others.flatMap((other) => [
+      ...names.map((name) => entryMessage({ directory: other, name })),
+      inodeMessage(other, attributesOnly),
+    ]);
+    for (const message of messages) void this.send(message).catch(() => this.serving.distrust(limits.grantMs));
   }
 
   /** Only of what the kernel may know. Names that went are those it has for the inodes they stood for, which changed with them. */
   private messagesOf({ inodes, entries, directories = [] }: ForeignChange): Buffer[] {
     const { nodes } = this.serving;
     const inThese = new Set(directories);
-    const known = inodes.filter((inode) => nodes.isKnown(inode));
-    const gone = known.flatMap((inode) => nodes.namesOf(inode)).filter(({ directory }) => inThese.has(directory));
-    const named = entries.filter(({ directory }) => nodes.isKnown(directory));
-    return [...[...named, ...gone].map(entryMessage), ...known.map((inode) => inodeMessage(inode))];
+    const known = inodes.flatMap((inode) => nodes.nodesOf(inode));
+    const gone = known
+      .flatMap((node) => nodes.namesOf(node))
+      .filter(({ directory }) => inThese.has(nodes.inodeOf(directory)));
+    const named = entries.flatMap(({ directory, name }) =>
+      nodes.nodesOf(directory).map((node) => ({ directory: node, name })),
+    );
+    return [...[...named, ...gone].map(entryMessage), ...known.map((node) => inodeMessage(node))];
   }
 
   private send(message: Buffer): Promise<void> {
@@ -130,9 +122,9 @@ export class Notifier {
 }
 
 /** Attributes, and all pages from the place on. */
-function inodeMessage(inode: number, from = 0): Buffer {
+function inodeMessage(node: number, from = 0): Buffer {
   const message = start(outHeaderBytes + 24, notifyCodes.INVAL_INODE);
-  putU64(message, outHeaderBytes, inode);
+  putU64(message, outHeaderBytes, node);
   putU64(message, outHeaderBytes + 8, from);
   return message;
 }

@@ -36,9 +36,9 @@ export interface Shown {
   mapOthers: boolean;
 }
 
-export function entryReply(attributes: Attributes, shown: Shown): Buffer {
+export function entryReply(node: number, attributes: Attributes, shown: Shown): Buffer {
   const reply = Buffer.allocUnsafe(head + entryBytes);
-  putEntry(reply, head, attributes, shown);
+  putEntry(reply, head, node, attributes, shown);
   return reply;
 }
 
@@ -49,9 +49,10 @@ export function absentReply(validMs: number): Buffer {
   return reply;
 }
 
+/** A file, which the kernel knows by its inode. */
 export function createdReply(attributes: Attributes, shown: Shown, flags: number): Buffer {
   const reply = Buffer.allocUnsafe(head + entryBytes + openBytes);
-  putEntry(reply, head, attributes, shown);
+  putEntry(reply, head, attributes.inode, attributes, shown);
   putOpen(reply, head + entryBytes, flags);
   return reply;
 }
@@ -142,16 +143,15 @@ export class ListingReply {
     return Math.ceil(roomBytes / (direntBytes + 8 + (withAttributes ? entryBytes : 0)));
   }
 
-  /** False when there is no room. Attributes not given are not told. */
-  add(entry: ListedEntry, attributes: Attributes | undefined, shown: Shown): boolean {
-    const start = this.end + (this.withAttributes ? entryBytes : 0);
-    const nameEnd = start + direntBytes + entry.name.length;
-    const end = head + align8(nameEnd - head);
-    if (end > this.bytes.length) return false;
-    if (this.withAttributes) {
-      if (attributes === undefined) this.bytes.fill(0, this.end, start);
-      else putEntry(this.bytes, this.end, attributes, shown);
-    }
+  hasRoom(entry: ListedEntry): boolean {
+    return this.endOf(entry).end <= this.bytes.length;
+  }
+
+  /** There is room. Attributes not given are not told. */
+  add(entry: ListedEntry, told?: { node: number; attributes: Attributes; shown: Shown }): void {
+    const { start, nameEnd, end } = this.endOf(entry);
+    if (told) putEntry(this.bytes, this.end, told.node, told.attributes, told.shown);
+    else this.bytes.fill(0, this.end, start);
     putU64(this.bytes, start, entry.inode);
     this.bytes.writeBigUInt64LE(entry.cookie, start + 8);
     this.bytes.writeUInt32LE(entry.name.length, start + 16);
@@ -159,7 +159,12 @@ export class ListingReply {
     this.bytes.set(entry.name, start + direntBytes);
     this.bytes.fill(0, nameEnd, end);
     this.end = end;
-    return true;
+  }
+
+  private endOf({ name }: ListedEntry): { start: number; nameEnd: number; end: number } {
+    const start = this.end + (this.withAttributes ? entryBytes : 0);
+    const nameEnd = start + direntBytes + name.length;
+    return { start, nameEnd, end: head + align8(nameEnd - head) };
   }
 
   finish(): Buffer {
@@ -201,8 +206,8 @@ function putOpen(into: Buffer, at: number, flags: number): void {
   into.writeUInt32LE(0, at + 12);
 }
 
-function putEntry(into: Buffer, at: number, attributes: Attributes, shown: Shown): void {
-  putU64(into, at, attributes.inode);
+function putEntry(into: Buffer, at: number, node: number, attributes: Attributes, shown: Shown): void {
+  putU64(into, at, node);
   putU64(into, at + 8, attributes.generation);
   putValidity(into, at + 16, at + 32, shown.validMs);
   putValidity(into, at + 24, at + 36, shown.validMs);

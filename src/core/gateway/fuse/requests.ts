@@ -66,7 +66,7 @@ export const decodeName: Decode<Bytes> = (body) => takeName(body, 0).text;
 export const decodeForget: Decode<number> = (body) => readU64(body.need(8), 0);
 
 export interface Forgotten {
-  inode: number;
+  node: number;
   lookups: number;
 }
 
@@ -74,7 +74,7 @@ export const decodeBatchForget: Decode<Forgotten[]> = (body) => {
   const count = body.need(8).readUInt32LE(0);
   const bytes = body.need(8 + count * 16);
   return Array.from({ length: count }, (_, index) => ({
-    inode: readU64(bytes, 8 + index * 16),
+    node: readU64(bytes, 8 + index * 16),
     lookups: readU64(bytes, 16 + index * 16),
   }));
 };
@@ -158,6 +158,7 @@ export const decodeNewDirectory: Decode<NewEntry> = (body) => {
 
 export interface Rename {
   name: Bytes;
+  /** A node. */
   toDirectory: number;
   toName: Bytes;
   flags: number;

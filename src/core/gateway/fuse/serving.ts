@@ -2,12 +2,14 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import type { Clock, Log } from '../../runtime/runtime.ts';
-import type { Attributes, EntryPlace, Files } from '../../volume/files/files.ts';
+import type { Attributes, Files } from '../../volume/files/files.ts';
 import { Nodes, OpenFiles } from './nodes.ts';
 import { entryReply, type Reply, type Shown } from './replies.ts';
 
 /** One request under way. */
 export interface Call {
+  /** What the kernel knows the inode by. */
+  readonly node: number;
   readonly inode: number;
   readonly uid: number;
   readonly gid: number;
@@ -38,8 +40,8 @@ export class Serving {
   telling = 0;
   /** Makes the kernel ask for attributes again that changed without its asking. Set by who can tell it. */
   forgetAttributes: (inode: number) => Promise<void> = async () => {};
-  /** Makes the kernel let go of names a directory had, and waits a little until it has. Set by who can tell it. */
-  forgetNames: (directory: number, places: readonly EntryPlace[]) => Promise<void> = async () => {};
+  /** The kernel changed a directory, or names in it: if it knows it by other nodes too, it is told there. Set by who can tell it. */
+  changedHere: (directory: number, node: number, ...names: readonly Bytes[]) => void = () => {};
   private readonly mapOthers: boolean;
   private distrustedUntil = Number.NEGATIVE_INFINITY;
 
@@ -59,6 +61,7 @@ export class Serving {
   validMs(call: Call): number {
     if (call.changesBefore !== this.changes || this.telling > 0 || this.clock.monotonic() < this.distrustedUntil)
       return 0;
+    if (this.nodes.hasSeveral(call.inode)) return 0;
     return Math.max(0, this.files.freshForMs());
   }
 
@@ -67,28 +70,17 @@ export class Serving {
     this.distrustedUntil = this.clock.monotonic() + timeMs;
   }
 
-  /** Answers with the inode of a name, which the kernel then knows. */
+  /** Answers with what a name stands for, which the kernel then knows. */
   entry(call: Call, name: Bytes, attributes: Attributes): Reply {
-    return entryReply(attributes, this.told(call, name, attributes));
+    const { node, shown } = this.told(call, name, attributes);
+    return entryReply(node, attributes, shown);
   }
 
-  /**
-   * The same for a name just looked up. A directory has one place in the kernel: found at another, because somebody else moved it, it
-   * is taken there, but not by the lookup of a rename between directories, which fails (ESTALE) unless the old place is left before.
-   */
-  async found(call: Call, name: Bytes, attributes: Attributes): Promise<Reply> {
-    const { inode, type } = attributes;
-    if (type === 'directory')
-      await this.forgetNames(inode, this.nodes.takeOtherNames(inode, { directory: call.inode, name }));
-    return this.entry(call, name, attributes);
-  }
-
-  /** The kernel is about to be told that the name stands for the inode. */
-  told(call: Call, name: Bytes, { inode, type }: Attributes): Shown {
+  /** The kernel is about to be told what the name stands for, and that it shall know it by the node. */
+  told(call: Call, name: Bytes, { inode, type }: Attributes): { node: number; shown: Shown } {
     const shown = this.shown(call);
-    this.nodes.add(inode);
-    // What it may not cache it asks for again; but directories keep their place.
-    if (shown.validMs > 0 || type === 'directory') this.nodes.addName(call.inode, name, inode);
-    return shown;
+    const place = { directory: call.node, name };
+    const node = this.nodes.addFound(place, inode, type, shown.validMs > 0);
+    return { node, shown: this.nodes.hasSeveral(inode) ? { ...shown, validMs: 0 } : shown };
   }
 }

@@ -29,6 +29,7 @@ const piecesMax = 1023;
 
 /** A request under way. The signal is made when somebody asks for it: most are answered before. */
 class Pending implements Call {
+  readonly node: number;
   readonly inode: number;
   readonly uid: number;
   readonly gid: number;
@@ -40,8 +41,9 @@ class Pending implements Call {
   private controller: AbortController | undefined;
   private reason: InfinitError | undefined;
 
-  constructor(header: Header, changesBefore: number, startedAt: number) {
-    this.inode = header.inode;
+  constructor(header: Header, inode: number, changesBefore: number, startedAt: number) {
+    this.node = header.node;
+    this.inode = inode;
     this.uid = header.uid;
     this.gid = header.gid;
     this.uniqueLow = header.uniqueLow;
@@ -148,7 +150,8 @@ export class Session {
 
   private run(operation: Operation, header: Header, body: Body): void {
     const startedAt = this.timeoutMs === undefined ? 0 : this.serving.clock.monotonic();
-    const call = new Pending(header, this.serving.changes, startedAt);
+    const { nodes, changes } = this.serving;
+    const call = new Pending(header, nodes.inodeOf(header.node), changes, startedAt);
     let outcome: Promise<Reply> | Reply | undefined;
     try {
       outcome = operation.start(this.serving, call, body);

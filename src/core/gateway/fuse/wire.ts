@@ -107,7 +107,7 @@ export interface Header {
   /** Both halves of the number that its answer must carry. */
   uniqueLow: number;
   uniqueHigh: number;
-  inode: number;
+  node: number;
   uid: number;
   gid: number;
   /** Bytes of extensions behind the body. */
@@ -120,7 +120,7 @@ export function readHeader(frame: Buffer): Header {
     opcode: frame.readUInt32LE(4),
     uniqueLow: frame.readUInt32LE(8),
     uniqueHigh: frame.readUInt32LE(12),
-    inode: readU64(frame, 16),
+    node: readU64(frame, 16),
     uid: frame.readUInt32LE(24),
     gid: frame.readUInt32LE(28),
     extensionBytes: frame.readUInt16LE(36) * 8,

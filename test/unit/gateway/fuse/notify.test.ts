@@ -19,7 +19,8 @@ class Led extends MemoryFiles {
   }
 }
 
-function startOn<F extends MemoryFiles>(files: F) {
+function start() {
+  const files = new Led();
   const kernel = new FakeKernel(files);
   new Notifier(kernel.serving, kernel.transport).start();
   const look = async (text: string, directory = 1) =>
@@ -47,69 +48,87 @@ function startOn<F extends MemoryFiles>(files: F) {
   return { files, kernel, look, make, told };
 }
 
-const start = () => startOn(new Led());
-
 const entry = (directory: number, text: string) => ({ directory, name: Buffer.from(text) });
-
-/** Files of a follower: it hears of nothing, and its kernel may cache nothing. */
-class Following extends MemoryFiles {
-  override freshForMs(): number {
-    return 0;
-  }
-}
 
 describe('a directory that somebody else moved', () => {
   const begin = async () => {
-    const { kernel, look, told } = startOn(new Following());
+    const { files, kernel, look, told } = start();
     const make = async (directory: number, text: string) =>
       readU64((await kernel.ask('MKDIR', directory, named(words(0o755, 0), text))).body, 0);
     const [from, to] = [await make(1, 'from'), await make(1, 'to')];
-    await make(from, 'd');
+    const inode = await make(from, 'd');
     await kernel.serving.files.rename(entry(from, 'd'), entry(to, 'e'), 'replace');
-    const lookAway = () => kernel.send('LOOKUP', to, named(Buffer.alloc(0), 'e'));
-    const isAnswered = (unique: number) => kernel.answersTo(unique).length > 0;
-    return { kernel, look, told, from, to, lookAway, isAnswered };
+    const found = await look('e', to);
+    return { files, kernel, look, make, told, from, to, inode, node: readU64(found, 0), found };
   };
 
-  test('is found when the kernel has left the place it knew', async () => {
-    const { look, told, from, to, lookAway, isAnswered } = await begin();
-    const unique = lookAway();
-    await settled();
-    assert.equal(isAnswered(unique), false);
-    assert.deepEqual(await told(), [`${from}/d`]);
-    assert.equal(isAnswered(unique), true);
-    await look('e', to);
-    await look('from');
-    assert.deepEqual(await told(), [], 'once is enough');
-  });
-
-  test('is found though the kernel cannot leave the place while it waits', async () => {
-    const { kernel, told, from, lookAway, isAnswered } = await begin();
-    for (let tries = 0; tries < 2; tries++) {
-      const unique = lookAway();
-      await settled();
-      assert.equal(isAnswered(unique), false);
-      await kernel.clock.pass(limits.fuseMovedTimeoutMs);
-      assert.equal(isAnswered(unique), true);
-    }
-    const again = kernel.send('LOOKUP', 1, named(Buffer.alloc(0), 'from'));
-    await settled();
-    assert.equal(isAnswered(again), false, 'before it tries once more');
-    assert.deepEqual(await told(), [`${from}/d`]);
-    assert.equal(isAnswered(again), true);
-    const unique = lookAway();
-    await settled();
-    assert.equal(isAnswered(unique), true);
-  });
-
-  test('is looked for at the place it was moved to by the kernel itself', async () => {
-    const { kernel, look, told, from, to, lookAway } = await begin();
-    lookAway();
-    await settled();
+  test('is another node with the same inode number, and both are served', async () => {
+    const { kernel, look, make, told, inode, node, found } = await begin();
+    assert.notEqual(node, inode);
+    assert.equal(readU64(found, 40), inode);
+    const inner = await make(node, 'inner');
     await told();
-    await kernel.ask('RENAME', to, named(longs(from), 'e', 'f'));
-    await look('f', from);
+    assert.equal(readU64(await look('inner', node), 0), inner);
+    const again = readU64(await look('inner', inode), 0);
+    assert.notEqual(again, inner);
+    assert.equal(readU64(await look('inner', inode), 40), inner);
+    for (const one of [inode, node]) {
+      const { body } = await kernel.ask('GETATTR', one, words(0, 0, 0, 0));
+      assert.equal(readU64(body, 16), inode);
+      const listing = await kernel.ask('READDIRPLUS', one, Buffer.concat([longs(0, 0), words(4096, 0), longs(0, 0)]));
+      assert.equal(readU64(listing.body, 2 * (128 + 32)), one === node ? inner : again);
+    }
+    assert.equal((await kernel.ask('RENAME', inode, named(longs(node), 'inner', 'renamed'))).error, 0);
+    assert.equal(readU64(await look('renamed', node), 0), again);
+    assert.equal((await kernel.ask('RMDIR', node, named(Buffer.alloc(0), 'renamed'))).error, 0);
+    await told();
+  });
+
+  test('is believed for no time while the kernel knows it by both', async () => {
+    const { kernel, look, make, told, to, inode, node, found } = await begin();
+    assert.deepEqual([readU64(found, 16), readU64(found, 24)], [0, 0]);
+    await make(node, 'f');
+    await told();
+    assert.equal(readU64(await look('f', inode), 16), 0);
+    const valid = async (directory: number) => {
+      const { body } = await kernel.ask('GETATTR', directory, words(0, 0, 0, 0));
+      return readU64(body, 0);
+    };
+    assert.deepEqual([await valid(inode), await valid(node), await valid(to)], [0, 0, 4]);
+    kernel.send('FORGET', inode, longs(1));
+    assert.equal(await valid(node), 4);
+    assert.equal(readU64(await look('e', to), 16), 4);
+  });
+
+  test('the kernel hears by one node what it did by the other', async () => {
+    const { kernel, make, told, to, inode, node } = await begin();
     assert.deepEqual(await told(), []);
+    await make(node, 'a');
+    assert.deepEqual(await told(), [`${inode}/a`, `${inode}`]);
+    await kernel.ask('CREATE', inode, named(words(2, 0o644, 0, 0), 'f'));
+    assert.deepEqual(await told(), [`${node}/f`, `${node}`]);
+    await kernel.ask('RENAME', node, named(longs(inode), 'f', 'g'));
+    assert.deepEqual(await told(), [`${inode}/f`, `${inode}`, `${node}/g`, `${node}`]);
+    await kernel.ask('RENAME', node, named(longs(to), 'g', 'h'));
+    assert.deepEqual(await told(), [`${inode}/g`, `${inode}`]);
+    await kernel.ask('UNLINK', to, named(Buffer.alloc(0), 'h'));
+    assert.deepEqual(await told(), []);
+    await kernel.ask('RMDIR', inode, named(Buffer.alloc(0), 'a'));
+    assert.deepEqual(await told(), [`${node}/a`, `${node}`]);
+    await kernel.ask('SETATTR', node, Buffer.concat([words(1, 0), Buffer.alloc(60), words(0o700, 0, 0, 0, 0)]));
+    assert.deepEqual(await told(), [`${inode}`]);
+  });
+
+  test('others change by both nodes', async () => {
+    const { files, make, told, to, inode, node } = await begin();
+    const inner = await make(node, 'f');
+    await told();
+    const done = files.tell({ inodes: [inode, inner], entries: [entry(inode, 'g')], directories: [inode] });
+    assert.deepEqual(await told(), [`${inode}/g`, `${node}/g`, `${node}/f`, `${inode}`, `${node}`, `${inner}`]);
+    await done;
+    const moved = files.tell({ inodes: [inode], entries: [], directories: [to] });
+    assert.deepEqual(await told(), [`${to}/e`, `${inode}`, `${node}`]);
+    await moved;
   });
 });
 
