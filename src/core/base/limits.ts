@@ -98,6 +98,16 @@ export const limits = {
   /** Answers to background work of other nodes given at once; others wait. */
   backgroundServesMax: 4,
 
+  // Garbage (protocols 5).
+  /** A filter of a sweep: what a message has room for. */
+  sweepFilterBytesMax: 4 * MiB,
+  /** Sweeps that wait at a node, and their filters; of one user. */
+  sweepsWaitingMax: 4096,
+  sweepsWaitingBytesMax: 64 * MiB,
+  sweepsPerUserBytesMax: 32 * MiB,
+  /** Trees of which a node remembers what became of their sweeps. */
+  sweepsToldMax: 1024,
+
   // Journals and trees (protocols 4, tree-schema).
   segmentsMax: 4,
   journalBatchBytesMax: 1 * MiB,
