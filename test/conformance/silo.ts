@@ -200,6 +200,24 @@ function order(using: Using): void {
       assert.deepEqual(await keysOf(silo, 'generation'), []);
     }),
   );
+
+  it(
+    'scans keys with the first bytes of their values, as many as there are',
+    using(undefined, async (silo) => {
+      const keys = Array.from({ length: 300 }, (_, i) => keyOf(i)).sort(compareBytes);
+      const values = keys.map((key, i) => Buffer.from(key.subarray(0, i % 32)));
+      await Promise.all(keys.map((key, i) => silo.put('block', key, values[i] as Buffer)));
+      await silo.put('meta', keyOf('other'), Buffer.from('m'));
+      const expected = keys.map((key, i) => ({ key, start: values[i]?.subarray(0, 20) }));
+      const scanned = async (after?: Buffer) => {
+        const found = [];
+        for await (const one of silo.scan('block', 20, after)) found.push(one);
+        return found;
+      };
+      assert.deepEqual(await scanned(), expected);
+      assert.deepEqual(await scanned(keys[100]), expected.slice(101));
+    }),
+  );
 }
 
 function atomicity(using: Using): void {

@@ -5,7 +5,15 @@ import { type Bytes, equalBytes, toHex } from '../../src/core/base/bytes.ts';
 import { decode } from '../../src/core/base/codec.ts';
 import { InfinitError } from '../../src/core/base/errors.ts';
 import { checkSignal } from '../../src/core/base/lifecycle.ts';
-import { type Address, blockAddress, type Member, memberName, registerAddress } from '../../src/core/block/address.ts';
+import {
+  type Address,
+  blockAddress,
+  type Member,
+  memberName,
+  type NodeId,
+  registerAddress,
+} from '../../src/core/block/address.ts';
+import { decodeImmutableHeader, treeTagOf } from '../../src/core/block/immutable.ts';
 import {
   type Journals,
   type RegisterSnapshot,
@@ -14,7 +22,9 @@ import {
 } from '../../src/core/consensus/consensus.ts';
 import { hash } from '../../src/core/crypto/hash.ts';
 import type { KeyPair } from '../../src/core/crypto/keys.ts';
-import type { Blocks, Store } from '../../src/core/store/store.ts';
+import { FuseFilter } from '../../src/core/store/fuse-filter.ts';
+import type { Blocks, Store, Sweeps } from '../../src/core/store/store.ts';
+import type { SweepProgress } from '../../src/core/store/sweep-messages.ts';
 import { FakeJournals, JournalMember } from './fake-journals.ts';
 import { type Party, type Process, type World, within } from './world.ts';
 
@@ -23,6 +33,9 @@ export class Storage implements Party {
   readonly name: string;
   readonly member: Member;
   readonly blocks = new Map<string, Buffer>();
+  /** Garbage generations of the blocks. */
+  readonly generations = new Map<string, number>();
+  readonly swept = { arcs: 0, blocks: 0, bytes: 0 };
   readonly journal: JournalMember;
   up = true;
 
@@ -34,6 +47,43 @@ export class Storage implements Party {
   dispatch(task: () => void): void {
     if (this.up) task();
   }
+
+  keep(name: string, block: Buffer, generation: number): void {
+    this.blocks.set(name, block);
+    this.generations.set(name, Math.max(generation, this.generations.get(name) ?? 0));
+  }
+
+  touch(name: string, generation: number): boolean {
+    const block = this.blocks.get(name);
+    if (block !== undefined) this.keep(name, block, generation);
+    return block !== undefined;
+  }
+
+  /** As a node does it (docs/protocols.md 5). */
+  sweep({ tree, generation, first, last, filter }: Parameters<Sweeps['hand']>[1], ignoreGeneration: boolean): void {
+    const marked = new FuseFilter(filter);
+    const tag = treeTagOf(tree);
+    for (const [name, block] of this.blocks) {
+      const address = Buffer.from(name, 'hex');
+      const word = address.readUInt32BE(0);
+      if (word < first || word > last || !decodeImmutableHeader(block).treeTag.equals(tag)) continue;
+      if (marked.has(address)) continue;
+      if (!ignoreGeneration && (this.generations.get(name) ?? 0) >= generation) continue;
+      this.blocks.delete(name);
+      this.generations.delete(name);
+      this.swept.blocks++;
+      this.swept.bytes += block.length;
+    }
+    this.swept.arcs++;
+  }
+}
+
+/** Rules that a test breaks, to see that its checks notice. */
+export interface PlantedBugs {
+  /** W2. */
+  sweepIgnoresGeneration?: boolean;
+  /** W4: a touch answers and marks nothing. */
+  touchDoesNothing?: boolean;
 }
 
 interface RegisterState {
@@ -48,6 +98,7 @@ export class Cluster {
   readonly chosen: RegisterSnapshot[] = [];
   /** Round trips asked of the cluster, by kind. */
   readonly counts = { put: 0, get: 0, registerRead: 0, registerWrite: 0, append: 0, fence: 0, hold: 0 };
+  bugs: PlantedBugs = {};
   /** Called before a register write takes effect; may throw (refused) or answer `lose` (done, but the answer is lost). */
   onWrite: ((by: Process, payload: Bytes) => 'lose' | undefined) | undefined;
   /** Holds back the answer to a register write; it shows what the register says by then, as the contract allows. */
@@ -68,6 +119,7 @@ export class Cluster {
   store(process: Process): Store {
     return {
       blocks: new FakeBlocks(this, process),
+      sweeps: new FakeSweeps(this, process),
       registers: new FakeRegisters(this, process),
       journals: new FakeJournals(this, process) satisfies Journals,
     };
@@ -83,7 +135,7 @@ class FakeBlocks implements Blocks {
     this.process = process;
   }
 
-  async put(block: Bytes, options: { quorum: number }): Promise<Address> {
+  async put(block: Bytes, options: { quorum: number; generation: number }): Promise<Address> {
     const address = blockAddress(block);
     this.cluster.counts.put++;
     const copy = Buffer.from(block);
@@ -92,7 +144,7 @@ class FakeBlocks implements Blocks {
       if (missing > this.cluster.storages.length) reject(new InfinitError('unavailable', 'too few nodes'));
       for (const storage of this.cluster.storages)
         void retried(this.process, storage, () => {
-          storage.blocks.set(toHex(address), copy);
+          storage.keep(toHex(address), copy, options.generation);
         }).then(() => {
           if (--missing === 0) resolve();
         });
@@ -114,8 +166,57 @@ class FakeBlocks implements Blocks {
     return (await this.get(address)).subarray(offset, offset + length);
   }
 
-  async touch(addresses: readonly Address[]): Promise<boolean[]> {
-    return addresses.map((one) => this.cluster.storages.some((storage) => storage.blocks.has(toHex(one))));
+  async touch(
+    addresses: readonly Address[],
+    { generation, quorum }: { generation: number; quorum: number },
+  ): Promise<boolean[]> {
+    const { storages, bugs, world } = this.cluster;
+    const touched = (storage: Storage, name: string) =>
+      bugs.touchDoesNothing ? storage.blocks.has(name) : storage.touch(name, generation);
+    const asked = addresses.map((address) =>
+      Promise.all(
+        storages.map((storage) => {
+          const answer = world.ask(this.process, storage, () => touched(storage, toHex(address)));
+          return within(this.process, 500, storage.name, answer).catch(() => false);
+        }),
+      ),
+    );
+    return (await Promise.all(asked)).map((held) => held.filter(Boolean).length >= quorum);
+  }
+}
+
+class FakeSweeps implements Sweeps {
+  private readonly cluster: Cluster;
+  private readonly process: Process;
+
+  constructor(cluster: Cluster, process: Process) {
+    this.cluster = cluster;
+    this.process = process;
+  }
+
+  async holders(): Promise<NodeId[]> {
+    return this.cluster.storages.filter(({ up }) => up).map(({ member }) => member.node);
+  }
+
+  async hand(node: NodeId, order: Parameters<Sweeps['hand']>[1]): Promise<void> {
+    const { cluster } = this;
+    await this.asked(node, (storage) => {
+      const root = rootOf(cluster, order.tree);
+      if (root.gcGeneration < order.generation) throw new InfinitError('denied', 'no such generation');
+      storage.sweep(order, cluster.bugs.sweepIgnoresGeneration === true);
+    });
+  }
+
+  progress(node: NodeId): Promise<SweepProgress> {
+    return this.asked(node, ({ swept: { arcs, blocks, bytes } }) => ({ waiting: 0, done: arcs, blocks, bytes }));
+  }
+
+  private asked<T>(node: NodeId, handler: (storage: Storage) => T): Promise<T> {
+    const { world, storages } = this.cluster;
+    const storage = storages.find(({ member }) => equalBytes(member.node, node));
+    if (storage === undefined) throw new InfinitError('unavailable', 'no such node');
+    const asked = world.ask(this.process, storage, () => handler(storage));
+    return within(this.process, 2000, storage.name, asked);
   }
 }
 

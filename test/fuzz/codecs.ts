@@ -15,6 +15,7 @@ import { signedCertificate } from '../../src/core/peer/certificate.ts';
 import { errorCodec, hello } from '../../src/core/peer/frames.ts';
 import type { Method, Peers } from '../../src/core/peer/peer.ts';
 import * as blockMessages from '../../src/core/store/messages.ts';
+import * as sweepMessages from '../../src/core/store/sweep-messages.ts';
 import { chunkRecord, superRecord } from '../../src/core/tree/keys.ts';
 import * as treeMessages from '../../src/core/tree/messages.ts';
 import {
@@ -39,6 +40,7 @@ const modules = [
   chordMessages,
   ringMessages,
   blockMessages,
+  sweepMessages,
   treeMessages,
 ] as readonly Record<string, unknown>[];
 

@@ -14,6 +14,7 @@ import { decodeRecord, encodeRecord } from '../../src/core/consensus/register/re
 import { hash } from '../../src/core/crypto/hash.ts';
 import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts';
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
+import { buildFilter, type FilterBits, FuseFilter } from '../../src/core/store/fuse-filter.ts';
 import { encodeNode, Node, nodeRefBytes } from '../../src/core/tree/base/node.ts';
 import { chunkCellCount, decodeChunkTable, encodeChunk, openCell, sealCell } from '../../src/core/tree/chunk.ts';
 import { decodeRecords, type JournalContext, openBatch, sealBatch } from '../../src/core/tree/effects.ts';
@@ -34,6 +35,21 @@ const blocks = fuzzer('immutable blocks', {
     if (accepted(() => checkImmutable(blockAddress(block), bytes)))
       mustEqual(bytes, block, 'a block was taken for another');
     void accepted(() => checkImmutable(blockAddress(bytes), bytes));
+  },
+});
+
+function someFilter(random: SeededRandom, bits: FilterBits): Buffer {
+  const high = Uint32Array.from({ length: random.below(300) }, () => random.below(2 ** 32));
+  return buildFilter({ high, low: high.map((word) => Math.imul(word, 77)) }, bits, random.bytes(8));
+}
+const filters = fuzzer('filters of sweeps', {
+  make: (random) => {
+    const width = ([8, 16, 32] as const)[random.below(3) as 0 | 1 | 2];
+    return { bytes: damage(random, someFilter(random, width), someFilter(random, 8)), address: random.bytes(32) };
+  },
+  check: ({ bytes, address }) => {
+    const filter = accepted(() => new FuseFilter(bytes))?.value;
+    if (filter !== undefined) mustBe(typeof filter.has(address) === 'boolean', 'a filter does not answer');
   },
 });
 
@@ -235,6 +251,7 @@ const silos = fuzzer('silos', {
 
 export const storedFuzzers: readonly Fuzzer[] = [
   blocks,
+  filters,
   nodes,
   chunks,
   batches,

@@ -234,6 +234,9 @@ function durableSilo(cluster: Cluster, host: Host): Silo {
       const names = [...disk.values.keys()].filter((n) => n.startsWith(`${space}/`) && n > from).sort();
       for (const found of names) yield fromHex(found.slice(space.length + 1));
     },
+    scan: () => {
+      throw new InfinitError('unsupported', 'disks of this cluster hold no blocks');
+    },
     usage: () => ({ capacityBytes: undefined, usedBytes: 0, deadBytes: 0, freeBytes: 1, entries: 0, blocks: 0 }),
     sequence: () => 0,
     verify: async () => {},

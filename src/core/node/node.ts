@@ -28,6 +28,8 @@ import { BlockClient } from '../store/block-client.ts';
 import { Growth } from '../store/growth.ts';
 import { NetworkRegister } from '../store/network-register.ts';
 import type { Store } from '../store/store.ts';
+import { SweepClient } from '../store/sweep-client.ts';
+import { Sweeper } from '../store/sweeper.ts';
 import { Throttle } from '../store/throttle.ts';
 import { Witness } from '../store/witness.ts';
 import { Worker } from '../store/worker.ts';
@@ -154,6 +156,7 @@ export class Node {
     this.registers = createRegisters({ runtime, peers, overlay, networkId, seen, replicas });
     this.store = {
       blocks: new BlockClient({ runtime, overlay, replicationFactor: replicas }),
+      sweeps: new SweepClient({ runtime, overlay, networkId }),
       registers: this.registers,
       journals: createJournals({ runtime, peers, overlay, networkId }),
     };
@@ -204,6 +207,11 @@ export class Node {
     };
     const service = (this.registerService = serveRegisters(voting));
     serveJournals(voting);
+    const { held } = this.blocks;
+    const sweeper = new Sweeper({ clock: runtime.clock, networkId, held, silo, registers: this.registers });
+    const sweeping = new Worker(sweeper, runtime, workerPeriodMs, throttle);
+    sweeper.serve(peers, () => sweeping.wake());
+    this.workers.push(sweeping);
     if (this.options.rebalancing?.expand === false) return;
     const growth = new Growth({
       self: peers.self.id,

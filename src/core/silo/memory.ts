@@ -12,6 +12,7 @@ import {
   type SiloEntry,
   type SiloKey,
   type SiloKind,
+  type SiloStart,
   type SiloUsage,
   type Space,
   spaces,
@@ -85,6 +86,13 @@ class MemorySilo implements Silo {
     if (this.closed) throw closedError();
     const keys = [...(this.content.get(space)?.keys() ?? [])].map(fromHex).sort(compareBytes);
     for (const key of keys) if (after === undefined || compareBytes(key, after) > 0) yield key;
+  }
+
+  async *scan(space: Space, startBytes: number, after?: SiloKey): AsyncGenerator<SiloStart> {
+    for await (const key of this.list(space, after)) {
+      const value = this.find(space, key);
+      if (value !== undefined) yield { key, start: Buffer.from(value.subarray(0, startBytes)) };
+    }
   }
 
   usage(): SiloUsage {

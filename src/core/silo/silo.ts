@@ -20,6 +20,12 @@ export interface SiloEntry {
   value: Bytes | undefined;
 }
 
+/** A key and the first bytes of its value, as many as it has. */
+export interface SiloStart {
+  key: SiloKey;
+  start: Buffer;
+}
+
 export interface SiloUsage {
   /** Undefined: bounded only by the device. */
   capacityBytes: number | undefined;
@@ -53,6 +59,8 @@ export interface Silo {
   batch(entries: readonly SiloEntry[]): Promise<void>;
   /** Keys of a space in byte order, after the given one; may or may not show changes made while it runs. */
   list(space: Space, after?: SiloKey): AsyncIterable<SiloKey>;
+  /** The same with the first bytes of each value, which the value's checksum does not vouch for; costs as much as `list`. */
+  scan(space: Space, startBytes: number, after?: SiloKey): AsyncIterable<SiloStart>;
   usage(): SiloUsage;
   /** Count of acknowledged changes since formatting: it never goes back unless the device was rolled back. */
   sequence(): number;

@@ -7,7 +7,7 @@ import { InfinitError, isError } from '../base/errors.ts';
 import { KeyedMutex } from '../base/lifecycle.ts';
 import { hash } from '../crypto/hash.ts';
 import { checkEntries, notFound } from './entries.ts';
-import type { Silo, SiloEntry, SiloKey, SiloUsage, Space } from './silo.ts';
+import type { Silo, SiloEntry, SiloKey, SiloStart, SiloUsage, Space } from './silo.ts';
 
 /** A batch is atomic within each silo; the first silo's share is written last, so that it never names a missing block. */
 export function stripedSilo(silos: readonly Silo[]): Silo {
@@ -69,8 +69,7 @@ export function stripedSilo(silos: readonly Silo[]): Silo {
     put: (space, key, value) => change({ space, key, value }),
     delete: (space, key) => change({ space, key, value: undefined }),
     batch,
-    list: (space, after) =>
-      isSpread(space) ? merged(silos.map((silo) => silo.list(space, after))) : first.list(space, after),
+    ...listsOf(silos, first),
     usage: () => sum(silos.map((silo) => silo.usage())),
     sequence: () => first.sequence(),
     verify: async (space, key) => (await need(space, key)).verify(space, key),
@@ -79,6 +78,14 @@ export function stripedSilo(silos: readonly Silo[]): Silo {
       for (const silo of silos) await silo.close();
     },
   };
+}
+
+function listsOf(silos: readonly Silo[], first: Silo): Pick<Silo, 'list' | 'scan'> {
+  const scan: Silo['scan'] = (space, startBytes, after) =>
+    isSpread(space)
+      ? merged(silos.map((silo) => silo.scan(space, startBytes, after)))
+      : first.scan(space, startBytes, after);
+  return { scan, list: (space, after) => keysOf(scan(space, 0, after)) };
 }
 
 function isSpread(space: Space): boolean {
@@ -109,20 +116,24 @@ function sum(usages: readonly SiloUsage[]): SiloUsage {
   };
 }
 
+async function* keysOf(found: AsyncIterable<SiloStart>): AsyncGenerator<SiloKey> {
+  for await (const { key } of found) yield key;
+}
+
 /** Sorted sequences as one sorted sequence without repetitions. */
-async function* merged(lists: readonly AsyncIterable<SiloKey>[]): AsyncGenerator<SiloKey> {
-  const heads: { key: SiloKey; rest: AsyncIterator<SiloKey> }[] = [];
-  const advance = async (rest: AsyncIterator<SiloKey>) => {
+async function* merged(lists: readonly AsyncIterable<SiloStart>[]): AsyncGenerator<SiloStart> {
+  const heads: { one: SiloStart; rest: AsyncIterator<SiloStart> }[] = [];
+  const advance = async (rest: AsyncIterator<SiloStart>) => {
     const next = await rest.next();
-    if (!next.done) heads.push({ key: next.value, rest });
+    if (!next.done) heads.push({ one: next.value, rest });
   };
   for (const list of lists) await advance(list[Symbol.asyncIterator]());
   while (heads.length > 0) {
-    heads.sort((a, b) => compareBytes(a.key, b.key));
+    heads.sort((a, b) => compareBytes(a.one.key, b.one.key));
     const [least] = heads;
     if (least === undefined) return;
-    yield least.key;
-    const equal = heads.filter(({ key }) => compareBytes(key, least.key) === 0);
+    yield least.one;
+    const equal = heads.filter(({ one }) => compareBytes(one.key, least.one.key) === 0);
     for (const head of equal) {
       heads.splice(heads.indexOf(head), 1);
       await advance(head.rest);

@@ -119,7 +119,7 @@ function distinct(high: Uint32Array, low: Uint32Array): Uint32Array {
   const kept = new Uint32Array(high.length);
   let count = 0;
   for (let i = 0; i < high.length; i++) {
-    let at = ((high[i] as number) ^ (low[i] as number)) & (size - 1);
+    let at = (mix(high[i] as number) ^ (low[i] as number)) & (size - 1);
     for (let other = table[at] as number; other >= 0; other = table[at] as number) {
       if (high[other] === high[i] && low[other] === low[i]) break;
       at = (at + 1) & (size - 1);

@@ -2,8 +2,10 @@
 
 import type { Bytes } from '../base/bytes.ts';
 import type { Abortable } from '../base/lifecycle.ts';
-import type { Address } from '../block/address.ts';
+import type { Address, NodeId } from '../block/address.ts';
 import type { Journals, Registers } from '../consensus/consensus.ts';
+import type { KeyPair } from '../crypto/keys.ts';
+import type { Arc, SweepProgress } from './sweep-messages.ts';
 
 export interface PutOptions extends Abortable {
   /** Garbage generation of the tree at the moment of the put. */
@@ -27,8 +29,27 @@ export interface Blocks {
   touch(addresses: readonly Address[], options: PutOptions): Promise<boolean[]>;
 }
 
+/** Deleting what nothing refers to (docs/protocols.md 5). */
+export interface Sweeps {
+  /** Storage nodes that may hold blocks of a tree: all that can be found. */
+  holders(options?: Abortable): Promise<NodeId[]>;
+  /**
+   * Hands a node what is marked in an arc. Taken when it resolves; done later. The generation must stand in the chosen root
+   * since before the marks were captured. Throws `unavailable`, `full` (again later), `denied`.
+   */
+  hand(
+    node: NodeId,
+    order: Arc & { tree: Address; generation: number },
+    author: KeyPair,
+    options?: Abortable,
+  ): Promise<void>;
+  /** What the node has done of it since it started. */
+  progress(node: NodeId, tree: Address, generation: number, options?: Abortable): Promise<SweepProgress>;
+}
+
 export interface Store {
   readonly blocks: Blocks;
+  readonly sweeps: Sweeps;
   readonly registers: Registers;
   readonly journals: Journals;
 }

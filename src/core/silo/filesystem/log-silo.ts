@@ -16,7 +16,7 @@ import {
   recordHeaderBytes,
   spaceIndex,
 } from '../entries.ts';
-import type { Silo, SiloEntry, SiloKey, SiloUsage, Space } from '../silo.ts';
+import type { Silo, SiloEntry, SiloKey, SiloStart, SiloUsage, Space } from '../silo.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { Compactor } from './compactor.ts';
 import { checksum, type RecordHeader, readRecordHeader } from './format.ts';
@@ -154,15 +154,20 @@ export class LogSilo implements Silo {
   }
 
   async *list(space: Space, after?: SiloKey): AsyncGenerator<SiloKey> {
+    for await (const { key } of this.scan(space, 0, after)) yield key;
+  }
+
+  async *scan(space: Space, startBytes: number, after?: SiloKey): AsyncGenerator<SiloStart> {
     const wanted = spaceIndex(space);
     if (after !== undefined) checkKey(space, after);
     for (let shard = after?.[0] ?? 0; shard < shardCount; shard++) {
       this.checkOpen();
       await this.state.turns.take(this.state.index.slots(shard) * turnCosts.slot);
       const entries = this.state.index.shardEntries(shard).filter((entry) => entry.space === wanted);
-      for (const keys of bySecondByte(await this.keysOf(entries))) {
-        await this.state.turns.take(keys.length * turnCosts.slot);
-        for (const key of keys.sort(compareBytes)) if (after === undefined || compareBytes(key, after) > 0) yield key;
+      for (const found of bySecondByte(await this.startsOf(entries, startBytes))) {
+        await this.state.turns.take(found.length * turnCosts.slot);
+        for (const one of found.sort((a, b) => compareBytes(a.key, b.key)))
+          if (after === undefined || compareBytes(one.key, after) > 0) yield one;
       }
     }
   }
@@ -262,18 +267,20 @@ export class LogSilo implements Silo {
     return ours ? header : undefined;
   }
 
-  private async keysOf(entries: readonly IndexEntry[]): Promise<Buffer[]> {
-    const keys: Buffer[] = [];
+  private async startsOf(entries: readonly IndexEntry[], startBytes: number): Promise<SiloStart[]> {
+    const found: SiloStart[] = [];
     for (let at = 0; at < entries.length; at += headersAtOnce) {
       const slice = entries.slice(at, at + headersAtOnce);
-      const starts = await Promise.all(slice.map((entry) => this.readPlace(entry, 0, recordHeaderBytes)));
+      const bytes = (entry: IndexEntry) => recordHeaderBytes + Math.min(startBytes, entry.length);
+      const records = await Promise.all(slice.map((entry) => this.readPlace(entry, 0, bytes(entry))));
       await this.state.turns.take(slice.length);
-      for (const start of starts) {
-        const header = start && readRecordHeader(start, 0, this.state.superblock.salt);
-        if (header !== undefined) keys.push(Buffer.from(header.key));
+      for (const record of records) {
+        const header = record && readRecordHeader(record, 0, this.state.superblock.salt);
+        if (record === undefined || header === undefined) continue;
+        found.push({ key: Buffer.from(header.key), start: Buffer.from(record.subarray(recordHeaderBytes)) });
       }
     }
-    return keys;
+    return found;
   }
 
   private flushed(): void {
@@ -328,9 +335,9 @@ export class LogSilo implements Silo {
   }
 }
 
-/** The keys of one shard in groups, by the byte that follows the one they share: together they are sorted in small steps. */
-function bySecondByte(keys: readonly Buffer[]): Buffer[][] {
-  const groups: Buffer[][] = Array.from({ length: 256 }, () => []);
-  for (const key of keys) groups[key[1] ?? 0]?.push(key);
+/** What one shard has in groups, by the byte that follows the one the keys share: together they are sorted in small steps. */
+function bySecondByte(found: readonly SiloStart[]): SiloStart[][] {
+  const groups: SiloStart[][] = Array.from({ length: 256 }, () => []);
+  for (const one of found) groups[one.key[1] ?? 0]?.push(one);
   return groups.filter((group) => group.length > 0);
 }

@@ -1,0 +1,263 @@
+// A node's side of sweeps (docs/protocols.md 5, E2, E3): takes filters from writers of a tree once it has seen the generation in
+// the chosen root, and deletes what they do not have. One pass over the blocks serves all filters that wait when it begins. What
+// waits is forgotten at a restart: the leader hands it again, or the next cycle does.
+
+import { asBuffer, type Bytes, equalBytes, toHex } from '../base/bytes.ts';
+import { decode } from '../base/codec.ts';
+import { InfinitError } from '../base/errors.ts';
+import { checkSignal } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import { type Address, addressBytes } from '../block/address.ts';
+import { treeTagBytes, treeTagOf } from '../block/immutable.ts';
+import type { AccessList } from '../block/register.ts';
+import { listedWriter } from '../block/register-validity.ts';
+import { type Registers, rootHeader } from '../consensus/consensus.ts';
+import type { Peers } from '../peer/peer.ts';
+import type { Clock } from '../runtime/runtime.ts';
+import type { Silo, SiloStart } from '../silo/silo.ts';
+import { FuseFilter } from './fuse-filter.ts';
+import { generationBytes, type HeldBlocks } from './held-blocks.ts';
+import { blockSweep, blockSwept, type SweepOrder, type SweepProgress, verifySweep } from './sweep-messages.ts';
+import type { Work } from './worker.ts';
+
+/** Blocks looked at in one step. */
+const stepBlocks = 256;
+/** In front of the tag stand the generation, format and cipher. */
+const tagAt = generationBytes + 2;
+const startBytes = tagAt + treeTagBytes;
+/** For so long a root once read counts: each arc of a cycle asks about the same. */
+const certifiedMs = 60_000;
+const rootFormat = 1;
+
+export interface SweeperOptions {
+  clock: Pick<Clock, 'monotonic'>;
+  networkId: Bytes;
+  held: HeldBlocks;
+  silo: Silo;
+  registers: Pick<Registers, 'read'>;
+}
+
+interface Sweep {
+  tree: string;
+  tag: string;
+  generation: number;
+  first: number;
+  last: number;
+  filter: FuseFilter;
+  bytes: number;
+  user: string;
+}
+
+interface Pass {
+  sweeps: readonly Sweep[];
+  byTag: ReadonlyMap<string, readonly Sweep[]>;
+  blocks: AsyncIterator<SiloStart>;
+  /** First word of the last address that matters. */
+  last: number;
+  /** What went, by sweep. */
+  freed: Map<Sweep, { blocks: number; bytes: number }>;
+}
+
+interface Certified {
+  generation: number;
+  access: AccessList;
+  atMs: number;
+}
+
+export class Sweeper implements Work {
+  readonly name = 'sweep';
+  readonly counters = { taken: 0, passes: 0, looked: 0, blocks: 0, bytes: 0 };
+  private readonly options: SweeperOptions;
+  private readonly waiting = new Map<string, Sweep>();
+  private readonly told = new Map<string, SweepProgress & { generation: number }>();
+  private readonly certified = new Map<string, Certified>();
+  private pass: Pass | undefined;
+  private onWork = () => {};
+
+  constructor(options: SweeperOptions) {
+    this.options = options;
+  }
+
+  /** `wake`: called when there is something to do. */
+  serve(peers: Pick<Peers, 'serve'>, wake: () => void): void {
+    this.onWork = wake;
+    peers.serve(blockSweep, async (order, { from }) => {
+      await this.take(order, from.userKey);
+      return {};
+    });
+    peers.serve(blockSwept, ({ tree, generation }) => this.progress(toHex(tree), generation));
+  }
+
+  backlog(): number {
+    return this.waiting.size;
+  }
+
+  async step(signal: AbortSignal): Promise<boolean> {
+    const pass = (this.pass ??= this.begin());
+    if (pass === undefined) return false;
+    try {
+      checkSignal(signal);
+      if (await this.advance(pass)) return true;
+    } catch (error) {
+      this.pass = undefined;
+      throw error;
+    }
+    this.pass = undefined;
+    this.finish(pass);
+    return this.waiting.size > 0;
+  }
+
+  private async take(order: SweepOrder, user: Bytes): Promise<void> {
+    const { tree, generation, first, last, author } = order;
+    if (!equalBytes(author, user)) throw new InfinitError('denied', 'another user signed this sweep');
+    if (first > last) throw new InfinitError('corrupt', 'a sweep ends before it begins');
+    if (!verifySweep(this.options.networkId, order)) throw new InfinitError('denied', 'a sweep is not signed');
+    const filter = new FuseFilter(order.filter);
+    await this.certify(tree, generation, author);
+    const name = toHex(tree);
+    this.forgetOlder(name, generation);
+    const sweep = {
+      tree: name,
+      tag: toHex(treeTagOf(tree)),
+      ...{ generation, first, last, filter },
+      bytes: order.filter.length,
+      user: toHex(user),
+    };
+    this.checkRoom(sweep);
+    this.waiting.set(`${name}/${first}/${last}`, sweep);
+    this.counters.taken++;
+    this.onWork();
+  }
+
+  /** E3: the generation stands in a chosen root, and the author may write by the access list there. */
+  private async certify(tree: Address, generation: number, author: Bytes): Promise<void> {
+    const name = toHex(tree);
+    const now = this.options.clock.monotonic();
+    let known = this.certified.get(name);
+    if (known === undefined || known.generation < generation || now - known.atMs > certifiedMs) {
+      const { payload, access, deleted } = await this.options.registers.read(tree);
+      if (deleted || payload[0] !== rootFormat) throw new InfinitError('denied', 'the tree of a sweep has no root');
+      known = { generation: decode(rootHeader, payload).gcGeneration, access, atMs: now };
+      this.certified.delete(name);
+      this.certified.set(name, known);
+      dropOldest(this.certified, limits.sweepsToldMax);
+    }
+    if (known.generation < generation)
+      throw new InfinitError('denied', `generation ${generation} is not in the root, which has ${known.generation}`);
+    if (!listedWriter(known.access, author))
+      throw new InfinitError('denied', 'the author of a sweep may not write the tree');
+  }
+
+  /** A later cycle marks everything anew. */
+  private forgetOlder(tree: string, generation: number): void {
+    for (const [name, sweep] of this.waiting)
+      if (sweep.tree === tree && sweep.generation < generation) this.waiting.delete(name);
+  }
+
+  private checkRoom({ user, bytes, tree, first, last }: Sweep): void {
+    let [all, own] = [bytes, bytes];
+    for (const [name, sweep] of this.waiting) {
+      if (name === `${tree}/${first}/${last}`) continue;
+      all += sweep.bytes;
+      if (sweep.user === user) own += sweep.bytes;
+    }
+    const tooMany = this.waiting.size >= limits.sweepsWaitingMax;
+    if (tooMany || all > limits.sweepsWaitingBytesMax || own > limits.sweepsPerUserBytesMax)
+      throw new InfinitError('full', 'too many sweeps wait at this node');
+  }
+
+  private begin(): Pass | undefined {
+    const sweeps = [...this.waiting.values()];
+    if (sweeps.length === 0) return undefined;
+    const byTag = new Map<string, Sweep[]>();
+    for (const sweep of sweeps) byTag.set(sweep.tag, [...(byTag.get(sweep.tag) ?? []), sweep]);
+    const first = sweeps.reduce((least, sweep) => Math.min(least, sweep.first), 2 ** 32);
+    const last = sweeps.reduce((most, sweep) => Math.max(most, sweep.last), 0);
+    const blocks = this.options.silo.scan('block', startBytes, keyBefore(first))[Symbol.asyncIterator]();
+    this.counters.passes++;
+    return { sweeps, byTag, blocks, last, freed: new Map() };
+  }
+
+  /** Looks at the next blocks; false behind the last. */
+  private async advance(pass: Pass): Promise<boolean> {
+    const drops: Promise<void>[] = [];
+    let more = true;
+    for (let looked = 0; looked < stepBlocks && more; looked++) {
+      const next = await pass.blocks.next();
+      more = !next.done && asBuffer(next.value.key).readUInt32BE(0) <= pass.last;
+      if (next.done || !more) break;
+      this.counters.looked++;
+      const sweep = unwantedBy(pass, next.value);
+      if (sweep !== undefined) drops.push(this.drop(pass, sweep, next.value.key));
+    }
+    if (!more) await pass.blocks.return?.();
+    const ended = await Promise.allSettled(drops);
+    for (const drop of ended) if (drop.status === 'rejected') throw drop.reason;
+    return more;
+  }
+
+  /** What is touched meanwhile stays: generations are compared under the block's lock. */
+  private async drop(pass: Pass, sweep: Sweep, address: Address): Promise<void> {
+    const bytes = (await this.options.silo.size('block', address)) ?? 0;
+    if (!(await this.options.held.drop(address, (generation) => generation < sweep.generation))) return;
+    const freed = pass.freed.get(sweep) ?? { blocks: 0, bytes: 0 };
+    pass.freed.set(sweep, { blocks: freed.blocks + 1, bytes: freed.bytes + bytes });
+    this.counters.blocks++;
+    this.counters.bytes += bytes;
+  }
+
+  private finish(pass: Pass): void {
+    for (const sweep of pass.sweeps) {
+      const name = `${sweep.tree}/${sweep.first}/${sweep.last}`;
+      if (this.waiting.get(name) === sweep) this.waiting.delete(name);
+      const before = this.told.get(sweep.tree);
+      if (before !== undefined && before.generation > sweep.generation) continue;
+      const sum =
+        before?.generation === sweep.generation
+          ? before
+          : { generation: sweep.generation, waiting: 0, done: 0, blocks: 0, bytes: 0 };
+      const { blocks, bytes } = pass.freed.get(sweep) ?? { blocks: 0, bytes: 0 };
+      this.told.delete(sweep.tree);
+      this.told.set(sweep.tree, {
+        ...sum,
+        done: sum.done + 1,
+        blocks: sum.blocks + blocks,
+        bytes: sum.bytes + bytes,
+      });
+      dropOldest(this.told, limits.sweepsToldMax);
+    }
+  }
+
+  private progress(tree: string, generation: number): SweepProgress {
+    let waiting = 0;
+    for (const sweep of this.waiting.values()) if (sweep.tree === tree && sweep.generation === generation) waiting++;
+    const told = this.told.get(tree);
+    if (told?.generation !== generation) return { waiting, done: 0, blocks: 0, bytes: 0 };
+    const { done, blocks, bytes } = told;
+    return { waiting, done, blocks, bytes };
+  }
+}
+
+/** The sweep that does not want the block, as far as can be told without its lock. */
+function unwantedBy({ byTag }: Pass, { key, start }: SiloStart): Sweep | undefined {
+  if (start.length < startBytes) return undefined;
+  const sweeps = byTag.get(start.toString('hex', tagAt, startBytes));
+  if (sweeps === undefined) return undefined;
+  const [word, generation] = [asBuffer(key).readUInt32BE(0), start.readUInt32BE(0)];
+  return sweeps.find(
+    (sweep) => sweep.first <= word && word <= sweep.last && generation < sweep.generation && !sweep.filter.has(key),
+  );
+}
+
+/** The last possible key in front of an arc. */
+function keyBefore(first: number): Buffer | undefined {
+  if (first === 0) return undefined;
+  const key = Buffer.alloc(addressBytes, 0xff);
+  key.writeUInt32BE(first - 1, 0);
+  return key;
+}
+
+function dropOldest<V>(map: Map<string, V>, most: number): void {
+  const [oldest] = map.keys();
+  if (map.size > most && oldest !== undefined) map.delete(oldest);
+}
