@@ -9,6 +9,7 @@ import * as registerMessages from '../../src/core/consensus/register/messages.ts
 import * as kvMessages from '../../src/core/gateway/kv/messages.ts';
 import { PassportBook } from '../../src/core/node/passport-book.ts';
 import * as chordMessages from '../../src/core/overlay/chord/messages.ts';
+import * as kouncilMessages from '../../src/core/overlay/kouncil/messages.ts';
 import * as ringMessages from '../../src/core/overlay/messages.ts';
 import { nodeRecord } from '../../src/core/overlay/overlay.ts';
 import { signedCertificate } from '../../src/core/peer/certificate.ts';
@@ -38,6 +39,7 @@ const modules = [
   registerMessages,
   kvMessages,
   chordMessages,
+  kouncilMessages,
   ringMessages,
   blockMessages,
   sweepMessages,

@@ -179,6 +179,7 @@ function brokenOverlay(cluster: Cluster, runtime: Runtime, peers: Peers): Overla
       const names = cluster.storage.filter(() => runtime.random.below(2) === 0);
       return names.slice(0, count).map(record);
     },
+    isNear: () => true,
     record: (id) => {
       const name = byId.get(toHex(id));
       return name === undefined ? undefined : record(name);

@@ -83,7 +83,7 @@ export interface ClusterOptions {
   nodes: number;
   clients: number;
   replicationFactor?: number;
-  overlay?: 'chord' | 'kalimero';
+  overlay?: 'chord' | 'kouncil' | 'kalimero';
   capacity?: number;
 }
 

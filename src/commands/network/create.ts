@@ -18,8 +18,8 @@ export default class NetworkCreate extends RunCommand {
   static override examples = [
     { description: 'A network kept by this device', command: 'infinit network create cluster --silo local' },
     {
-      description: 'Three copies, five nodes that know one another',
-      command: 'infinit network create cluster --silo local --replication-factor 3',
+      description: 'Three copies, a few nodes that know one another',
+      command: 'infinit network create cluster --silo local --replication-factor 3 --kouncil',
     },
   ];
   static override args = nameArg('network');

@@ -41,6 +41,14 @@ export const limits = {
   lookupHopsMax: 64,
   locationCacheEntriesMax: 65_536,
   nodeRecordsMax: 4096,
+  /** Kouncil: positions of a node of mean capacity, and of any. */
+  kouncilPositions: 256,
+  kouncilPositionsMin: 16,
+  kouncilPositionsMax: 1024,
+  /** Branches compared, records told, and records asked for in one call; calls of one comparison. */
+  compareBranchesMax: 64,
+  recordsToldMax: 64,
+  compareCallsMax: 128,
   /** A certificate and a passport. */
   recordCredentialsBytesMax: 5 * KiB,
 

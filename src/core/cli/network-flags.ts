@@ -14,7 +14,11 @@ export const modelFlags = {
   paxos: Flags.boolean({ description: 'agree on every change among the copies (default)' }),
   'no-consensus': Flags.boolean({ description: 'one copy only, no agreement', exclusive: ['paxos'] }),
   chord: Flags.boolean({ description: 'overlay for any number of nodes (default)' }),
-  kalimero: Flags.boolean({ description: 'overlay of one node', exclusive: ['chord', 'kelips'] }),
+  kouncil: Flags.boolean({
+    description: 'overlay of up to about 1,000 nodes that know one another: advised for small, stable networks',
+    exclusive: ['chord', 'kelips'],
+  }),
+  kalimero: Flags.boolean({ description: 'overlay of one node', exclusive: ['chord', 'kelips', 'kouncil'] }),
   kelips: Flags.boolean({ description: 'accepted for older scripts: means chord' }),
   k: Flags.string({ description: 'accepted for older scripts: no effect', helpValue: 'NUMBER' }),
 };
@@ -31,6 +35,7 @@ interface ModelFlagValues {
   'tcp-heartbeat'?: number | undefined;
   'no-consensus': boolean;
   kalimero: boolean;
+  kouncil: boolean;
   kelips: boolean;
   k?: string | undefined;
 }
@@ -42,8 +47,15 @@ export function modelOf(flags: ModelFlagValues) {
     evictionDelayMs: flags['eviction-delay'],
     tcpHeartbeatMs: flags['tcp-heartbeat'],
     consensus: flags['no-consensus'] ? ('none' as const) : ('paxos' as const),
-    overlay: flags.kalimero ? ('kalimero' as const) : ('chord' as const),
+    overlay: overlayOf(flags) ?? ('chord' as const),
   };
+}
+
+/** The overlay an option names. */
+export function overlayOf(flags: { chord?: boolean; kouncil: boolean; kalimero?: boolean }) {
+  if (flags.kouncil) return 'kouncil' as const;
+  if (flags.kalimero) return 'kalimero' as const;
+  return flags.chord ? ('chord' as const) : undefined;
 }
 
 export function overlayNotices(flags: ModelFlagValues): string[] {

@@ -44,7 +44,7 @@ export interface NetworkDescriptor {
   serial: number;
   /** The delay in milliseconds. */
   consensus: { type: 'paxos' | 'none'; 'replication-factor': number; 'eviction-delay': number };
-  overlay: { type: 'chord' | 'kalimero' };
+  overlay: { type: 'chord' | 'kouncil' | 'kalimero' };
   /** Endpoints `host:port` to try first. */
   peers?: string[];
   /** Milliseconds. */

@@ -32,7 +32,7 @@ export interface CreateNetworkOptions {
   /** Default 10 minutes. */
   evictionDelayMs?: number | undefined;
   consensus?: 'paxos' | 'none' | undefined;
-  overlay?: 'chord' | 'kalimero' | undefined;
+  overlay?: 'chord' | 'kouncil' | 'kalimero' | undefined;
   peers?: readonly string[] | undefined;
   tcpHeartbeatMs?: number | undefined;
   silos?: readonly string[] | undefined;

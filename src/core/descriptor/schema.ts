@@ -83,7 +83,7 @@ const network = object<NetworkDescriptor>(
       },
       {},
     ),
-    overlay: object<NetworkDescriptor['overlay']>({ type: oneOf('chord', 'kalimero') }, {}),
+    overlay: object<NetworkDescriptor['overlay']>({ type: oneOf('chord', 'kouncil', 'kalimero') }, {}),
     encrypt_options: object<NetworkDescriptor['encrypt_options']>(
       { encrypt_at_rest: oneOf(true), encrypt_rpc: oneOf(true), validate_signatures: oneOf(true) },
       {},

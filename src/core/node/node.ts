@@ -16,7 +16,6 @@ import { keyFromJson } from '../descriptor/keys.ts';
 import { isRevoked } from '../descriptor/rights.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import { overlayKind } from '../overlay/registry.ts';
-import { isAmongFirst } from '../overlay/ring.ts';
 import { createAdmission, type NetworkAdmission } from '../peer/admission.ts';
 import type { Admission, Peers } from '../peer/peer.ts';
 import { closeRefused, createPeers } from '../peer/peers.ts';
@@ -124,7 +123,7 @@ export class Node {
     const network = () => this.descriptor;
     const meet = async (id: Bytes) => void (await this.overlay.peer(id));
     const candidates = candidateFactor * options.network.consensus['replication-factor'];
-    const isNear = (address: Bytes, id: Bytes) => isAmongFirst(this.overlay.nodes(), address, id, candidates);
+    const isNear = (address: Bytes, id: Bytes) => this.overlay.isNear(address, id, candidates);
     this.book = new PassportBook({ runtime, state: options.state, network, meet, isNear });
     const admission = createAdmission({
       clock: runtime.clock,

@@ -29,8 +29,12 @@ export class Directory {
   /** Grows with every change of a record. */
   version = 0;
   readonly self: NodeName;
-  /** Called when a record is new or has changed. */
-  onChange: (record: NodeRecord) => void = () => {};
+  /** Called when a record is new or has changed; with the one held before. */
+  onChange: (record: NodeRecord, before: NodeRecord | undefined) => void = () => {};
+  /** Called when a record is held no more. */
+  onForget: (node: NodeName) => void = () => {};
+  /** Called with what a peer believes of nodes whose records were asked for. */
+  onHeard: (standings: readonly Standing[]) => void = () => {};
   private readonly context: OverlayContext;
   private readonly view: View;
   private readonly records = new Map<NodeName, NodeRecord>();
@@ -75,8 +79,41 @@ export class Directory {
       if (!held && this.records.size >= limits.nodeRecordsMax) this.evict();
       this.records.set(node, record);
       this.version++;
-      this.onChange(record);
+      this.onChange(record, held);
     }
+  }
+
+  forget(node: NodeName): void {
+    if (!this.records.delete(node)) return;
+    this.version++;
+    this.onForget(node);
+  }
+
+  /** Whether the network would still certify the node of a record held: passports and certificates end. */
+  stands(node: NodeName): boolean {
+    const record = this.records.get(node);
+    if (record === undefined) return false;
+    try {
+      this.context.certify(record);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** The name of a caller that is a storage node whose record is known: only such may speak of the ring. Throws `denied`. */
+  async caller(kind: 'storage' | 'client', peer: Peer): Promise<NodeName> {
+    if (kind !== 'storage') throw new InfinitError('denied', 'only storage nodes have places on the ring');
+    const node = toHex(peer.id);
+    await this.fetchMissing([node], peer);
+    if (!this.get(node)) throw new InfinitError('denied', 'the caller shows no valid node record');
+    return node;
+  }
+
+  /** The peer said that its record has this serial. */
+  compareSerial(peer: Peer, serial: number): void {
+    const node = toHex(peer.id);
+    if (serial > (this.get(node)?.serial ?? -1)) void this.fetch([node], peer);
   }
 
   /** The oldest record of the user who has most goes: nobody pushes the nodes of others out with many of his own. */
@@ -89,7 +126,7 @@ export class Directory {
       else byUser.set(user, [node]);
     }
     const [most] = [...byUser.values()].sort((a, b) => b.length - a.length);
-    this.records.delete(most?.[0] as NodeName);
+    this.forget(most?.[0] as NodeName);
   }
 
   /** Asks the peer for records of nodes; concurrent questions for one node are one. */
@@ -245,6 +282,7 @@ export class Directory {
     const request = { ids: [...nodes], held: '' };
     const { known } = await from.call(ringRecords, request, { timeoutMs: fetchTimeoutMs });
     this.learn((known ?? []).map((each) => each.record));
+    this.onHeard(known ?? []);
   }
 
   private answer(request: RecordsRequest): RecordsAnswer {

@@ -8,7 +8,7 @@ import type { Peer } from '../peer/peer.ts';
 import type { Cancel, Endpoint } from '../runtime/runtime.ts';
 import { Directory } from './directory.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext, OverlayKind } from './overlay.ts';
-import { entryOf, type NodeName, replicas } from './ring.ts';
+import { entryOf, isAmongFirst, type NodeName, replicas } from './ring.ts';
 
 export const kalimero: OverlayKind = { name: 'kalimero', open: (context) => new Kalimero(context) };
 
@@ -75,6 +75,10 @@ class Kalimero implements Overlay {
     checkSignal(options.signal);
     if (this.node === undefined) return [];
     return replicas([entryOf(this.node, 0)], count, (node) => this.directory.get(node), options.all);
+  }
+
+  isNear(address: Address, node: NodeId, count: number): boolean {
+    return isAmongFirst(this.nodes(), address, node, count);
   }
 
   record(id: NodeId): NodeRecord | undefined {

@@ -19,9 +19,11 @@ export const held: Codec<string> = mapped(
   (value) => (value === '' ? none : value),
 );
 
-const standings = ['alive', 'suspect', 'dead', 'unknown'] as const;
+export const liveness: Codec<Liveness> = oneOf(['alive', 'suspect', 'dead', 'unknown'] as const);
 
+/** A node, and what somebody believes of it. */
 export type Standing = { record: NodeRecord; liveness: Liveness };
+export const standing: Codec<Standing> = struct({ record: nodeRecord, liveness });
 
 export interface RecordsRequest {
   /** Empty: all that is known. */
@@ -44,7 +46,7 @@ export const ringRecords: Method<RecordsRequest, RecordsAnswer> = {
   right: 'member',
   request: struct({ ids: list(name, limits.listPositionsMax * 4), held }),
   response: struct({
-    known: optional(list(struct({ record: nodeRecord, liveness: oneOf(standings) }), limits.knownContactsMax + 1)),
+    known: optional(list(standing, limits.knownContactsMax + 1)),
     whole: bool,
     digest,
   }) as Codec<RecordsAnswer>,

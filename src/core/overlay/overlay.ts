@@ -66,6 +66,8 @@ export interface Overlay extends Startable {
    * closed and leaving nodes are skipped unless `all` is set. Fewer when fewer are known; empty when none is.
    */
   owners(address: Address, count: number, options?: Abortable & { all?: boolean }): Promise<NodeRecord[]>;
+  /** Whether the node is among the first `count` live ones clockwise from the address, whatever their zones and states. */
+  isNear(address: Address, node: NodeId, count: number): boolean;
   /** What is known of a node. */
   record(id: NodeId): NodeRecord | undefined;
   liveness(id: NodeId): Liveness;

@@ -3,9 +3,10 @@
 import { InfinitError } from '../base/errors.ts';
 import { chord } from './chord/chord.ts';
 import { kalimero } from './kalimero.ts';
+import { kouncil } from './kouncil/kouncil.ts';
 import type { OverlayKind } from './overlay.ts';
 
-const kinds: readonly OverlayKind[] = [chord, kalimero];
+const kinds: readonly OverlayKind[] = [chord, kouncil, kalimero];
 
 export const overlayNames: readonly string[] = kinds.map((kind) => kind.name);
 

@@ -86,12 +86,12 @@ export function positionsFor(capacityBytes: number): number {
   return Math.min(limits.positionsPerNodeMax, Math.max(limits.positionsPerNodeMin, wanted));
 }
 
-/** The positions of all records in ring order. */
-export function circleOf(records: Iterable<NodeRecord>): Entry[] {
+/** The positions of all records in ring order; of one node not more than `most`. */
+export function circleOf(records: Iterable<NodeRecord>, most: number = limits.positionsPerNodeMax): Entry[] {
   const entries: Entry[] = [];
   for (const record of records) {
     const node = toHex(record.id);
-    for (let index = 0; index < record.positions; index++) entries.push(entryOf(node, index));
+    for (let index = 0; index < Math.min(record.positions, most); index++) entries.push(entryOf(node, index));
   }
   return entries.sort(byPoint);
 }
@@ -126,7 +126,7 @@ export function walkFrom(sorted: readonly Entry[], point: Point): Entry[] {
  * give, and closed and leaving ones unless `all`. In ring order.
  */
 export function replicas(
-  walk: readonly Entry[],
+  walk: Iterable<Pick<Entry, 'node'>>,
   count: number,
   recordOf: (node: NodeName) => NodeRecord | undefined,
   all = false,
@@ -134,7 +134,9 @@ export function replicas(
   const seen = new Set<NodeName>();
   const near = new Map<NodeName, NodeRecord>();
   const far = new Map<NodeName, NodeRecord>();
-  for (const [index, { node }] of walk.entries()) {
+  let index = -1;
+  for (const { node } of walk) {
+    index++;
     const record = seen.has(node) ? undefined : recordOf(node);
     if (record === undefined) continue;
     seen.add(node);

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type Codec, decode, encode } from '../../../src/core/base/codec.ts';
+import { type Codec, decode, encode, fixed, list, struct, text } from '../../../src/core/base/codec.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { ringFind, ringLeave, ringNotify, ringState } from '../../../src/core/overlay/chord/messages.ts';
 import { checkedAnswer, checkedRequest, namedIn } from '../../../src/core/overlay/chord/trust.ts';
+import { ringAbsent, ringCompare, ringTell } from '../../../src/core/overlay/kouncil/messages.ts';
 import { ringGossip, ringRecords } from '../../../src/core/overlay/messages.ts';
 import { signRecord } from '../../../src/core/overlay/node-record.ts';
 import { entryOf } from '../../../src/core/overlay/ring.ts';
@@ -62,6 +63,28 @@ const values: [Codec<never>, unknown][] = [
     },
   ],
   [ringGossip.response, { reached: false, incarnation: 0, serial: 0, news: [] }],
+  [
+    ringCompare.request,
+    {
+      items: [
+        { prefix: '', digest: '00000000000000aa' },
+        { prefix: 'a0f', digest: '00000000000000ab' },
+      ],
+    },
+  ],
+  [
+    ringCompare.response,
+    {
+      items: [
+        { type: 'same' },
+        { type: 'children', digests: ['00000000000000aa'] },
+        { type: 'leaves', leaves: [{ node: node(1), serial: 5, mark: '00000000000000ff' }] },
+      ],
+    },
+  ],
+  [ringTell.request, { known: [] }],
+  [ringAbsent.request, { held: '' }],
+  [ringAbsent.response, { digest: '00000000000000aa', absent: [{ node: node(1), liveness: 'suspect' }] }],
   [ringRecords.request, { ids: [node(1)], held: 'ffffffffffffffff' }],
   [ringRecords.response, { known: undefined, whole: true, digest: '00000000000000aa' }],
 ] as never;
@@ -92,6 +115,14 @@ test('a position index above the limit is corrupt', () => {
   const bytes = encode(ringState.request, { items: [{ target: 1, held: '' }] });
   bytes[4] = 64;
   assert.throws(() => decode(ringState.request, bytes), /limit/);
+});
+
+test('a branch is named by up to 16 hexadecimal digits', () => {
+  for (const prefix of ['g', 'A', '0'.repeat(17)]) {
+    const item = struct({ prefix: text(99), digest: fixed(8) });
+    const bytes = encode(struct({ items: list(item, 9) }), { items: [{ prefix, digest: Buffer.alloc(8) }] });
+    assert.throws(() => decode(ringCompare.request, bytes), { kind: 'corrupt' });
+  }
 });
 
 test('positions nobody declared are dropped from what is heard', () => {

@@ -4,19 +4,18 @@
 import { fromHex, toHex } from '../../base/bytes.ts';
 import { Events } from '../../base/events.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
 import type { Address, NodeId } from '../../block/address.ts';
 import type { Peer } from '../../peer/peer.ts';
-import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
+import type { Endpoint } from '../../runtime/runtime.ts';
+import { Asking } from '../asking.ts';
 import { Directory } from '../directory.ts';
 import { ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
-import { entryOf, type NodeName, type Point } from '../ring.ts';
+import { entryOf, isAmongFirst, type NodeName, type Point } from '../ring.ts';
 import type { FindAnswer } from './answers.ts';
 import { Owners } from './owners.ts';
 
-const refreshMs = 2000;
-const retryMinMs = 1000;
-const retryMaxMs = 15_000;
 const askTimeoutMs = 2000;
 
 export class ChordClient implements Overlay {
@@ -24,16 +23,14 @@ export class ChordClient implements Overlay {
   private readonly context: OverlayContext;
   private readonly directory: Directory;
   private readonly owner: Owners;
+  private readonly asking: Asking;
   private readonly offs: (() => void)[] = [];
   private view = new Map<NodeName, Liveness>();
   /** Of the view, those not confirmed dead. */
   private members: ReadonlySet<NodeName> = new Set();
   private whole = false;
   private held = '';
-  private seeds: readonly Endpoint[] = [];
   private remembered: NodeName[] = [];
-  private retryMs = retryMinMs;
-  private timer: Cancel | undefined;
   private stopped = true;
 
   constructor(context: OverlayContext) {
@@ -56,18 +53,21 @@ export class ChordClient implements Overlay {
       heard: () => {},
       slow: () => {},
     });
+    this.asking = new Asking({
+      context,
+      directory: this.directory,
+      ask: (peer) => this.ask(peer),
+      candidates: () => [...new Set([...this.living(), ...this.view.keys(), ...this.remembered])],
+    });
   }
 
   async start(): Promise<void> {
     const { peers } = this.context;
     this.stopped = false;
-    const look = (peer: Peer) => {
-      if (peer.identity.kind === 'storage') this.schedule(0);
-    };
     this.offs.push(
       peers.events.on('disconnected', (peer) => {
         if (this.view.get(toHex(peer.id)) === 'alive') this.view.set(toHex(peer.id), 'suspect');
-        look(peer);
+        if (peer.identity.kind === 'storage') this.asking.wake();
       }),
     );
   }
@@ -76,23 +76,24 @@ export class ChordClient implements Overlay {
     if (this.stopped) return;
     this.stopped = true;
     for (const off of this.offs.splice(0)) off();
-    this.timer?.();
+    this.asking.stop();
     await this.directory.stop([...this.view.keys()]);
   }
 
   async join(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
-    this.seeds = seeds;
     this.remembered = await this.directory.loadContacts();
-    const met = await this.directory.meet(seeds, this.remembered, options.signal);
+    await this.asking.begin(seeds, this.remembered, options.signal);
     checkSignal(options.signal);
-    if (met) await this.ask(met).catch(() => undefined);
-    this.schedule(met ? refreshMs : retryMinMs);
   }
 
   async leave(): Promise<void> {}
 
   async owners(address: Address, count: number, options: Abortable & { all?: boolean } = {}): Promise<NodeRecord[]> {
     return this.view.size === 0 ? [] : await this.owner.of(address, count, options);
+  }
+
+  isNear(address: Address, node: NodeId, count: number): boolean {
+    return isAmongFirst(this.nodes(), address, node, count);
   }
 
   record(id: NodeId): NodeRecord | undefined {
@@ -116,6 +117,10 @@ export class ChordClient implements Overlay {
     return { overlay: 'chord', client: true, whole: this.whole, locations: this.owner.cached, nodes };
   }
 
+  private positionsOf(node: NodeName): number {
+    return Math.min(this.directory.get(node)?.positions ?? 0, limits.positionsPerNodeMax);
+  }
+
   private livenessOf(node: NodeName): Liveness {
     return this.view.get(node) ?? 'unknown';
   }
@@ -128,35 +133,9 @@ export class ChordClient implements Overlay {
   private nearby(key: Point): FindAnswer {
     const nodes = [...this.living()].filter((node) => this.livenessOf(node) !== 'unknown');
     const entries = nodes.flatMap((node) =>
-      Array.from({ length: this.directory.get(node)?.positions ?? 0 }, (_, index) => entryOf(node, index)),
+      Array.from({ length: this.positionsOf(node) }, (_, index) => entryOf(node, index)),
     );
     return { type: 'closer', entries: entries.filter((entry) => entry.point !== key), behind: [] };
-  }
-
-  private schedule(delayMs: number): void {
-    this.timer?.();
-    if (this.stopped) return;
-    this.timer = this.context.runtime.clock.after(delayMs, () => {
-      void this.refresh();
-    });
-  }
-
-  private async refresh(): Promise<void> {
-    const connected = this.context.peers
-      .connected()
-      .filter((peer) => peer.identity.kind === 'storage' && peer.open)
-      .sort((a, b) => (a.roundTripMs ?? 0) - (b.roundTripMs ?? 0));
-    for (const peer of connected.slice(0, 3)) {
-      if (await this.ask(peer).then(succeeded, failed)) {
-        this.retryMs = retryMinMs;
-        this.schedule(refreshMs);
-        return;
-      }
-    }
-    const nodes = [...new Set([...this.living(), ...this.view.keys(), ...this.remembered])];
-    const met = await this.directory.meet(this.seeds, nodes).catch(() => undefined);
-    this.retryMs = met ? retryMinMs : Math.min(retryMaxMs, this.retryMs * 2);
-    this.schedule(met ? 0 : this.retryMs);
   }
 
   /** Takes over what the storage node knows. */
@@ -184,6 +163,3 @@ export class ChordClient implements Overlay {
     this.directory.saveSoon(() => [...this.view.keys()]);
   }
 }
-
-const succeeded = () => true;
-const failed = () => false;

@@ -12,7 +12,7 @@ import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
 import { Directory } from '../directory.ts';
 import { ringGossip, ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
-import { type Entry, entryOf, type NodeName } from '../ring.ts';
+import { type Entry, entryOf, isAmongFirst, type NodeName } from '../ring.ts';
 import type { Answers, MethodName, Outgoing, Requests } from './calls.ts';
 import { Fingers } from './fingers.ts';
 import { Machine } from './machine.ts';
@@ -144,6 +144,10 @@ export class ChordStorage implements Overlay {
     return await this.owner.of(address, count, options);
   }
 
+  isNear(address: Address, node: NodeId, count: number): boolean {
+    return isAmongFirst(this.nodes(), address, node, count);
+  }
+
   record(id: NodeId): NodeRecord | undefined {
     return this.directory.get(toHex(id));
   }
@@ -245,7 +249,7 @@ export class ChordStorage implements Overlay {
         const method = methods[call.method] as Method<Requests[MethodName], Answers[MethodName]>;
         const heard = await peer.call(method, call.request, { signal, timeoutMs });
         await this.directory.fetchMissing(namedIn(call.method, heard), peer);
-        if (call.method === 'gossip') this.compareSerial(peer, (heard as Answers['gossip']).serial);
+        if (call.method === 'gossip') this.directory.compareSerial(peer, (heard as Answers['gossip']).serial);
         return checkedAnswer(call, heard, (node) => this.directory.get(node));
       });
       this.input(() => this.machine.answered(id, answer, this.now));
@@ -259,7 +263,7 @@ export class ChordStorage implements Overlay {
 
   private serve<M extends 'state' | 'notify' | 'leave'>(name: M): void {
     const handler: Handler<Requests[M], Answers[M]> = async (request, { from, peer }) => {
-      const node = await this.caller(from.kind, peer);
+      const node = await this.directory.caller(from.kind, peer);
       const checked = checkedRequest(node, name, request, (each) => this.directory.get(each));
       let answer: Answers[M] | undefined;
       this.input(() => {
@@ -272,8 +276,8 @@ export class ChordStorage implements Overlay {
   }
 
   private async gossip(request: Requests['gossip'], { from, peer, signal }: CallContext): Promise<Answers['gossip']> {
-    const node = await this.caller(from.kind, peer);
-    this.compareSerial(peer, request.serial);
+    const node = await this.directory.caller(from.kind, peer);
+    this.directory.compareSerial(peer, request.serial);
     let answer: Answers['gossip'] | undefined;
     this.input(() => {
       answer = this.machine.requested(node, 'gossip', request, this.now);
@@ -300,20 +304,6 @@ export class ChordStorage implements Overlay {
     } catch {
       return false;
     }
-  }
-
-  /** Only storage nodes whose record is known may speak for positions. */
-  private async caller(kind: 'storage' | 'client', peer: Peer): Promise<NodeName> {
-    if (kind !== 'storage') throw new InfinitError('denied', 'only storage nodes have places on the ring');
-    const node = toHex(peer.id);
-    await this.directory.fetchMissing([node], peer);
-    if (!this.directory.get(node)) throw new InfinitError('denied', 'the caller shows no valid node record');
-    return node;
-  }
-
-  private compareSerial(peer: Peer, serial: number): void {
-    const node = toHex(peer.id);
-    if (serial > (this.directory.get(node)?.serial ?? -1)) void this.directory.fetch([node], peer);
   }
 
   private async met(peer: Peer): Promise<void> {
