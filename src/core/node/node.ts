@@ -187,13 +187,13 @@ export class Node {
   }
 
   private serveStorage(silo: Silo, replicas: number): void {
-    const { runtime, peers, overlay, networkId, book } = this;
+    const { runtime, peers, overlay, absence, networkId, book } = this;
     const member = () => this.member(silo);
     const throttle = (this.throttle = new Throttle({
       clock: runtime.clock,
       bytesPerSecond: this.options.backgroundRate,
     }));
-    this.blocks = serveBlocks({ runtime, peers, overlay, silo, throttle, replicationFactor: replicas });
+    this.blocks = serveBlocks({ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
     const voting = {
       runtime,
@@ -210,7 +210,7 @@ export class Node {
     const sweeper = new Sweeper({ clock: runtime.clock, networkId, held, silo, registers: this.registers });
     const sweeping = new Worker(sweeper, runtime, workerPeriodMs, throttle);
     sweeper.serve(peers, () => sweeping.wake());
-    this.workers.push(sweeping);
+    this.workers.push(...this.blocks.lookers, sweeping);
     if (this.options.rebalancing?.expand === false) return;
     const growth = new Growth({
       self: peers.self.id,
@@ -219,7 +219,7 @@ export class Node {
       registers: this.registers,
       replicationFactor: replicas,
     });
-    this.workers.push(new Worker(growth, runtime, workerPeriodMs), ...this.blocks.workers);
+    this.workers.push(new Worker(growth, runtime, workerPeriodMs), ...this.blocks.movers);
   }
 
   private keepDescriptor(): void {
