@@ -28,7 +28,7 @@ const MiB = 1024 ** 2;
 const healMs = 120_000;
 
 interface Status {
-  workers: Record<'growth' | 'pull', { state: string; counters: Record<string, number> }>;
+  workers: Record<'membership' | 'pull', { state: string; counters: Record<string, number> }>;
 }
 
 describe('three devices', { timeout: 420_000 }, () => {

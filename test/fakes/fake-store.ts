@@ -278,6 +278,10 @@ class FakeRegisters implements Registers {
     return this.asked(() => this.current(address));
   }
 
+  settle(address: Address): Promise<RegisterSnapshot> {
+    return this.read(address);
+  }
+
   private current(address: Address): RegisterSnapshot {
     const state = this.cluster.registers.get(toHex(address));
     if (state === undefined) throw new InfinitError('unavailable', 'no such register');

@@ -167,9 +167,14 @@ const record = encodeRecord({
   accepted: { ballot, image, from: image.state.config },
   committed: { ballot, version: 2, aclVersion: 2, deleted: false },
 });
+const moved = { generation: 4, current: [{ node: Buffer.alloc(32, 2), store: Buffer.alloc(8, 3) }], since: 5 };
+const stub = encodeRecord({ promised: ballot, accepted: undefined, committed: undefined, stub: moved });
 const acceptorRecords = fuzzer('acceptor records', {
-  make: (random) => damage(random, record),
-  check: (bytes) => void accepted(() => decodeRecord(good.networkId, bytes)),
+  make: (random) => (random.chance(0.5) ? damage(random, record) : damage(random, stub, record)),
+  check: (bytes) => {
+    const read = accepted(() => decodeRecord(good.networkId, bytes))?.value;
+    if (read?.stub) mustEqual(encodeRecord(read), bytes, 'a stub is written as it was read');
+  },
 });
 
 const storedJournals = fuzzer('stored journals', {

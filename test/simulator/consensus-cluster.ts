@@ -12,7 +12,7 @@ import { createJournals } from '../../src/core/consensus/journal/journals.ts';
 import { serveJournals } from '../../src/core/consensus/journal/service.ts';
 import { createRegisters, type RegisterClient } from '../../src/core/consensus/register/client.ts';
 import { MemorySeenVersions, type SeenVersions } from '../../src/core/consensus/register/seen-versions.ts';
-import { serveRegisters } from '../../src/core/consensus/register/service.ts';
+import { type RegisterService, serveRegisters } from '../../src/core/consensus/register/service.ts';
 import { hash } from '../../src/core/crypto/hash.ts';
 import { type KeyPair, keyPairFromSeed } from '../../src/core/crypto/keys.ts';
 import type { NodeRecord, Overlay } from '../../src/core/overlay/overlay.ts';
@@ -44,6 +44,8 @@ export class Cluster {
   onWritten: Written = () => {};
   /** Planted bug: answers leave before what they say is durable. */
   answersEarly = false;
+  /** Of stores; undefined: as in life. */
+  keep: { stubMs: number; tombstoneMs: number } | undefined;
   private readonly disks = new Map<string, DiskContent>();
   private readonly seen = new Map<string, SeenVersions>();
 
@@ -109,6 +111,8 @@ export class Node {
   readonly peers: Peers;
   readonly registers: RegisterClient;
   readonly journals: Journals;
+  /** Of a storage node. */
+  readonly service: RegisterService | undefined;
 
   constructor(cluster: Cluster, host: Host, stores: boolean, seen: SeenVersions) {
     const { runtime, name } = host;
@@ -124,7 +128,7 @@ export class Node {
       const silo = durableSilo(cluster, host);
       const { authors } = cluster;
       const member = cluster.member(name);
-      serveRegisters({ ...parts, silo, member: () => member, authors });
+      this.service = serveRegisters({ ...parts, silo, member: () => member, authors, keep: cluster.keep });
       serveJournals({ runtime, peers: this.peers, silo, member: () => member, networkId, authors });
       void this.peers
         .start()

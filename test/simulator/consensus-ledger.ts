@@ -27,7 +27,7 @@ export class Ledger {
       if (!value) continue;
       if (space === 'register') this.register(member, toHex(key), Buffer.from(value));
       // Format 1, tree 32, fence 8.
-      else if (toHex(key).slice(32, 40) === 'ffffffff')
+      else if (space === 'journal' && toHex(key).slice(32, 40) === 'ffffffff')
         this.fence(`${memberName(member)} ${toHex(key)}`, Number(Buffer.from(value).readBigUInt64BE(33)));
     }
   }

@@ -15,6 +15,9 @@ export interface RegisterRun {
   operations: number;
   answered: number;
   generations: number;
+  /** Records given up because their register had moved on, and stubs dropped into the floor. */
+  retired: number;
+  forgotten: number;
   trace: string;
 }
 
@@ -34,6 +37,9 @@ const textOf = (snapshot: RegisterSnapshot) => Buffer.from(snapshot.payload).toS
 export async function runRegisters(seed: number, planted?: 'answers-early'): Promise<RegisterRun> {
   const world = createWorld({ seed, link: { loss: 0.01, duplication: 0.01, reordering: 0.05 } });
   const cluster = new Cluster(world, 5, 3);
+  cluster.keep = { stubMs: 400, tombstoneMs: 400 };
+  for (const name of cluster.storage) cluster.restart(name);
+  const tally = { retired: 0, forgotten: 0 };
   const ledger = new Ledger();
   cluster.onWritten = (host, storeId, entries) => ledger.written(host, storeId, entries);
   cluster.answersEarly = planted === 'answers-early';
@@ -55,6 +61,7 @@ export async function runRegisters(seed: number, planted?: 'answers-early'): Pro
     addresses.map((address, r) => useRegister(world, cluster, `c${c}`, address, `r${r}`, history, endMs)),
   );
   working.push(...addresses.map((address) => changeMembers(world, cluster, address, endMs)));
+  working.push(forgetStubs(world, cluster, addresses, endMs, tally));
   await world.settle(Promise.all(working), { limitMs: 120_000 });
   for (const [r, address] of addresses.entries()) {
     const call = world.nowMs;
@@ -69,6 +76,7 @@ export async function runRegisters(seed: number, planted?: 'answers-early'): Pro
     operations: history.length,
     answered: history.filter(({ end }) => Number.isFinite(end)).length,
     generations: Math.max(...ledger.chosen().map((entries) => entries.at(-1)?.image.state.config.generation ?? 0)),
+    ...tally,
     trace: world.trace(),
   };
 }
@@ -121,6 +129,32 @@ async function useRegister(
         history.splice(history.indexOf(operation), 1);
     }
     await runtime.clock.sleep(random.below(120));
+  }
+}
+
+/** What the worker of each store does: looks whether registers have gone on without it, and drops old stubs. */
+async function forgetStubs(
+  world: World,
+  cluster: Cluster,
+  addresses: readonly Address[],
+  endMs: number,
+  tally: { retired: number; forgotten: number },
+): Promise<void> {
+  const random = world.random.fork('forget');
+  while (world.nowMs < endMs) {
+    await cluster.client('c0').runtime.clock.sleep(50 + random.below(150));
+    const node = cluster.client(cluster.storage[random.below(cluster.storage.length)] ?? 'n0');
+    const within = <T>(task: Promise<T>) =>
+      Promise.race([
+        task,
+        cluster
+          .client('c0')
+          .runtime.clock.sleep(3000)
+          .then(() => undefined),
+      ]).catch(() => undefined);
+    for (const address of addresses)
+      if (await within(node.service?.retire(address) ?? Promise.resolve(false))) tally.retired++;
+    tally.forgotten += (await within(node.service?.forget() ?? Promise.resolve(0))) ?? 0;
   }
 }
 

@@ -35,8 +35,6 @@ const port = 4000;
 export class Device {
   readonly host: Host;
   linked: LinkedNode | undefined;
-  /** Told of every node made here before it starts. */
-  onOpened: (linked: LinkedNode, device: Device) => void = () => {};
 
   constructor(host: Host) {
     this.host = host;
@@ -55,18 +53,15 @@ export class Device {
   async startNode(seeds: readonly Endpoint[]): Promise<LinkedNode> {
     const listen = this.endpoint;
     const linked = await openLinkedNode({ context: this.context, as, network: networkName, role: 'storage', listen });
-    return this.run(linked, seeds);
+    this.linked = linked;
+    await linked.node.start(seeds);
+    return linked;
   }
 
   async startClient(seeds: readonly Endpoint[]): Promise<LinkedNode> {
     const listen = this.endpoint;
     const linked = await openLinkedNode({ context: this.context, as, network: networkName, role: 'client', listen });
-    return this.run(linked, seeds);
-  }
-
-  private async run(linked: LinkedNode, seeds: readonly Endpoint[]): Promise<LinkedNode> {
     this.linked = linked;
-    this.onOpened(linked, this);
     await linked.node.start(seeds);
     return linked;
   }
@@ -90,6 +85,7 @@ export interface ClusterOptions {
   replicationFactor?: number;
   overlay?: 'chord' | 'kouncil' | 'kalimero';
   capacity?: number;
+  evictionDelayMs?: number;
 }
 
 /** Homes with one user everywhere, a founded network linked on every device, silos on the storage nodes; nothing runs yet. */
@@ -115,6 +111,7 @@ export async function makeCluster(world: World, options: ClusterOptions): Promis
       silos: ['disk'],
       replicationFactor: options.replicationFactor ?? 3,
       overlay: options.overlay ?? 'chord',
+      evictionDelayMs: options.evictionDelayMs,
       found: found(first),
     }),
   );

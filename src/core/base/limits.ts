@@ -80,6 +80,12 @@ export const limits = {
   /** Registers about which a store asks what may be agreed on, and how often it asks about one. */
   settlementsMax: 16,
   settlementPeriodMs: 1 * second,
+  /** How long a store that a register left says where it went; and how long a deleted register stays after its last ballot. */
+  registerStubMs: 30 * 24 * 60 * minute,
+  registerTombstoneMs: 2 * 24 * 60 * minute,
+  /** Registers a store was told to have moved, and still has to ask about; answers `moved` followed in one attempt. */
+  retirementsMax: 4096,
+  movesFollowedMax: 8,
 
   // Blocks and silos.
   blockBytesMax: 4 * MiB,
@@ -101,14 +107,6 @@ export const limits = {
   blockHaveMax: 256,
   /** Copies known to be bad that wait for good ones; further ones are found again. */
   badCopiesMax: 4096,
-  /** Ranges of addresses compared in one call, and entries of a range told instead of digests of its parts. */
-  indexRangesMax: 64,
-  indexEntriesMax: 24,
-  /** Ranges still to be compared with one node. */
-  rangesWaitingMax: 65_536,
-  /** Blocks somebody missed here that wait to be fetched, and blocks known to lack copies. */
-  blocksWantedMax: 4096,
-  blocksShortMax: 65_536,
   /** Blocks one transfer makes sure of. */
   transferBlocksMax: 1024,
   /** Answers to background work of other nodes given at once; others wait. */

@@ -70,6 +70,8 @@ export interface Registers {
   ): Promise<RegisterSnapshot>;
   /** Agrees on another set of members: through a joint configuration to the new simple one. A no-op when it is agreed. */
   reconfigure(address: Address, members: readonly Member[], options?: RegisterOptions): Promise<RegisterSnapshot>;
+  /** Agrees once more on what stands, so that members which missed it have it too. */
+  settle(address: Address, options?: RegisterOptions): Promise<RegisterSnapshot>;
   /** Marks deleted, for good. */
   delete(address: Address, author: KeyPair, options?: RegisterOptions): Promise<void>;
 }

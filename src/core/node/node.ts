@@ -24,7 +24,7 @@ import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import { AbsenceMeter } from '../store/absence.ts';
 import { BlockClient } from '../store/block-client.ts';
-import { Growth } from '../store/growth.ts';
+import { Membership } from '../store/membership.ts';
 import { NetworkRegister } from '../store/network-register.ts';
 import type { Store } from '../store/store.ts';
 import { SweepClient } from '../store/sweep-client.ts';
@@ -187,13 +187,13 @@ export class Node {
   }
 
   private serveStorage(silo: Silo, replicas: number): void {
-    const { runtime, peers, overlay, absence, networkId, book } = this;
+    const { runtime, peers, overlay, networkId, book } = this;
     const member = () => this.member(silo);
     const throttle = (this.throttle = new Throttle({
       clock: runtime.clock,
       bytesPerSecond: this.options.backgroundRate,
     }));
-    this.blocks = serveBlocks({ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas });
+    this.blocks = serveBlocks({ runtime, peers, overlay, silo, throttle, replicationFactor: replicas });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
     const voting = {
       runtime,
@@ -210,16 +210,13 @@ export class Node {
     const sweeper = new Sweeper({ clock: runtime.clock, networkId, held, silo, registers: this.registers });
     const sweeping = new Worker(sweeper, runtime, workerPeriodMs, throttle);
     sweeper.serve(peers, () => sweeping.wake());
-    this.workers.push(...this.blocks.lookers, sweeping);
+    this.workers.push(sweeping);
     if (this.options.rebalancing?.expand === false) return;
-    const growth = new Growth({
-      self: peers.self.id,
-      overlay,
-      service,
-      registers: this.registers,
-      replicationFactor: replicas,
-    });
-    this.workers.push(new Worker(growth, runtime, workerPeriodMs), ...this.blocks.movers);
+    const { absence, registers } = this;
+    const parts = { runtime, self: member, overlay, absence, service, registers };
+    const membership = new Membership({ ...parts, replicationFactor: replicas });
+    absence.events.on('back', () => membership.recheck());
+    this.workers.push(new Worker(membership, runtime, workerPeriodMs), ...this.blocks.workers);
   }
 
   private keepDescriptor(): void {
@@ -284,6 +281,7 @@ export class Node {
     this.overlay.events.on('joined', wake);
     this.overlay.events.on('changed', wake);
     this.absence.events.on('evicted', wake);
+    this.absence.events.on('back', wake);
     await this.absence.start();
   }
 
@@ -361,7 +359,6 @@ export class Node {
     this.witness?.stop();
     this.registerService?.stop();
     for (const worker of this.workers) await worker.stop();
-    this.selfRecord?.update({ leaving: true });
     await this.overlay.leave();
     await this.overlay.stop();
     await this.registers.close();

@@ -26,16 +26,14 @@ export interface Absence {
   away(): readonly NodeRecord[];
   /**
    * Placement (protocols 1.8) over all nodes that are not evicted, those away included: who is to hold an address now. The same
-   * at every node that sees the same; use it, and not `overlay.owners`, to decide what must be copied, moved or dropped. Closed
-   * and leaving nodes are skipped; with `closed` those that are closed and stay count, because they keep what they hold.
+   * at every node that sees the same; use it, and not `overlay.owners`, to decide what must be copied, moved or dropped.
    */
-  holders(
-    address: Address,
-    count: number,
-    options?: Abortable & { all?: boolean; closed?: boolean },
-  ): Promise<NodeRecord[]>;
-  /** `evicted`: a node has been away for long enough. `returned`: one that was evicted is heard of again. */
-  readonly events: Events<{ evicted: NodeId; returned: NodeId }>;
+  holders(address: Address, count: number, options?: Abortable & { all?: boolean }): Promise<NodeRecord[]>;
+  /**
+   * `evicted`: a node has been away for long enough. `returned`: one that was evicted is heard of again. `back`: this node itself
+   * was out of contact, or paused; others may have gone on without it.
+   */
+  readonly events: Events<{ evicted: NodeId; returned: NodeId; back: undefined }>;
 }
 
 export interface AbsenceOptions {
@@ -55,6 +53,8 @@ export interface AbsenceBook extends Pick<ContactStore, 'load'> {
 const stepMs = 1000;
 /** A longer step was a pause of this node: only this much of it counts. */
 const stepMaxMs = 2 * stepMs;
+/** A step this long is worth looking at what went on meanwhile. */
+const pausedMs = 15_000;
 /** A node asked about of which nothing is known is tried this often. */
 const tryPeriodMs = 10_000;
 const tryTimeoutMs = 3000;
@@ -80,13 +80,14 @@ interface Circle {
 }
 
 export class AbsenceMeter implements Absence, Startable {
-  readonly events = new Events<{ evicted: NodeId; returned: NodeId }>();
+  readonly events = new Events<{ evicted: NodeId; returned: NodeId; back: undefined }>();
   private readonly options: AbsenceOptions;
   private readonly watched = new Map<string, Watched>();
   private readonly circles = new Map<string, Circle>();
   /** Evicted before the last start, not heard of since. */
   private readonly gone = new Map<string, NodeId>();
   private lastStep = 0;
+  private wasInContact = true;
   private cancel: Cancel = () => {};
   private stopped = true;
 
@@ -126,26 +127,18 @@ export class AbsenceMeter implements Absence, Startable {
     return absent.flatMap(({ id }) => overlay.record(id) ?? []);
   }
 
-  async holders(
-    address: Address,
-    count: number,
-    options: Abortable & { all?: boolean; closed?: boolean } = {},
-  ): Promise<NodeRecord[]> {
+  async holders(address: Address, count: number, options: Abortable & { all?: boolean } = {}): Promise<NodeRecord[]> {
     const { overlay } = this.options;
     // As many as any list shows: those away are placed among them wherever they stand.
     const wanted = Math.max(count, limits.successorNodes);
     const live = await overlay.owners(address, wanted, { ...options, all: true });
     const circle = this.circleOf([...live, ...this.away()]);
     const owner = ownerIndex(circle.entries, pointOf(address));
-    const name = `${owner} ${count} ${options.all === true} ${options.closed === true}`;
+    const name = `${owner} ${count} ${options.all === true}`;
     let placed = circle.placed.get(name);
     if (placed === undefined) {
       const walk = [...circle.entries.slice(owner), ...circle.entries.slice(0, owner)];
-      const recordOf = (node: string) => {
-        const record = circle.records.get(node);
-        return options.closed && record?.leaving ? undefined : record;
-      };
-      placed = replicas(walk, count, recordOf, options.all || options.closed);
+      placed = replicas(walk, count, (node) => circle.records.get(node), options.all);
       circle.placed.set(name, placed);
     }
     return [...placed];
@@ -204,10 +197,14 @@ export class AbsenceMeter implements Absence, Startable {
 
   private step(): void {
     const { overlay, self } = this.options;
-    const spentMs = Math.min(stepMaxMs, Math.max(0, this.now - this.lastStep));
+    const passedMs = this.now - this.lastStep;
+    const spentMs = Math.min(stepMaxMs, Math.max(0, passedMs));
     this.lastStep = this.now;
     for (const { id } of overlay.nodes()) if (toHex(id) !== toHex(self)) this.watch(id);
     const inContact = this.inContact();
+    const isBack = inContact && (!this.wasInContact || passedMs > pausedMs);
+    this.wasInContact = inContact;
+    if (isBack) this.events.emit('back', undefined);
     for (const [name, known] of this.watched) {
       const liveness = overlay.liveness(known.id);
       if (liveness === 'alive') this.heardOf(known);

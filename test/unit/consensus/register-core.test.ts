@@ -15,23 +15,40 @@ function chooser(seed: number): (limit: number) => number {
   };
 }
 
-function explore(planted: Planted, runs: number, steps: number): { seed?: number; violation?: string; chosen: number } {
+interface Explored {
+  seed?: number;
+  violation?: string;
+  chosen: number;
+  forgotten: number;
+}
+
+function explore(planted: Planted, runs: number, steps: number, forgets = false): Explored {
   let chosen = 0;
+  let forgotten = 0;
   for (let seed = 1; seed <= runs; seed++) {
-    const field = new Field(chooser(seed), planted);
+    const field = new Field(chooser(seed), planted, forgets);
     for (let i = 0; i < steps; i++) {
       field.step();
-      if (field.violation) return { seed, violation: field.violation, chosen };
+      if (field.violation) return { seed, violation: field.violation, chosen, forgotten };
     }
     chosen += field.chosen().length;
+    forgotten += field.counts.forgotten;
   }
-  return { chosen };
+  return { chosen, forgotten };
 }
 
 test('whatever the order, loss, repetition and crashes, chosen states form one chain and reads see it', () => {
-  const { violation, seed, chosen } = explore(undefined, Number(process.env.INFINIT_SEEDS ?? 1) * 1000, 220);
+  const runs = Number(process.env.INFINIT_SEEDS ?? 1) * 1000;
+  const { violation, seed, chosen } = explore(undefined, runs, 220);
   assert.equal(violation, undefined, `seed ${seed}`);
   assert.ok(chosen > 2000, `the courses of events choose something: ${chosen}`);
+});
+
+test('so they do where stores forget what has moved on without them (2.3 rule 4)', () => {
+  const runs = Number(process.env.INFINIT_SEEDS ?? 1) * 200;
+  const { violation, seed, forgotten } = explore(undefined, runs, 800, true);
+  assert.equal(violation, undefined, `seed ${seed}`);
+  assert.ok(forgotten > runs / 20, `stores forget: ${forgotten}`);
 });
 
 const planted: Exclude<Planted, undefined>[] = [

@@ -5,8 +5,8 @@ import { toHex } from '../../../src/core/base/bytes.ts';
 import { type Member, memberName } from '../../../src/core/block/address.ts';
 import type { RegisterConfig, RegisterState } from '../../../src/core/block/register.ts';
 import type { StateImage } from '../../../src/core/block/register-validity.ts';
-import { type AcceptorRecord, acceptorStep } from '../../../src/core/consensus/register/acceptor.ts';
-import { type Ballot, compareBallots, zeroBallot } from '../../../src/core/consensus/register/ballot.ts';
+import { type AcceptorRecord, acceptorStep, retired } from '../../../src/core/consensus/register/acceptor.ts';
+import { type Ballot, compareBallots, higherBallot, zeroBallot } from '../../../src/core/consensus/register/ballot.ts';
 import type { Entry, Message, Reply } from '../../../src/core/consensus/register/messages.ts';
 import {
   type Attempt,
@@ -19,7 +19,7 @@ import {
   type ProposerStep,
   propose,
 } from '../../../src/core/consensus/register/proposer.ts';
-import { baseOf, enterJoint, isQuorum, leaveJoint } from '../../../src/core/consensus/register/quorum.ts';
+import { baseOf, enterJoint, hasMember, isQuorum, leaveJoint } from '../../../src/core/consensus/register/quorum.ts';
 import { agreedEntry, newestEntry, type Report, reportedNodes } from '../../../src/core/consensus/register/reader.ts';
 
 export type Planted =
@@ -66,6 +66,9 @@ export class Field {
   private readonly stores = new Map(this.nodes.map((m) => [toHex(m.node), m]));
   private readonly records = new Map<string, AcceptorRecord>();
   private readonly durable = new Map<string, AcceptorRecord>();
+  private readonly floors = new Map<string, Ballot>();
+  /** Records given up for stubs, and stubs for the floor. */
+  readonly counts = { retired: 0, forgotten: 0 };
   private readonly running: Running[] = [];
   private readonly readings: Reading[] = [];
   private readonly questions: { to: Buffer; message: Message; ask: number; reading: boolean }[] = [];
@@ -74,13 +77,18 @@ export class Field {
   private readonly parents = new Map<string, string>();
   private readonly choose: (limit: number) => number;
   private readonly planted: Planted;
+  private readonly forgets: boolean;
+  private readonly attemptsMax: number;
   private round = 0;
   private losses = 0;
   lastRead: StateImage | undefined;
   violation: string | undefined;
 
-  constructor(choose: (limit: number) => number, planted: Planted) {
+  /** `forgets`: stores that a register has left forget it, first for a stub, then for their floor. */
+  constructor(choose: (limit: number) => number, planted: Planted, forgets = false) {
     this.choose = choose;
+    this.forgets = forgets;
+    this.attemptsMax = forgets ? 40 : 8;
     this.planted = planted;
     const members = this.nodes.slice(0, 3);
     const config = { generation: 0, current: members, previous: undefined };
@@ -91,8 +99,11 @@ export class Field {
   }
 
   step(): void {
-    const dice = this.choose(100);
-    if (dice < 40) this.deliverQuestion();
+    let dice = this.choose(100);
+    // Whole changes of members are to come about: fewer attempts at once, that are left alone more often.
+    if (this.forgets && dice >= 80 && this.choose(8) > 0) dice = this.choose(80);
+    if (this.forgets && dice < 8) this.retire();
+    else if (dice < 40) this.deliverQuestion();
     else if (dice < 80) this.deliverAnswer();
     else if (dice < 86) this.begin();
     else if (dice < 90) this.read();
@@ -118,7 +129,7 @@ export class Field {
   }
 
   private begin(): void {
-    if (this.running.length >= 8) return;
+    if (this.running.length >= this.attemptsMax) return;
     const ballot = { round: ++this.round * 2, proposer: fill(8, this.running.length + 1) };
     const operation = (['write', 'settle', 'change'] as const)[this.choose(3)] ?? 'write';
     const sets = [
@@ -153,7 +164,7 @@ export class Field {
           reading: false,
         });
       // One round trip more, without prepare: only while the configuration is simple.
-      if (!image.state.config.previous && this.running.length < 8 && running.operation === 'write') {
+      if (!image.state.config.previous && this.running.length < this.attemptsMax && running.operation === 'write') {
         this.running.push({ ...running, attempt: undefined as unknown as Attempt });
         const next = this.built(running, image, true);
         const ballotNext = followingBallot(attempt.ballot);
@@ -207,7 +218,7 @@ export class Field {
     const record = this.records.get(own);
     const refuse = (image: StateImage, held: Entry | undefined) =>
       held && image.state.value.version < 1 ? 'never' : undefined;
-    const context = { self, now: 1, floor: zeroBallot, refuse };
+    const context = { self, now: 1, floor: this.floors.get(own) ?? zeroBallot, refuse };
     const { message } = question;
     let step = acceptorStep(record, message, context);
     if (this.planted === 'blank-votes' && message.type === 'prepare' && !record?.accepted)
@@ -290,6 +301,44 @@ export class Field {
   private drop(): void {
     const list = this.choose(2) === 0 ? this.questions : this.answers;
     if (list.length > 0) list.splice(this.choose(list.length), 1);
+  }
+
+  /** Rule 2.3.4, by what is known from outside; or the stub of it goes too. */
+  private retire(): void {
+    const chosen = this.chosen();
+    const first = this.choose(this.nodes.length);
+    const stores = [...this.stores.values()];
+    for (const self of [...stores.slice(first), ...stores.slice(0, first)]) if (this.retireAt(self, chosen)) return;
+  }
+
+  private retireAt(self: Member, chosen: readonly Entry[]): boolean {
+    const own = memberName(self);
+    const record = this.durable.get(own);
+    if (record?.stub && this.choose(3) === 0) {
+      this.counts.forgotten++;
+      const floor = higherBallot(this.floors.get(own) ?? zeroBallot, record.promised);
+      this.floors.set(own, floor);
+      this.records.delete(own);
+      this.durable.delete(own);
+      return true;
+    }
+    const held = record?.accepted;
+    const moved = held && chosen.findLast(({ image, from }) => this.leaves(self, held, image.state.config, from));
+    if (!moved || !record) return false;
+    this.counts.retired++;
+    const { generation, current } = moved.image.state.config;
+    this.save(self, retired(record, { generation, current, since: 0 }));
+    return true;
+  }
+
+  private leaves(self: Member, held: Entry, config: RegisterConfig, from: RegisterConfig): boolean {
+    if (config.previous || from.generation !== config.generation || hasMember(config.current, self)) return false;
+    if (config.generation < held.image.state.config.generation) return false;
+    const knows = (member: Member) => {
+      const other = this.durable.get(memberName(member));
+      return (other?.accepted?.image.state.config.generation ?? other?.stub?.generation ?? -1) >= config.generation;
+    };
+    return isQuorum(held.from, knows);
   }
 
   /** What was not made durable is gone. */

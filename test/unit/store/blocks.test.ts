@@ -7,6 +7,8 @@ import { blockAddress } from '../../../src/core/block/address.ts';
 import { encodeImmutable } from '../../../src/core/block/immutable.ts';
 import { BlockClient } from '../../../src/core/store/block-client.ts';
 import { blockPut } from '../../../src/core/store/messages.ts';
+import { Pull } from '../../../src/core/store/pull.ts';
+import { Throttle } from '../../../src/core/store/throttle.ts';
 import { TestNetwork, type TestNode, testRuntime } from './nodes.ts';
 
 const tag = Buffer.alloc(16, 7);
@@ -95,19 +97,6 @@ test('a block nobody has is lost, a network nobody answers in is unavailable', a
   await assert.rejects(client.get(randomBytes(32)), (error: unknown) => isError(error, 'unavailable'));
 });
 
-test('who sees only one of the nodes does not call a block lost that he cannot find', async () => {
-  const { net, client } = await network(3);
-  const address = await client.put(someBlock(), { generation: 1, quorum: 3 });
-  const [first] = await net.overlay.owners(address, 1);
-  const seen = net.nodes.find((node) => node.record === first) as TestNode;
-  await seen.silo.delete('block', address);
-  let clockMs = 0;
-  const hurried = { ...testRuntime, clock: { ...testRuntime.clock, monotonic: () => (clockMs += 1000) } };
-  const overlay = { ...net.overlay, owners: async () => [seen.record] };
-  const cutOff = new BlockClient({ runtime: hurried, overlay, replicationFactor: 3 });
-  await assert.rejects(cutOff.get(address), (error: unknown) => isError(error, 'unavailable'));
-});
-
 test('a holder refuses bytes that are no block or do not hash to the address', async () => {
   const { net } = await network(1);
   const peer = await net.overlay.peer((net.nodes[0] as TestNode).record.id);
@@ -129,4 +118,25 @@ test('touch raises the generation where the block is, and tells where it is not'
   for (const node of net.nodes) assert.deepEqual(await node.silo.get('generation', address), u32Bytes(9));
   await client.put(block, { generation: 3, quorum: 3 });
   for (const node of net.nodes) assert.deepEqual(await node.silo.get('generation', address), u32Bytes(9));
+});
+
+test('a node that joins pulls what it is now responsible for, and nothing else', async () => {
+  const { net, client } = await network(4);
+  const addresses: Uint8Array[] = [];
+  for (let i = 0; i < 60; i++) addresses.push(await client.put(someBlock(50), { generation: 2, quorum: 3 }));
+  const joined = await net.add();
+  const pull = new Pull({
+    self: joined.record.id,
+    held: joined.held,
+    overlay: net.overlay,
+    throttle: new Throttle({ clock: testRuntime.clock }),
+  });
+  while (await pull.step(new AbortController().signal));
+  for (const address of addresses) {
+    const owners = await net.overlay.owners(address, 3);
+    const mine = owners.some((owner) => owner === joined.record);
+    assert.equal((await joined.silo.size('block', address)) !== undefined, mine);
+    if (mine) assert.deepEqual((await joined.silo.get('block', address)).subarray(0, 4), u32Bytes(2));
+  }
+  assert.ok(pull.counters.copied > 0);
 });

@@ -16,6 +16,17 @@ export interface AcceptorRecord {
   readonly accepted: Entry | undefined;
   /** The last entry known to be chosen. It may be forgotten in a crash: it only helps reads and refuses old values. */
   readonly committed: Committed | undefined;
+  /** Instead of an accepted entry: the register has moved on without this store (rule 4). */
+  readonly stub?: Stub | undefined;
+}
+
+/** What is left of a register whose chosen configuration does not name this store: where it went. */
+export interface Stub {
+  /** Of that configuration, which is simple. */
+  readonly generation: number;
+  readonly current: readonly Member[];
+  /** Wall clock; after `limits.registerStubMs` only the store's floor is left. */
+  readonly since: number;
 }
 
 export interface Committed {
@@ -50,6 +61,7 @@ export function acceptorStep(
   const unchanged = (reply: Reply): AcceptorStep => ({ record, persist: false, reply });
   switch (message.type) {
     case 'read':
+      if (record?.stub) return unchanged(movedBy(record.stub));
       if (!record?.accepted) return unchanged({ type: 'unknown' });
       return unchanged({ type: 'entry', entry: record.accepted, committed: isCommitted(record) });
     case 'prepare':
@@ -58,7 +70,25 @@ export function acceptorStep(
       return accept(record, message, context);
     case 'commit':
       return { record: record && withCommit(record, message), persist: false, reply: { type: 'noted' } };
+    // A word that starts an inquiry (`retirement.ts`); the step is `retired`.
+    case 'retire':
+      return unchanged({ type: 'noted' });
   }
+}
+
+/** Rule 4, once it is verified that the stub's configuration is chosen by itself. What was promised stays promised. */
+export function retired(record: AcceptorRecord, stub: Stub): AcceptorRecord {
+  return { promised: record.promised, accepted: undefined, committed: undefined, stub };
+}
+
+/** Rule 5. */
+function movedBy({ generation, current }: Stub): Reply {
+  return { type: 'moved', generation, current: [...current] };
+}
+
+/** A store that moved out is let in again by a configuration later than the one it gave way to, and by no other. */
+function isBehind(stub: Stub | undefined, { state }: StateImage): stub is Stub {
+  return stub !== undefined && state.config.generation <= stub.generation;
 }
 
 function prepare(
@@ -70,6 +100,8 @@ function prepare(
   const { ballot, evidence } = message;
   const accepted = record?.accepted;
   if (!accepted) {
+    const stub = record?.stub;
+    if (stub && (!evidence || isBehind(stub, evidence.image))) return unchanged(movedBy(stub));
     // Rule 1: without evidence that it is new in a joint state, a blank store must not count towards a quorum.
     if (!evidence || !namesAsNew(evidence, context.self)) return unchanged({ type: 'unknown' });
     if (compareBallots(ballot, context.floor) <= 0) return unchanged({ type: 'refused', promised: context.floor });
@@ -79,7 +111,7 @@ function prepare(
   if (beyondHorizon(ballot, context)) return unchanged(tooFarAhead);
   const promised = record?.promised ?? zeroBallot;
   if (compareBallots(ballot, promised) <= 0) return unchanged({ type: 'refused', promised });
-  const next: AcceptorRecord = { promised: ballot, accepted, committed: record?.committed };
+  const next: AcceptorRecord = { promised: ballot, accepted, committed: record?.committed, stub: record?.stub };
   return { record: next, persist: true, reply: { type: 'promise', entry: accepted, committed: isCommitted(next) } };
 }
 
@@ -98,6 +130,7 @@ function accept(
   // Said again after its reply was lost: the ballot is one proposal's alone, so the answer is still true.
   if (held && compareBallots(held.ballot, ballot) === 0 && equalBytes(held.image.hash, image.hash))
     return unchanged({ type: 'accepted' });
+  if (isBehind(record?.stub, image)) return unchanged(movedBy(record.stub));
   if (!hasMember(votersOf(image.state.config, from), context.self)) return unchanged({ type: 'not-member' });
   const promised = record?.promised ?? context.floor;
   if (compareBallots(ballot, promised) < 0) return unchanged({ type: 'refused', promised });

@@ -5,7 +5,14 @@ import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, registerAddress, sameMembers } from '../../block/address.ts';
+import {
+  type Address,
+  type Member,
+  memberName,
+  registerAddress,
+  sameMember,
+  sameMembers,
+} from '../../block/address.ts';
 import type { RegisterState, RegisterValue } from '../../block/register.ts';
 import {
   imageOf,
@@ -28,7 +35,7 @@ import { Conversation } from './conversation.ts';
 import { Courier } from './courier.ts';
 import { type Place, Places } from './places.ts';
 import { beginAccept } from './proposer.ts';
-import { enterJoint, leaveJoint } from './quorum.ts';
+import { enterJoint, leaveJoint, votersOf } from './quorum.ts';
 import { checkSeen, type SeenVersion, type SeenVersions } from './seen-versions.ts';
 
 export interface RegisterClientOptions {
@@ -147,6 +154,7 @@ class Client implements RegisterClient {
     const operation = await this.begin(address, options);
     const agreed = await this.readAgreed(operation);
     if (isAt(agreed, members)) return this.observe(operation, agreed.image);
+    const before = new Map<string, Member>();
     return await this.locks.run(toHex(address), async () => {
       // Out of a change somebody else left half done, into ours, out of ours, and once in the new configuration alone: only
       // then do the old members no longer count.
@@ -156,13 +164,33 @@ class Client implements RegisterClient {
           operation.patience,
           async ({ image: found, settled }) => {
             const { config } = found.state;
+            for (const member of votersOf(config)) before.set(memberName(member), member);
             if (!settled || config.previous || sameMembers(config.current, members)) return this.settled(found);
             return this.image(address, { ...found.state, config: enterJoint(config, members) });
           },
         );
-        if (isAt(reached, members)) return this.observe(operation, reached.image);
+        if (!isAt(reached, members)) continue;
+        this.sayMoved(reached.image, [...before.values()]);
+        return this.observe(operation, reached.image);
       }
     });
+  }
+
+  async settle(address: Address, options?: RegisterOptions): Promise<RegisterSnapshot> {
+    const operation = await this.begin(address, options);
+    const { image } = await this.locks.run(toHex(address), () =>
+      this.agreement.reach(operation.place, operation.patience, async ({ image: found }) => this.settled(found)),
+    );
+    return this.observe(operation, image);
+  }
+
+  /** To those who are no members any more; who does not hear it finds out by himself. */
+  private sayMoved({ address, state }: StateImage, before: readonly Member[]): void {
+    const { generation, current } = state.config;
+    const gone = before.filter((member) => !current.some((other) => sameMember(other, member)));
+    const retained = new Set(current.map(({ node }) => toHex(node)));
+    for (const { node } of gone)
+      if (!retained.has(toHex(node))) this.courier.later(node, address, { type: 'retire', generation, current });
   }
 
   async close(): Promise<void> {

@@ -10,7 +10,7 @@ import type { Runtime } from '../../runtime/runtime.ts';
 import type { Courier } from './courier.ts';
 import type { Entry, Message, Reply } from './messages.ts';
 import { type Attempt, onReply, onSilence, type ProposerStep, type Send } from './proposer.ts';
-import { isQuorum } from './quorum.ts';
+import { isQuorum, nodesOf } from './quorum.ts';
 import { agreedEntry, newestEntry, type Report, reportedNodes } from './reader.ts';
 import { messageToWire, replyFromWire } from './wire.ts';
 
@@ -72,6 +72,7 @@ export class Conversation {
       const reports: Report[] = [];
       const asked = new Set<string>();
       let waiting = 0;
+      let moves = 0;
       let open = true;
       const timers = [this.runtime.clock.after(limits.registerCallTimeoutMs, () => end())];
       const end = (agreed?: Entry) => {
@@ -97,7 +98,11 @@ export class Conversation {
         asked.add(toHex(node));
         waiting++;
         this.ask(node, address, { type: 'read', known: known?.hash }, known).then(
-          ({ store, reply }) => heard(reply.type === 'entry' ? { member: { node, store }, ...reply } : undefined),
+          ({ store, reply }) => {
+            if (open && reply.type === 'moved' && moves++ < limits.movesFollowedMax)
+              for (const next of nodesOf(reply.current)) ask(next);
+            heard(reply.type === 'entry' ? { member: { node, store }, ...reply } : undefined);
+          },
           () => heard(),
         );
       };

@@ -53,7 +53,15 @@ export type Message =
       /** Also promised by accepting: the proposer's next write needs no prepare. */
       next: Ballot | undefined;
     }
-  | ({ type: 'commit' } & CommitHint);
+  | ({ type: 'commit' } & CommitHint)
+  /** A configuration without the receiver is said to be chosen: he asks its members, and gives up his record (2.3 rule 4). */
+  | ({ type: 'retire' } & Moved);
+
+/** Where a register is now: a simple configuration. */
+export interface Moved {
+  generation: number;
+  current: Member[];
+}
 
 export type Reply =
   /** To `read`: what is accepted, and whether it is known to be chosen. */
@@ -66,7 +74,8 @@ export type Reply =
   | { type: 'refused'; promised: Ballot }
   /** Blank here: says nothing about whether the register exists. */
   | { type: 'unknown' }
-  | { type: 'moved'; generation: number; current: Member[] }
+  /** A stub is here. */
+  | ({ type: 'moved' } & Moved)
   /** This store is in no configuration the message names. */
   | { type: 'not-member' }
   | { type: 'denied'; reason: string };
@@ -74,6 +83,7 @@ export type Reply =
 const nothing = struct({});
 const imageBytes = bytes(limits.registerBatchBytesMax);
 const commitHint: Codec<CommitHint> = struct({ ballot, hash: fixed(hashBytes) });
+const moved: Codec<Moved> = struct({ generation: u32, current: list(member, limits.membersMax) });
 
 export const wireMessage = union({
   read: struct({ known: optional(fixed(hashBytes)) }),
@@ -90,6 +100,7 @@ export const wireMessage = union({
     next: optional(ballot),
   }),
   commit: commitHint,
+  retire: moved,
 });
 export type WireMessage = CodecType<typeof wireMessage>;
 
@@ -109,7 +120,7 @@ export const wireReply = union({
   noted: nothing,
   refused: struct({ promised: ballot }),
   unknown: nothing,
-  moved: struct({ generation: u32, current: list(member, limits.membersMax) }),
+  moved,
   'not-member': nothing,
   denied: struct({ reason: text(256) }),
 });

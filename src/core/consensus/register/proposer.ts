@@ -3,6 +3,7 @@
 // first half: for a ballot already promised (fast path), and for a genesis.
 
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
 import { type Member, sameMember } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
 import type { StateImage } from '../../block/register-validity.ts';
@@ -40,6 +41,8 @@ export interface Attempt {
   readonly heard: boolean;
   /** The first reason an acceptor gave for a refusal on other grounds than ballots. */
   readonly denied: string | undefined;
+  /** Answers `moved` that were followed: no chain of them is followed for ever. */
+  readonly moves: number;
   /** Nodes asked in this phase; true: with evidence. */
   readonly asked: ReadonlyMap<string, boolean>;
   readonly answers: ReadonlyMap<string, Answer>;
@@ -62,6 +65,7 @@ const fresh = {
   proposal: undefined,
   heard: false,
   denied: undefined,
+  moves: 0,
   asked: new Map<string, boolean>(),
   answers: new Map<string, Answer>(),
 };
@@ -124,8 +128,8 @@ export function onReply(attempt: Attempt, member: Member, message: Message['type
       return advance(withAnswer(attempt, answer(false, true)));
     case 'moved': {
       const told = withAnswer(heard, answer(false));
-      if (told.phase !== 'preparing') return advance(told);
-      const further = ask(told, nodesOf(reply.current), told.top?.image.hash);
+      if (told.phase !== 'preparing' || told.moves >= limits.movesFollowedMax) return advance(told);
+      const further = ask({ ...told, moves: told.moves + 1 }, nodesOf(reply.current), told.top?.image.hash);
       const after = advance(further.attempt);
       return { attempt: after.attempt, send: [...further.send, ...after.send] };
     }

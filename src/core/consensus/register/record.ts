@@ -1,8 +1,9 @@
 // The bytes of an acceptor's record in a silo: space `register`, key the register's address.
 
 import type { Bytes } from '../../base/bytes.ts';
-import { bool, bytes, decode, encode, optional, struct, u32, u64 } from '../../base/codec.ts';
+import { bool, bytes, decode, encode, list, optional, struct, u32, u64 } from '../../base/codec.ts';
 import { limits } from '../../base/limits.ts';
+import { member } from '../../block/address.ts';
 import { formatted, type RegisterConfig, registerConfig } from '../../block/register.ts';
 import { readImage } from '../../block/register-validity.ts';
 import type { AcceptorRecord } from './acceptor.ts';
@@ -24,12 +25,18 @@ const storedRecord = formatted(
   }),
 );
 
+const storedStub = formatted(
+  2,
+  struct({ promised: ballot, generation: u32, current: list(member, limits.membersMax), since: u64 }),
+);
+
 /** `from` as it is written: left out when it is the state's own configuration. */
 export function differentFrom(from: RegisterConfig, config: RegisterConfig): RegisterConfig | undefined {
   return from.generation === config.generation ? undefined : from;
 }
 
-export function encodeRecord({ promised, accepted, committed }: AcceptorRecord): Buffer {
+export function encodeRecord({ promised, accepted, committed, stub }: AcceptorRecord): Buffer {
+  if (stub && !accepted) return encode(storedStub, { promised, ...stub, current: [...stub.current] });
   return encode(storedRecord, {
     promised,
     accepted: accepted && {
@@ -43,6 +50,10 @@ export function encodeRecord({ promised, accepted, committed }: AcceptorRecord):
 
 /** Throws `corrupt`, `unsupported`. What a store wrote itself was verified before. */
 export function decodeRecord(networkId: Bytes, stored: Bytes): AcceptorRecord {
+  if (stored[0] === 2) {
+    const { promised, ...stub } = decode(storedStub, stored);
+    return { promised, accepted: undefined, committed: undefined, stub };
+  }
   const { promised, accepted, committed } = decode(storedRecord, stored);
   if (!accepted) return { promised, accepted: undefined, committed };
   const image = readImage(networkId, accepted.state);

@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, memberName, sameMembers } from '../../block/address.ts';
+import { type Address, type Member, memberName, sameMembers } from '../../block/address.ts';
 import { type AuthorCheck, readImage, type StateImage, StateVerifier } from '../../block/register-validity.ts';
 import type { PeerIdentity } from '../../peer/peer.ts';
 import type { Silo, SiloEntry } from '../../silo/silo.ts';
@@ -17,9 +17,11 @@ import {
   committedBy,
   isCommitted,
   outdated,
+  retired,
 } from './acceptor.ts';
-import { compareBallots, zeroBallot } from './ballot.ts';
+import { compareBallots } from './ballot.ts';
 import { Confirmations } from './confirmation.ts';
+import { Floor } from './floor.ts';
 import type { InquiryParts } from './inquiry.ts';
 import {
   type CommitHint,
@@ -31,13 +33,18 @@ import {
 } from './messages.ts';
 import { votersOf } from './quorum.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
+import { Retirement } from './retirement.ts';
 import { Settlements } from './settlement.ts';
 import { messageFromWire, replyToWire } from './wire.ts';
 
 export interface RegisterServiceOptions extends InquiryParts {
   silo: Silo;
   authors: AuthorCheck;
+  /** How long stubs stand, and deleted registers stay (tests shorten it). */
+  keep?: { stubMs: number; tombstoneMs: number } | undefined;
 }
+
+const keepDefault = { stubMs: limits.registerStubMs, tombstoneMs: limits.registerTombstoneMs };
 
 /** One register as this store holds it; not necessarily chosen. For workers that see to configurations. */
 export interface HeldRegister {
@@ -49,6 +56,13 @@ export interface HeldRegister {
 export interface RegisterService {
   /** Every register with an accepted state here, in the order of addresses. */
   held(): AsyncIterable<HeldRegister>;
+  /**
+   * Gives up the record of a register that is agreed to have moved on without this store, after asking; a stub stays. Returns
+   * whether it did. `hint`: members of a later configuration, where known.
+   */
+  retire(address: Address, hint?: readonly Member[]): Promise<boolean>;
+  /** Drops stubs that have stood long enough, and registers deleted long ago everywhere; returns how many (2.3 rule 4, 2.7). */
+  forget(): Promise<number>;
   /** Asks nobody any more. */
   stop(): void;
 }
@@ -75,15 +89,25 @@ class RegisterStore implements RegisterService {
   private readonly cache = new Map<string, AcceptorRecord>();
   private readonly confirmations: Confirmations;
   private readonly settlements: Settlements;
+  private readonly retirement: Retirement;
+  private readonly floor: Floor;
+  /** Registers said to have moved on, to be asked about. */
+  private readonly moves = new Map<string, { address: Address; hint: readonly Member[] }>();
+  private moving = false;
+  private stopped = false;
 
   constructor(options: RegisterServiceOptions) {
     this.options = options;
     this.verifier = new StateVerifier(options.networkId);
     this.confirmations = new Confirmations(options, (address, hint) => void this.mark(address, hint));
     this.settlements = new Settlements(options, this.verifier);
+    this.retirement = new Retirement(options, this.verifier);
+    this.floor = new Floor(options.silo);
   }
 
   stop(): void {
+    this.stopped = true;
+    this.moves.clear();
     this.confirmations.stop();
   }
 
@@ -91,6 +115,7 @@ class RegisterStore implements RegisterService {
     return await this.gate.run(
       calls.map(({ address }) => toHex(address)),
       async () => {
+        await this.floor.load();
         const records = await this.load(calls);
         const { replies, changes } = this.steps(calls, records, from);
         await this.persist(changes);
@@ -101,8 +126,79 @@ class RegisterStore implements RegisterService {
 
   async *held(): AsyncIterable<HeldRegister> {
     for await (const address of this.options.silo.list('register')) {
-      const record = this.cache.get(toHex(address)) ?? (await this.record(address).catch(() => undefined));
+      const record = await this.current(address);
       if (record?.accepted) yield { address, image: record.accepted.image, committed: isCommitted(record) };
+    }
+  }
+
+  async retire(address: Address, hint: readonly Member[] = []): Promise<boolean> {
+    const held = (await this.current(address))?.accepted;
+    const moved = held && (await this.retirement.successor(address, held, hint));
+    if (!moved) return false;
+    const name = toHex(address);
+    return await this.gate.run([name], async () => {
+      const record = await this.current(address);
+      if (!record?.accepted || compareBallots(record.accepted.ballot, held.ballot) !== 0) return false;
+      const stub = { ...moved, since: this.options.runtime.clock.now() };
+      await this.persist(new Map([[name, { address, record: retired(record, stub), persist: true, bytes: 0 }]]));
+      return true;
+    });
+  }
+
+  async forget(): Promise<number> {
+    let forgotten = 0;
+    for await (const address of this.options.silo.list('register')) {
+      const record = await this.current(address);
+      if (record && !this.stopped && (await this.isOver(address, record)) && (await this.drop(address, record)))
+        forgotten++;
+    }
+    return forgotten;
+  }
+
+  private async isOver(address: Address, { promised, stub, accepted }: AcceptorRecord): Promise<boolean> {
+    const now = this.options.runtime.clock.now();
+    const { stubMs, tombstoneMs } = this.options.keep ?? keepDefault;
+    if (stub) return now - stub.since > stubMs;
+    // Ballots are roughly time: no clock that is not a day wrong uses one at or below the floor this leaves behind.
+    if (!accepted?.image.state.value.deleted || now - promised.round < tombstoneMs) return false;
+    return await this.retirement.isDeletedEverywhere(address, accepted);
+  }
+
+  /** The floor takes the place of what was promised: with the end of the record, or before it, never after. */
+  private async drop(address: Address, seen: AcceptorRecord): Promise<boolean> {
+    const name = toHex(address);
+    return await this.gate.run([name], async () => {
+      await this.floor.load();
+      const record = await this.current(address);
+      const isSame = record && compareBallots(record.promised, seen.promised) === 0;
+      if (!isSame || (record.stub === undefined) !== (seen.stub === undefined)) return false;
+      const end: SiloEntry = { space: 'register', key: address, value: undefined };
+      await this.options.silo.batch([this.floor.raise(record.promised), end]);
+      this.cache.delete(name);
+      return true;
+    });
+  }
+
+  /** Somebody says that the register has moved on: asked about soon, one after another. */
+  private noteMove(address: Address, hint: readonly Member[]): void {
+    if (this.stopped || this.moves.size >= limits.retirementsMax) return;
+    this.moves.set(toHex(address), { address, hint });
+    if (this.moving) return;
+    this.moving = true;
+    void this.workOffMoves().finally(() => {
+      this.moving = false;
+    });
+  }
+
+  private async workOffMoves(): Promise<void> {
+    for (;;) {
+      const [next] = this.moves;
+      if (next === undefined) return;
+      const [name, { address, hint }] = next;
+      this.moves.delete(name);
+      await this.retire(address, hint).catch((error: unknown) => {
+        if (!isError(error)) throw error; // the record stays, and is looked at again by the worker
+      });
     }
   }
 
@@ -114,6 +210,11 @@ class RegisterStore implements RegisterService {
       records.set(name, this.cache.get(name) ?? (await this.record(address).catch(asError)));
     }
     return records;
+  }
+
+  /** Undefined also for what cannot be read. */
+  private async current(address: Address): Promise<AcceptorRecord | undefined> {
+    return this.cache.get(toHex(address)) ?? (await this.record(address).catch(() => undefined));
   }
 
   private async record(address: Address): Promise<AcceptorRecord | undefined> {
@@ -187,6 +288,10 @@ class RegisterStore implements RegisterService {
       const isHeld = compareBallots(held.ballot, message.ballot) === 0 && equalBytes(held.image.hash, message.hash);
       return isHeld && this.confirmations.claim(address, held) ? undefined : answer({ type: 'noted' });
     }
+    if (message.type === 'retire') {
+      this.noteMove(address, message.current);
+      return undefined;
+    }
     if (message.type !== 'accept' || outdated(committedBy(held), message.image) === undefined) return undefined;
     if (!this.confirmations.isOpen(address, held.ballot)) return undefined;
     return answer({ type: 'denied', reason: 'a later version is said to be chosen' });
@@ -196,7 +301,7 @@ class RegisterStore implements RegisterService {
   private async mark(address: Address, hint: CommitHint): Promise<void> {
     const name = toHex(address);
     await this.gate.run([name], async () => {
-      const record = this.cache.get(name) ?? (await this.record(address).catch(() => undefined));
+      const record = await this.current(address);
       const marked = acceptorStep(record, { type: 'commit', ...hint }, this.context(address, record)).record;
       if (marked) await this.persist(new Map([[name, { address, record: marked, persist: false, bytes: 0 }]]));
     });
@@ -206,7 +311,7 @@ class RegisterStore implements RegisterService {
     return {
       self: this.options.member(),
       now: this.options.runtime.clock.now(),
-      floor: zeroBallot,
+      floor: this.floor.current,
       refuse: (image, held) => this.refuse(image, held) ?? this.refuseLoss(address, image, record),
     };
   }

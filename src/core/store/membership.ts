@@ -1,0 +1,211 @@
+// Keeps the members of registers where they ought to be (docs/protocols.md 2.5, 2.10): grows small configurations at once,
+// replaces exchanged stores, nodes that leave and nodes evicted, moves members that placement names no more, and gives up what a
+// register has left here. One proposer a register, so that members do not duel.
+
+import { toHex } from '../base/bytes.ts';
+import { isError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { type Address, type Member, sameMember, sameMembers } from '../block/address.ts';
+import type { RegisterSnapshot, Registers } from '../consensus/consensus.ts';
+import type { HeldRegister, RegisterService } from '../consensus/register/service.ts';
+import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { Absence } from './absence.ts';
+import { type Surroundings, wantedMembers } from './wanted-members.ts';
+import type { Work } from './worker.ts';
+
+export interface MembershipOptions {
+  runtime: Runtime;
+  /** This node and its store. */
+  self: () => Member;
+  overlay: Pick<Overlay, 'record' | 'liveness'>;
+  absence: Pick<Absence, 'holders' | 'isEvicted'>;
+  /** What this store holds. */
+  service: Pick<RegisterService, 'held' | 'retire' | 'forget'>;
+  registers: Pick<Registers, 'read' | 'reconfigure' | 'settle'>;
+  replicationFactor: number;
+}
+
+/** A difference to placement alone is a reason only when it has lasted. */
+const moveAfterMs = 60_000;
+/** Somebody is in the middle of a change: it is finished for him when he has not done so for this long. */
+const jointAfterMs = 5_000;
+/** Looked at again although nothing seems wrong, and old stubs looked for. */
+const recheckMs = 60 * 60_000;
+/** A member that does not answer is waited for no longer. */
+const operationMs = 8_000;
+const blockedMs = 3_000;
+
+interface Noted {
+  /** What is different, and since when; undefined: nothing. */
+  difference: string | undefined;
+  since: number;
+  checkedAt: number;
+}
+
+/** One register a step; those that look right by what is held here are asked about once an hour only. */
+export class Membership implements Work {
+  readonly name = 'membership';
+  readonly counters = { checked: 0, changed: 0, retired: 0, forgotten: 0, blocked: 0, failed: 0 };
+  private readonly options: MembershipOptions;
+  private queue: HeldRegister[] | undefined;
+  private readonly noted = new Map<string, Noted>();
+  /** Registers of which no majority is alive: nothing can be agreed on. */
+  private readonly blocked = new Set<string>();
+  private forgotAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: MembershipOptions) {
+    this.options = options;
+  }
+
+  /** This node was out of contact: what is held here may have moved on meanwhile. */
+  recheck(): void {
+    for (const noted of this.noted.values()) noted.checkedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  backlog(): number | undefined {
+    return this.queue?.length;
+  }
+
+  async step(signal: AbortSignal): Promise<boolean> {
+    this.queue ??= await this.due();
+    const held = this.queue.shift();
+    if (held === undefined) {
+      this.queue = undefined;
+      await this.forget();
+      return false;
+    }
+    try {
+      await this.look(held, signal);
+    } catch (error) {
+      if (!isError(error, 'unavailable', 'conflict', 'denied', 'not-found', 'corrupt', 'full')) throw error;
+      this.counters.failed++;
+    }
+    return true;
+  }
+
+  private get now(): number {
+    return this.options.runtime.clock.monotonic();
+  }
+
+  private async due(): Promise<HeldRegister[]> {
+    const queue: HeldRegister[] = [];
+    for await (const held of this.options.service.held()) {
+      this.counters.checked++;
+      if (await this.isDue(held)) queue.push(held);
+    }
+    return queue;
+  }
+
+  /** Whether what is held here is not as it should be, or has not been compared with what is agreed for long. */
+  private async isDue({ address, image }: HeldRegister): Promise<boolean> {
+    const { current, previous } = image.state.config;
+    if (previous !== undefined || !current.some((member) => sameMember(member, this.options.self()))) return true;
+    const checkedAt = this.noted.get(toHex(address))?.checkedAt;
+    if (checkedAt === undefined || this.now - checkedAt >= recheckMs) return true;
+    return !sameMembers(current, wantedMembers(current, await this.surroundings(address, current), { moves: true }));
+  }
+
+  private async surroundings(address: Address, current: readonly Member[]): Promise<Surroundings> {
+    const { overlay, absence, replicationFactor } = this.options;
+    const own = toHex(this.options.self().node);
+    const [further, all] = await Promise.all([
+      absence.holders(address, replicationFactor + current.length),
+      absence.holders(address, replicationFactor, { all: true }),
+    ]);
+    return {
+      replicationFactor,
+      placed: await absence.holders(address, replicationFactor),
+      further,
+      all,
+      record: (id) => overlay.record(id),
+      isAlive: (id) => toHex(id) === own || overlay.liveness(id) === 'alive',
+      isEvicted: (id) => toHex(id) !== own && absence.isEvicted(id),
+    };
+  }
+
+  private async look({ address, image }: HeldRegister, signal: AbortSignal): Promise<void> {
+    const { registers, service } = this.options;
+    const voters = image.state.config.current;
+    const around = await this.surroundings(address, voters);
+    const isBlocked = this.able(voters, around).length * 2 <= voters.length;
+    if (isBlocked) this.blocked.add(toHex(address));
+    this.counters.blocked = this.blocked.size;
+    const timeoutMs = isBlocked ? blockedMs : operationMs;
+    const snapshot = await registers.read(address, { signal, members: voters, timeoutMs });
+    if (this.blocked.delete(toHex(address))) this.counters.blocked = this.blocked.size;
+    const noted = this.note(address, snapshot, await this.surroundings(address, snapshot.members));
+    if (!snapshot.members.some((member) => sameMember(member, this.options.self()))) {
+      if (!snapshot.joint && (await service.retire(address, snapshot.members))) this.counters.retired++;
+      return;
+    }
+    if (!this.isMine(snapshot.members, around)) return;
+    const options = { signal, members: snapshot.members, timeoutMs: operationMs };
+    if (snapshot.deleted) await registers.settle(address, options);
+    const lasted = this.now - noted.since;
+    if (snapshot.joint && lasted < jointAfterMs) return;
+    const again = await this.surroundings(address, snapshot.members);
+    const atOnce = wantedMembers(snapshot.members, again, { moves: false });
+    const wanted =
+      snapshot.joint || !sameMembers(atOnce, snapshot.members) || lasted < moveAfterMs
+        ? atOnce
+        : wantedMembers(snapshot.members, again, { moves: true });
+    if (!snapshot.joint && sameMembers(snapshot.members, wanted)) return;
+    await registers.reconfigure(address, wanted, options);
+    this.counters.changed++;
+  }
+
+  /** Since when this difference has been seen. */
+  private note(address: Address, snapshot: RegisterSnapshot, around: Surroundings): Noted {
+    const name = toHex(address);
+    const wanted = wantedMembers(snapshot.members, around, { moves: true });
+    const differs = snapshot.joint || !sameMembers(snapshot.members, wanted);
+    const difference = differs
+      ? `${snapshot.generation} ${wanted
+          .map(({ node }) => toHex(node))
+          .sort()
+          .join()}`
+      : undefined;
+    const before = this.noted.get(name);
+    const since = before !== undefined && before.difference === difference ? before.since : this.now;
+    const noted = { difference, since, checkedAt: this.now };
+    this.noted.delete(name);
+    this.noted.set(name, noted);
+    const oldest = this.noted.keys().next();
+    if (this.noted.size > limits.registerRecordsCachedMax && !oldest.done) this.noted.delete(oldest.value);
+    return noted;
+  }
+
+  /**
+   * One does it: the first member believed alive, with the store its node has now; of those that leave, if there are any, because
+   * they wait for it. A new store knows nothing of its node's old one.
+   */
+  private isMine(members: readonly Member[], around: Surroundings): boolean {
+    const able = this.able(members, around);
+    const first = able.find(({ node }) => around.record(node)?.leaving) ?? able[0];
+    return first !== undefined && sameMember(first, this.options.self());
+  }
+
+  /** Members that can vote, as far as this node sees: alive, with the store that is named. */
+  private able(members: readonly Member[], { isAlive, record }: Surroundings): Member[] {
+    return members.filter(
+      (member) => isAlive(member.node) && !isReplaced(member, (id) => record(id), this.options.self()),
+    );
+  }
+
+  private async forget(): Promise<void> {
+    if (this.now - this.forgotAt < recheckMs) return;
+    this.forgotAt = this.now;
+    this.counters.forgotten += await this.options.service.forget();
+  }
+}
+
+function isReplaced(
+  { node, store }: Member,
+  record: (id: Member['node']) => NodeRecord | undefined,
+  self: Member,
+): boolean {
+  if (toHex(node) === toHex(self.node)) return toHex(store) !== toHex(self.store);
+  const known = record(node)?.stores;
+  return known !== undefined && known.length > 0 && !known.some((other) => toHex(other) === toHex(store));
+}

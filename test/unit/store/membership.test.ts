@@ -1,0 +1,129 @@
+// Members of registers: who is to change a configuration, and to what.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { equalBytes, toHex } from '../../../src/core/base/bytes.ts';
+import type { Member } from '../../../src/core/block/address.ts';
+import type { Registers } from '../../../src/core/consensus/consensus.ts';
+import type { HeldRegister } from '../../../src/core/consensus/register/service.ts';
+import type { NodeRecord } from '../../../src/core/overlay/overlay.ts';
+import type { Runtime } from '../../../src/core/runtime/runtime.ts';
+import { Membership } from '../../../src/core/store/membership.ts';
+import { wantedMembers } from '../../../src/core/store/wanted-members.ts';
+
+const id = (byte: number) => Buffer.alloc(32, byte);
+const storeId = (byte: number) => Buffer.alloc(8, byte);
+const members: Member[] = [1, 2, 3].map((byte) => ({ node: id(byte), store: storeId(byte) }));
+const emptied = storeId(9);
+
+/** What the worker of a node asks for when the register above is held there and node 1 has a new store. */
+async function asked(self: number): Promise<Member[] | undefined> {
+  const records = members.map(({ node, store }) => ({ id: node, stores: [node[0] === 1 ? emptied : store] }));
+  let wanted: Member[] | undefined;
+  const membership = new Membership({
+    runtime: { clock: { monotonic: () => 1e6 } } as unknown as Runtime,
+    self: () => ({ node: id(self), store: self === 1 ? emptied : storeId(self) }),
+    overlay: {
+      record: (node: Uint8Array) => records.find((record) => equalBytes(record.id, node)) as NodeRecord | undefined,
+      liveness: () => 'alive',
+    },
+    absence: { holders: async () => records as NodeRecord[], isEvicted: () => false },
+    service: {
+      async *held() {
+        const config = { generation: 0, current: members, previous: undefined };
+        yield { address: id(7), image: { state: { config } }, committed: true } as unknown as HeldRegister;
+      },
+      retire: async () => false,
+      forget: async () => 0,
+    },
+    registers: {
+      read: async () => ({ members, joint: false, deleted: false }),
+      reconfigure: async (_: unknown, to: Member[]) => {
+        wanted = to;
+      },
+    } as unknown as Registers,
+    replicationFactor: 3,
+  });
+  while (await membership.step(new AbortController().signal));
+  return wanted;
+}
+
+test('an emptied first member leaves the change to the next one', async () => {
+  const wanted = await asked(2);
+  assert.deepEqual(
+    wanted?.map(({ store }) => toHex(store)),
+    [emptied, storeId(2), storeId(3)].map(toHex),
+  );
+  assert.equal(await asked(3), undefined);
+  assert.equal(await asked(1), undefined);
+});
+
+interface Given {
+  current: number[];
+  /** In the order of the ring from the address. */
+  ring: number[];
+  n?: number;
+  dead?: number[];
+  evicted?: number[];
+  leaving?: number[];
+  closed?: number[];
+  emptied?: number[];
+  moves?: boolean;
+}
+
+/** Names of the members wanted; `n'`: with its new store. */
+function wanted({ current, ring, n = 3, moves = true, ...is }: Given): string {
+  const has = (list: number[] | undefined, node: Uint8Array) => list?.includes(node[0] as number) ?? false;
+  const record = (byte: number) =>
+    ({
+      id: id(byte),
+      stores: [has(is.emptied, id(byte)) ? storeId(byte + 100) : storeId(byte)],
+      leaving: has(is.leaving, id(byte)),
+    }) as Partial<NodeRecord> as NodeRecord;
+  const counted = ring.filter((byte) => !has(is.evicted, id(byte)));
+  const open = counted.filter((byte) => !has(is.leaving, id(byte)) && !has(is.closed, id(byte)));
+  const members = wantedMembers(
+    current.map((byte) => ({ node: id(byte), store: storeId(byte) })),
+    {
+      replicationFactor: n,
+      placed: open.slice(0, n).map(record),
+      all: counted.slice(0, n).map(record),
+      further: open.slice(0, n + current.length).map(record),
+      record: (node) => record(node[0] as number),
+      isAlive: (node) => !has(is.dead, node) && !has(is.evicted, node),
+      isEvicted: (node) => has(is.evicted, node),
+    },
+    { moves },
+  );
+  return members.map(({ node, store }) => `${node[0]}${(store[0] as number) > 100 ? "'" : ''}`).join(' ');
+}
+
+test('which members are wanted (2.5, 2.10)', () => {
+  const ring = [1, 2, 3, 4, 5];
+  const cases: [Given, string][] = [
+    [{ current: [1], ring }, '1 2 3'],
+    [{ current: [1, 2, 3], ring }, '1 2 3'],
+    // Away, not evicted: stays, and nobody away is taken in.
+    [{ current: [1, 2, 3], ring, dead: [2] }, '1 2 3'],
+    [{ current: [1], ring, dead: [2] }, '1 3 4'],
+    [{ current: [1, 2, 3], ring, emptied: [2] }, "1 2' 3"],
+    [{ current: [1, 2, 3], ring, evicted: [2] }, '1 3 4'],
+    [{ current: [1, 2, 3], ring, leaving: [1] }, '2 3 4'],
+    // Placement names another: only when that is a reason.
+    [{ current: [1, 2, 4], ring }, '1 2 3'],
+    [{ current: [1, 2, 4], ring, moves: false }, '1 2 4'],
+    [{ current: [4, 5, 6], ring: [1, 2, 3, 4, 5, 6] }, '1 2 3'],
+    // A full node keeps what it has and is given nothing.
+    [{ current: [1, 2, 3], ring, closed: [2] }, '1 2 3'],
+    [{ current: [1, 2], ring, closed: [3] }, '1 2 4'],
+    // Nobody to take the place: who cannot come back is dropped where one more failure can be borne then.
+    [{ current: [1, 2, 3], ring: [1, 2, 3], evicted: [3] }, '1 2 3'],
+    [{ current: [1, 2, 3, 4, 5], ring, n: 5, evicted: [4, 5] }, '1 2 3'],
+    [{ current: [1, 2, 3, 4, 5], ring, n: 5, evicted: [5] }, '1 2 3 4 5'],
+    [{ current: [1, 2, 3], ring: [1, 2, 3], leaving: [3] }, '1 2'],
+    [{ current: [1, 2], ring: [1, 2], leaving: [1] }, '2'],
+    [{ current: [1], ring: [1], leaving: [1] }, '1'],
+    [{ current: [1, 2, 3], ring, evicted: [1], leaving: [2] }, '3 4 5'],
+  ];
+  for (const [given, expected] of cases) assert.equal(wanted(given), expected, JSON.stringify(given));
+});
