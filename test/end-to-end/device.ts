@@ -22,8 +22,8 @@ export class Lab {
   readonly folder = mkdtempSync(join(tmpdir(), 'infinit-e2e-'));
   private readonly devices: Device[] = [];
 
-  device(name: string, user: string): Device {
-    const device = new Device(join(this.folder, name), name, user);
+  device(name: string, user: string, place?: Place): Device {
+    const device = new Device(join(this.folder, name), name, user, place);
     this.devices.push(device);
     return device;
   }
@@ -73,16 +73,24 @@ export async function shell(script: string, input?: string | Buffer): Promise<st
   return (await run('bash', ['-euo', 'pipefail', '-c', script], input)).toString();
 }
 
+/** Where the programs of a device run: words before their command, and the address they listen on. */
+export interface Place {
+  readonly enter: readonly string[];
+  readonly address: string;
+}
+
 export class Device {
   readonly home: string;
   readonly name: string;
   readonly user: string;
+  readonly place: Place;
   private readonly children = new Set<ChildProcess>();
 
-  constructor(home: string, name: string, user: string) {
+  constructor(home: string, name: string, user: string, place: Place = { enter: [], address: '127.0.0.1' }) {
     this.home = home;
     this.name = name;
     this.user = user;
+    this.place = place;
     mkdirSync(this.runtime, { recursive: true, mode: 0o700 });
   }
 
@@ -108,7 +116,8 @@ export class Device {
   private spawn(words: readonly string[], programName = program): ChildProcess {
     const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('INFINIT_')));
     const env = { ...own, INFINIT_HOME: this.home, INFINIT_RUNTIME_DIR: this.runtime, INFINIT_USER: this.user };
-    const child = spawn(process.execPath, [programName, ...words], { env, stdio: 'pipe' });
+    const [first = '', ...rest] = [...this.place.enter, process.execPath, programName, ...words];
+    const child = spawn(first, rest, { env, stdio: 'pipe' });
     this.children.add(child);
     child.once('exit', () => this.children.delete(child));
     child.stdin?.on('error', () => {}); // it may end without reading
@@ -146,11 +155,11 @@ export class Device {
     return running;
   }
 
-  /** Starts `network run` on loopback; the process, with its endpoint. */
+  /** Starts `network run` on the address of its place, loopback usually; the process, with its endpoint. */
   async startNode(network: string, options: readonly string[] = []): Promise<Running & { endpoint: string }> {
     const file = join(this.runtime, 'endpoints');
     rmSync(file, { force: true });
-    const words = ['network', 'run', network, '--listen', '127.0.0.1', '--endpoints-file', file, ...options];
+    const words = ['network', 'run', network, '--listen', this.place.address, '--endpoints-file', file, ...options];
     const running = await this.start(words, /^Running network/m);
     const endpoint = existsSync(file) ? (readFileSync(file, 'utf8').trim().split('\n')[0] as string) : '';
     return Object.assign(running, { endpoint });

@@ -43,7 +43,7 @@ export interface Mount extends Running {
 /** Mounts the volume, or another, on a device, in the foreground. */
 export async function mountOn(device: Device, options: readonly string[] = [], name = volume): Promise<Mount> {
   const mountpoint = join(device.home, name === volume ? 'mnt' : `mnt-${name.replace('/', '-')}`);
-  const words = ['volume', 'mount', name, '--mountpoint', mountpoint, '--listen', '127.0.0.1', ...options];
+  const words = ['volume', 'mount', name, '--mountpoint', mountpoint, '--listen', device.place.address, ...options];
   const running = await device.start(words, /^Running volume/m);
   return Object.assign(running, { mountpoint });
 }

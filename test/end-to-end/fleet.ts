@@ -1,0 +1,241 @@
+// Storage nodes each in a namespace of its own, and a client without a silo, in another, with a door for keys and a mount. What is
+// done through the client is remembered when it was acknowledged; `verify` reads all of it again, elsewhere too.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Connection, connect, inspect, type Node, network, type Redundancy, store } from './cluster.ts';
+import { type Device, eventually, Lab, type Running, run, shell } from './device.ts';
+import { FileLedger } from './file-ledger.ts';
+import { type Host, Lan } from './lan.ts';
+import { Ledger } from './ledger.ts';
+import { type Mount, mountOn } from './volume.ts';
+
+const silo = 'disk';
+
+export interface Member {
+  readonly device: Device;
+  readonly host: Host;
+  /** Where its silo is. */
+  readonly folder: string;
+  node: Node;
+}
+
+export interface FleetOptions {
+  nodes: number;
+  /** The last node's silo has a file system of its own, of so many bytes. */
+  smallDiskBytes?: number;
+  /** How long a lost node may stay away. */
+  evictionDelay?: string;
+}
+
+export class Fleet {
+  readonly lan: Lan;
+  readonly members: Member[] = [];
+  readonly keys = new Ledger();
+  readonly files = new FileLedger();
+  private readonly lab: Lab;
+  private readonly client: { device: Device; host: Host };
+  private readonly options: FleetOptions;
+  private descriptors: { kind: string; text: string }[] = [];
+  private identity = '';
+  private door: Running | undefined;
+  private connection: Connection | undefined;
+  private mount: Mount | undefined;
+
+  private constructor(lab: Lab, lan: Lan, client: { device: Device; host: Host }, options: FleetOptions) {
+    this.lab = lab;
+    this.lan = lan;
+    this.client = client;
+    this.options = options;
+  }
+
+  static async open(options: FleetOptions): Promise<Fleet> {
+    const lab = new Lab();
+    const lan = await Lan.open();
+    const host = await lan.host();
+    const fleet = new Fleet(lab, lan, { host, device: lab.device('client', 'alice', host) }, options);
+    try {
+      await fleet.found();
+      for (let i = 1; i < options.nodes; i++) await fleet.join();
+      await fleet.enter();
+      return fleet;
+    } catch (error) {
+      await fleet.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.files.close();
+    await this.connection?.close();
+    await this.lab.close();
+    await this.lan.close();
+  }
+
+  member(index: number): Member {
+    const member = this.members[index];
+    assert.ok(member);
+    return member;
+  }
+
+  get clientHost(): Host {
+    return this.client.host;
+  }
+
+  /** Where the client has the volume. Not to be touched from this process. */
+  get mountpoint(): string {
+    assert.ok(this.mount);
+    return this.mount.mountpoint;
+  }
+
+  get keyStore() {
+    assert.ok(this.connection);
+    return this.connection.keys;
+  }
+
+  /** A new device with an empty silo joins. */
+  async join(): Promise<Member> {
+    const { device, host } = await this.newDevice();
+    await device.run(['user', 'import'], this.identity);
+    const { smallDiskBytes, nodes } = this.options;
+    const isSmall = smallDiskBytes !== undefined && this.members.length === nodes - 1;
+    const folder = await createSilo(device, isSmall ? smallDiskBytes : undefined);
+    await this.importAll(device);
+    await device.run(['network', 'link', network, '--silo', silo]);
+    return this.startMember(device, host, folder);
+  }
+
+  /** What is left of the small disk is taken by others. */
+  async fillDisk(): Promise<void> {
+    await shell(`dd if=/dev/zero of=${this.filler} bs=64k 2> /dev/null || test -s ${this.filler}`);
+  }
+
+  async emptyDisk(): Promise<void> {
+    await run('rm', [this.filler]);
+  }
+
+  private get filler(): string {
+    return join(this.member(this.options.nodes - 1).folder, '..', 'filler');
+  }
+
+  /** The device starts its node again. */
+  async restart(member: Member): Promise<void> {
+    member.node = await member.device.startNode(network, this.peers(member));
+  }
+
+  /** What a stopped node kept is gone; who it is stays. */
+  empty({ folder }: Member): void {
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+  }
+
+  /** Ends everything at once. */
+  async killAll(): Promise<void> {
+    await this.connection?.close();
+    this.connection = undefined;
+    const all = [this.door, this.mount, ...this.members.map(({ node }) => node)];
+    await Promise.all(all.map((process) => process?.kill()));
+    if (this.mount) await run('umount', ['--lazy', this.mount.mountpoint]).catch(() => {});
+  }
+
+  /** Starts the client's door and mount. */
+  async enter(): Promise<void> {
+    const peers = this.peers();
+    this.door = await this.client.device.start(
+      ['key-value-store', 'run', store, ...peers],
+      /^Running key-value store/m,
+    );
+    this.mount = await mountOn(this.client.device, peers);
+    this.connection = await connect(this.client.device);
+  }
+
+  /** All that was acknowledged, through the client and by the mount of a node that has cached none of it. */
+  async verify(by: Member): Promise<void> {
+    await this.keys.verify(this.keyStore);
+    await this.files.verify(this.mountpoint);
+    const other = await mountOn(by.device, this.peers(by));
+    try {
+      await this.files.verify(other.mountpoint);
+    } finally {
+      await other.stop('SIGINT');
+    }
+  }
+
+  /** Waits until no node knows of anything that has fewer copies than it should, and has nothing left to do about it. */
+  async healed(timeoutMs: number): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    for (const { device } of this.members.filter(({ node }) => !node.ended))
+      await eventually(`${device.name} is healed`, deadline - Date.now(), async () => isHealed(device));
+  }
+
+  private async found(): Promise<void> {
+    const { device, host } = await this.newDevice();
+    await device.run(['user', 'create', 'alice']);
+    this.identity = await device.run(['user', 'export', 'alice', '--full']);
+    const folder = await createSilo(device);
+    const { evictionDelay } = this.options;
+    const eviction = evictionDelay === undefined ? [] : ['--eviction-delay', evictionDelay];
+    await device.run(['network', 'create', 'cluster', '--silo', silo, '--replication-factor', '3', ...eviction]);
+    await this.export(device, 'network', 'cluster');
+    await this.startMember(device, host, folder);
+    await device.run(['key-value-store', 'create', 'notes', '--network', 'cluster']);
+    await this.export(device, 'key-value-store', 'notes');
+    await device.run(['volume', 'create', 'shared', '--network', 'cluster', ...this.peers()]);
+    await this.export(device, 'volume', 'shared');
+    await this.client.device.run(['user', 'import'], this.identity);
+    await this.importAll(this.client.device);
+    await this.client.device.run(['network', 'link', network]);
+  }
+
+  private async newDevice(): Promise<{ device: Device; host: Host }> {
+    const host = await this.lan.host();
+    return { host, device: this.lab.device(`node${this.members.length + 1}`, 'alice', host) };
+  }
+
+  private async export(device: Device, kind: string, name: string): Promise<void> {
+    this.descriptors.push({ kind, text: await device.run([kind, 'export', name]) });
+  }
+
+  private async importAll(device: Device): Promise<void> {
+    for (const { kind, text } of this.descriptors) await device.run([kind, 'import'], text);
+  }
+
+  private async startMember(device: Device, host: Host, folder: string): Promise<Member> {
+    const member = { device, host, folder, node: await device.startNode(network, this.peers()) };
+    this.members.push(member);
+    return member;
+  }
+
+  /** Nodes that run, but one. */
+  private peers(but?: Member): string[] {
+    const running = this.members.filter((member) => member !== but && !member.node.ended);
+    return running.slice(0, 3).flatMap(({ node }) => ['--peer', node.endpoint]);
+  }
+}
+
+/** On a file system of its own where a size is given; the folder it is in. */
+async function createSilo(device: Device, bytes?: number): Promise<string> {
+  const words = ['silo', 'create', 'filesystem', silo];
+  if (bytes === undefined) {
+    await device.run([...words, '--capacity', '4GB']);
+    return device.siloFolder(silo);
+  }
+  const disk = join(device.home, 'small');
+  mkdirSync(disk);
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', disk]);
+  await device.run([...words, '--path', join(disk, 'silo')]);
+  return join(disk, 'silo');
+}
+
+interface Worker {
+  name: string;
+  state: string;
+  backlog?: number;
+}
+
+async function isHealed(device: Device): Promise<boolean> {
+  const found = await inspect<Redundancy & { desired_factor: number }>(device, 'redundancy');
+  if (found.under_replicated_registers > 0 || found.network_register_members < found.desired_factor) return false;
+  const workers = JSON.parse(await device.run(['network', 'workers', network, '--script'])) as Worker[];
+  return workers.every(({ backlog = 0 }) => backlog === 0);
+}
