@@ -1,5 +1,6 @@
-// Who is alive, after SWIM with Lifeguard's corrections (protocols 1.3): direct probe, indirect probes by three, suspicion,
-// confirmation, refutation by incarnation. Overlays share it. No I/O: it is told what happened and when, and leaves what to do in `effects`.
+// Who is alive, after SWIM with Lifeguard's corrections (protocols 1.3): direct probe, indirect probes by three, suspicion that
+// gets shorter with each who confirms it, refutation by incarnation; a node that may be the slow one itself is patient. Overlays
+// share it. No I/O: it is told what happened and when, and leaves what to do in `effects`.
 
 import { limits } from '../base/limits.ts';
 import type { Random } from '../runtime/runtime.ts';
@@ -14,6 +15,8 @@ export interface News {
   readonly node: NodeName;
   readonly state: State;
   readonly incarnation: number;
+  /** Of a suspicion: who had no answer from the node. */
+  readonly by: NodeName | undefined;
 }
 
 export type DetectorEffect =
@@ -24,8 +27,9 @@ export type DetectorEffect =
 interface Member {
   state: State;
   incarnation: number;
-  /** When a suspect is confirmed dead. */
-  until: number;
+  /** Of a suspect: since when, and by whom. */
+  since: number;
+  by: Set<NodeName>;
 }
 
 export const probePeriodMs = 1000;
@@ -33,7 +37,13 @@ const pingTimeoutMs = 500;
 const helpersMax = 3;
 const healthMax = 8;
 const newsPerMessage = 8;
+/** Times log10 of the members: how long a suspicion lasts that was confirmed, and how much longer one that nobody shares. */
 const suspicionPeriods = 4;
+const suspicionStretch = 6;
+const confirmationsMax = 3;
+/** Ticks this many periods apart: the process stood still. What timed out meanwhile, and shortly after, says nothing of others. */
+const stallPeriods = 2.5;
+const stallGraceMs = 500;
 
 export class Detector {
   readonly self: NodeName;
@@ -48,13 +58,18 @@ export class Detector {
   private readonly indirect = new Map<NodeName, number>();
   private readonly news = new Map<NodeName, { news: News; sent: number }>();
   private round: NodeName[] = [];
-  /** Failed probes that nobody could explain: this node itself may be the slow one. */
+  /** Signs that this node itself may be the slow one: 0, none, to 8. */
   private health = 0;
+  private ticked: { at: number; periodMs: number } | undefined;
+  private graceUntil = Number.NEGATIVE_INFINITY;
+  /** False in measurements of what the corrections are good for. */
+  private readonly corrected: boolean;
 
-  constructor(self: NodeName, incarnation: number, random: Random) {
+  constructor(self: NodeName, incarnation: number, random: Random, { corrected = true } = {}) {
     this.self = self;
     this.incarnation = incarnation;
     this.random = random;
+    this.corrected = corrected;
   }
 
   readonly liveness = (node: NodeName): Liveness => {
@@ -67,10 +82,17 @@ export class Detector {
     return pingTimeoutMs * (1 + this.health);
   }
 
+  /** Between two ticks: longer while this node may be the slow one. */
+  get periodMs(): number {
+    return probePeriodMs * (1 + this.health);
+  }
+
   /** Once a period: confirms suspects whose time is over, and probes the next of the targets, in random order. */
   tick(now: number, targets: readonly NodeName[]): void {
+    this.noticeStall(now);
     for (const [node, member] of this.members)
-      if (member.state === 'suspect' && member.until <= now) this.set(node, 'dead', member.incarnation, now);
+      if (member.state === 'suspect' && member.since + this.patience(member) <= now)
+        this.set(node, 'dead', member.incarnation, now);
     const wanted = new Set(targets);
     for (;;) {
       const next = this.round.pop();
@@ -93,10 +115,14 @@ export class Detector {
 
   pingFailed(node: NodeName, now: number): void {
     if (!this.probing.has(node)) return;
+    if (this.stalled(now)) {
+      this.effects.push({ type: 'ping', to: node });
+      return;
+    }
     const alive = [...this.members].filter(([other, member]) => other !== node && member.state === 'alive');
     const helpers =
       this.liveness(node) === 'dead' ? [] : this.shuffle(alive.map(([other]) => other)).slice(0, helpersMax);
-    if (helpers.length === 0) this.unreachable(node, now);
+    if (helpers.length === 0) this.unreachable(node, now, true);
     else this.indirect.set(node, helpers.length);
     for (const via of helpers) this.effects.push({ type: 'ping-via', via, about: node });
   }
@@ -105,7 +131,12 @@ export class Detector {
   helperAnswered(node: NodeName, reached: boolean | undefined, now: number): void {
     const open = this.indirect.get(node);
     if (open === undefined) return;
-    if (reached === undefined) this.health = Math.min(healthMax, this.health + 1);
+    if (this.stalled(now) && !reached) {
+      this.indirect.delete(node);
+      this.effects.push({ type: 'ping', to: node });
+      return;
+    }
+    if (reached === undefined) this.worse();
     if (reached) this.reached(node, 0, now);
     else if (open > 1) this.indirect.set(node, open - 1);
     else this.unreachable(node, now);
@@ -136,8 +167,9 @@ export class Detector {
   heard(news: News, now: number): void {
     if (news.node === this.self) {
       if (news.state === 'alive' || news.incarnation < this.incarnation) return;
+      this.worse();
       this.incarnation = news.incarnation + 1;
-      this.spread({ node: this.self, state: 'alive', incarnation: this.incarnation });
+      this.spread({ node: this.self, state: 'alive', incarnation: this.incarnation, by: undefined });
       return;
     }
     const member = this.members.get(news.node);
@@ -147,7 +179,8 @@ export class Detector {
       member === undefined ||
       news.incarnation > member.incarnation ||
       (news.incarnation === member.incarnation && rank(news.state) > rank(member.state));
-    if (newer) this.set(news.node, news.state, news.incarnation, now);
+    if (newer) this.set(news.node, news.state, news.incarnation, now, news.by);
+    else if (news.state === 'suspect') this.confirm(news.node, news.incarnation, news.by);
   }
 
   /** News for one message to the node: first what concerns the receiver itself, so that it can refute. */
@@ -155,7 +188,7 @@ export class Detector {
     const out: News[] = [];
     const member = this.members.get(receiver);
     if (member && member.state !== 'alive')
-      out.push({ node: receiver, state: member.state, incarnation: member.incarnation });
+      out.push({ node: receiver, state: member.state, incarnation: member.incarnation, by: [...member.by][0] });
     const waiting = [...this.news.values()].sort((a, b) => a.sent - b.sent);
     for (const item of waiting) {
       if (out.length >= newsPerMessage) break;
@@ -171,23 +204,70 @@ export class Detector {
     for (const node of this.members.keys()) if (!nodes.has(node) && this.members.delete(node)) this.version++;
   }
 
-  private unreachable(node: NodeName, now: number): void {
+  private unreachable(node: NodeName, now: number, alone = false): void {
     this.probing.delete(node);
     this.indirect.delete(node);
     const member = this.members.get(node);
-    if (member === undefined || member.state === 'alive') this.set(node, 'suspect', member?.incarnation ?? 0, now);
+    // Without helpers it is one word against the other's.
+    if (alone && member?.state === 'alive') this.worse();
+    if (member === undefined || member.state === 'alive')
+      this.set(node, 'suspect', member?.incarnation ?? 0, now, this.self);
+    else if (member.state === 'suspect') this.confirm(node, member.incarnation, this.self);
   }
 
-  private set(node: NodeName, state: State, incarnation: number, now: number): void {
+  private set(node: NodeName, state: State, incarnation: number, now: number, by?: NodeName): void {
     const from = this.liveness(node);
     const old = this.members.get(node);
     if (old?.state === state && old.incarnation === incarnation) return;
-    const patience = suspicionPeriods * probePeriodMs * Math.max(1, Math.log10(this.members.size + 1));
     this.version++;
-    this.members.set(node, { state, incarnation, until: state === 'suspect' ? now + patience : 0 });
-    this.spread({ node, state, incarnation });
+    const suspects = new Set(state === 'suspect' && by !== undefined ? [by] : []);
+    this.members.set(node, { state, incarnation, since: now, by: suspects });
+    this.spread({ node, state, incarnation, by: state === 'suspect' ? by : undefined });
     const to = this.liveness(node);
     if (from !== to) this.effects.push({ type: 'changed', node, from, to });
+  }
+
+  /** One more has no answer from a suspect; only members count, and the first few are told on. */
+  private confirm(node: NodeName, incarnation: number, by: NodeName | undefined): void {
+    const member = this.members.get(node);
+    if (!this.corrected || by === undefined || member?.state !== 'suspect' || member.incarnation !== incarnation)
+      return;
+    if (member.by.has(by) || member.by.size > confirmationsMax || by === node) return;
+    if (by !== this.self && this.liveness(by) !== 'alive') return;
+    member.by.add(by);
+    this.spread({ node, state: 'suspect', incarnation, by });
+  }
+
+  /** How long the suspicion lasts, from the first. */
+  private patience(member: Member): number {
+    let living = 1;
+    for (const { state } of this.members.values()) if (state === 'alive' || state === 'suspect') living++;
+    const least = suspicionPeriods * probePeriodMs * Math.max(1, Math.log10(this.members.size + 1));
+    const wanted = Math.min(confirmationsMax, living - 2);
+    if (!this.corrected || wanted < 1) return least;
+    const confirmed = Math.min(wanted, Math.max(0, member.by.size - 1));
+    return least * (suspicionStretch - (suspicionStretch - 1) * (Math.log(confirmed + 1) / Math.log(wanted + 1)));
+  }
+
+  /** Whether this process has just stood still. */
+  private stalled(now: number): boolean {
+    if (!this.corrected || this.ticked === undefined) return false;
+    return now < this.graceUntil || now - this.ticked.at > stallPeriods * this.ticked.periodMs;
+  }
+
+  /** Suspects had no chance to refute while nobody listened here. */
+  private noticeStall(now: number): void {
+    if (this.stalled(now) && now >= this.graceUntil) {
+      const stalledMs = now - (this.ticked?.at ?? now);
+      for (const member of this.members.values()) if (member.state === 'suspect') member.since += stalledMs;
+      this.graceUntil = now + stallGraceMs;
+      this.worse();
+    }
+    this.ticked = { at: now, periodMs: this.periodMs };
+  }
+
+  private worse(): void {
+    if (this.corrected) this.health = Math.min(healthMax, this.health + 1);
   }
 
   private spread(news: News): void {

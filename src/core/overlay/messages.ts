@@ -68,7 +68,7 @@ export interface GossipAnswer {
   news: News[];
 }
 
-const news = list(struct({ node: name, state: oneOf(newsStates), incarnation: u64 }), 16);
+const news = list(struct({ node: name, state: oneOf(newsStates), incarnation: u64, by: optional(name) }), 16);
 
 export const ringGossip: Method<GossipRequest, GossipAnswer> = {
   name: 'ring.gossip',

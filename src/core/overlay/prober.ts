@@ -61,7 +61,7 @@ export class Prober {
   /** Tells these nodes that this one leaves. */
   async farewell(nodes: readonly NodeName[]): Promise<void> {
     const { self, incarnation } = this.detector;
-    const news = [{ node: self, state: 'left' as const, incarnation }];
+    const news = [{ node: self, state: 'left' as const, incarnation, by: undefined }];
     const told = nodes.map((node) => this.gossip(node, { news }, farewellTimeoutMs));
     await Promise.allSettled(told);
   }

@@ -59,7 +59,10 @@ const values: [Codec<never>, unknown][] = [
       about: node(4),
       incarnation: 1_700_000_000_000,
       serial: 3,
-      news: [{ node: node(1), state: 'left', incarnation: 5 }],
+      news: [
+        { node: node(1), state: 'left', incarnation: 5, by: undefined },
+        { node: node(2), state: 'suspect', incarnation: 5, by: node(1) },
+      ],
     },
   ],
   [ringGossip.response, { reached: false, incarnation: 0, serial: 0, news: [] }],

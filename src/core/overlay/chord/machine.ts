@@ -4,7 +4,7 @@
 
 import { limits } from '../../base/limits.ts';
 import type { Random } from '../../runtime/runtime.ts';
-import { Detector, type DetectorEffect, type News, probePeriodMs } from '../detector.ts';
+import { Detector, type DetectorEffect, type News } from '../detector.ts';
 import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import { findFrom, stateOf } from './answers.ts';
 import { type Answers, type Call, gather, type Item, type MethodName, type Outgoing, type Requests } from './calls.ts';
@@ -250,7 +250,7 @@ export class Machine {
   }
 
   private probeRound(): void {
-    this.due.probe = this.now + this.jitter(probePeriodMs);
+    this.due.probe = this.now + this.jitter(this.detector.periodMs);
     const watched = new Set(this.neighbours());
     if (this.contacts.size <= 2 * limits.successorNodes) for (const node of this.contacts.all()) watched.add(node);
     this.detector.tick(this.now, [...watched]);

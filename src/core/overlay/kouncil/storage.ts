@@ -9,7 +9,7 @@ import type { Address, NodeId } from '../../block/address.ts';
 import { hash } from '../../crypto/hash.ts';
 import type { Peer } from '../../peer/peer.ts';
 import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
-import { Detector, probePeriodMs } from '../detector.ts';
+import { Detector } from '../detector.ts';
 import { Directory } from '../directory.ts';
 import type { Standing } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
@@ -103,10 +103,26 @@ export class KouncilStorage implements Overlay {
     else if (seeds.length > 0) this.retrySeeds(seeds, seedRetryMinMs);
     checkSignal(options.signal);
     this.tryUnknown();
-    this.every('tick', probePeriodMs, () => this.tick());
-    this.every('compare', comparePeriodMs, () => void this.compareWithSomebody());
-    this.every('reconnect', reconnectPeriodMs, () => this.reconnect(1));
-    this.every('sweep', sweepPeriodMs, () => this.sweep());
+    this.every(
+      'tick',
+      () => this.detector.periodMs,
+      () => this.tick(),
+    );
+    this.every(
+      'compare',
+      () => comparePeriodMs,
+      () => void this.compareWithSomebody(),
+    );
+    this.every(
+      'reconnect',
+      () => reconnectPeriodMs,
+      () => this.reconnect(1),
+    );
+    this.every(
+      'sweep',
+      () => sweepPeriodMs,
+      () => this.sweep(),
+    );
   }
 
   async leave(): Promise<void> {
@@ -240,7 +256,7 @@ export class KouncilStorage implements Overlay {
       for (const { record, liveness } of standings) {
         const node = toHex(record.id);
         if (liveness === 'alive' && detector.liveness(node) === 'unknown' && this.directory.get(node))
-          detector.heard({ node, state: 'alive', incarnation: 0 }, now);
+          detector.heard({ node, state: 'alive', incarnation: 0, by: undefined }, now);
       }
     });
   }
@@ -286,8 +302,8 @@ export class KouncilStorage implements Overlay {
     return { digest, absent: digest === held ? undefined : absent };
   }
 
-  private every(name: string, periodMs: number, task: () => void): void {
-    const jittered = periodMs * (0.8 + 0.4 * this.context.runtime.random.fraction());
+  private every(name: string, periodMs: () => number, task: () => void): void {
+    const jittered = periodMs() * (0.8 + 0.4 * this.context.runtime.random.fraction());
     this.after(name, jittered, () => {
       this.every(name, periodMs, task);
       task();
