@@ -1,44 +1,103 @@
-// Simulations of whole nodes under faults, by seed: `npm run simulate -- --seed 42`, or `--seeds 100` for the first hundred.
-// A failure prints the seed; the same seed gives the same course of events.
+// Simulations of whole nodes under mixed faults, by seed: `npm run simulate -- --seed 42 --nodes 5 --minutes 2`, or
+// `--seeds 1..100` for many. The same seed gives the same course of events; a failure prints the words that run it again.
 
-import { describe } from '../test/simulator/linearizable.ts';
+import { parseArgs } from 'node:util';
+import {
+  commandOf,
+  type MixedOptions,
+  type MixedResult,
+  type Profile,
+  standard,
+} from '../test/simulator/mixed/options.ts';
+import { Simulation } from '../test/simulator/mixed/simulation.ts';
+import { rememberVerifications } from '../test/simulator/runtime/cheap-crypto.ts';
 import { createWorld } from '../test/simulator/runtime/world.ts';
-import { FaultSchedule } from '../test/simulator/whole-faults.ts';
+import { Coverage, openDuties } from '../test/simulator/watch/coverage.ts';
 
-function option(name: string): string | undefined {
-  const at = process.argv.indexOf(`--${name}`);
-  return at < 0 ? undefined : process.argv[at + 1];
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string' },
+    nodes: { type: 'string' },
+    clients: { type: 'string' },
+    minutes: { type: 'string' },
+    overlay: { type: 'string' },
+    profile: { type: 'string' },
+    coverage: { type: 'boolean', default: false },
+    verbose: { type: 'boolean', default: false },
+  },
+});
+
+function seedsOf(): string[] {
+  if (values.seed !== undefined) return [values.seed];
+  const [first, last] = (values.seeds ?? '10').split('..').map(Number);
+  const [from, to] = last === undefined ? [1, first ?? 10] : [first ?? 1, last];
+  return Array.from({ length: to - from + 1 }, (_, i) => String(from + i));
 }
 
-async function simulate(seed: string, verbose: boolean): Promise<boolean> {
-  const world = createWorld({
+function optionsOf(seed: string): MixedOptions {
+  return {
+    ...standard,
     seed,
+    nodes: Number(values.nodes ?? standard.nodes),
+    clients: Number(values.clients ?? standard.clients),
+    minutes: Number(values.minutes ?? standard.minutes),
+    overlay: (values.overlay ?? standard.overlay) as MixedOptions['overlay'],
+    profile: (values.profile ?? standard.profile) as Profile,
+  };
+}
+
+async function simulate(options: MixedOptions): Promise<MixedResult> {
+  const world = createWorld({
+    seed: options.seed,
     log: ({ atMs, host, level, component, message }) => {
-      if (verbose) process.stdout.write(`${atMs.toFixed(0).padStart(7)} ${host} ${level} ${component}: ${message}\n`);
+      if (values.verbose)
+        process.stdout.write(`${atMs.toFixed(0).padStart(7)} ${host} ${level} ${component}: ${message}\n`);
     },
   });
-  const schedule = new FaultSchedule(world, { nodes: 5, clients: 2, durationMs: 60_000, keys: 6 });
-  try {
-    const { answered, history, faults, violation } = await schedule.run();
-    const course = `${world.eventCount} events, ${answered} of ${history.length} operations answered, trace ${world.trace().slice(0, 12)}`;
-    process.stdout.write(
-      `seed ${seed}: ${violation ? 'NOT LINEARIZABLE' : 'ok'}, ${course}, ${JSON.stringify(faults)}\n`,
-    );
-    if (violation) process.stdout.write(`key ${violation.key}\n${describe(violation.operations)}\n`);
-    return violation === undefined;
-  } catch (error) {
-    process.stdout.write(
-      `seed ${seed}: FAILED after ${world.nowMs.toFixed(0)} ms: ${error instanceof Error ? error.stack : String(error)}\n`,
-    );
-    return false;
-  }
+  return await new Simulation(world, options).run();
 }
 
-const only = option('seed');
-const seeds =
-  only === undefined ? Array.from({ length: Number(option('seeds') ?? 10) }, (_, i) => String(i + 1)) : [only];
-const failed: string[] = [];
-for (const seed of seeds) if (!(await simulate(seed, process.argv.includes('--verbose')))) failed.push(seed);
-if (failed.length > 0)
-  process.stdout.write(`${failed.map((seed) => `npm run simulate -- --seed ${seed} --verbose`).join('\n')}\n`);
-process.exit(failed.length > 0 ? 1 : 0);
+function tell({ seed, violations, events, virtualMs, operations, trace }: MixedResult, options: MixedOptions): void {
+  const { keys, files, registers, blocks } = operations;
+  const course = `${(virtualMs / 1000).toFixed(0)} s, ${events} events, ${keys} on keys, ${files} on files, ${registers} on registers, ${blocks} blocks`;
+  process.stdout.write(
+    `seed ${seed}: ${violations.length === 0 ? 'ok' : 'BROKEN'}, ${course}, trace ${trace.slice(0, 12)}\n`,
+  );
+  for (const { rule, atMs, message } of violations)
+    process.stdout.write(`  ${rule} at ${atMs.toFixed(0)} ms: ${message}\n`);
+  if (violations.length > 0) process.stdout.write(`  ${commandOf(options)} --verbose\n`);
+}
+
+async function main(): Promise<number> {
+  rememberVerifications();
+  if (!values.verbose) Error.stackTraceLimit = values.seed === undefined ? 0 : 10;
+  const coverage = new Coverage();
+  const sum = { seeds: 0, broken: 0, virtualMs: 0, keys: 0, files: 0, registers: 0 };
+  for (const seed of seedsOf()) {
+    const options = optionsOf(seed);
+    const result = await simulate(options);
+    tell(result, options);
+    coverage.merge(result.coverage);
+    sum.seeds++;
+    sum.broken += result.violations.length > 0 ? 1 : 0;
+    sum.virtualMs += result.virtualMs;
+    sum.keys += result.operations.keys;
+    sum.files += result.operations.files;
+    sum.registers += result.operations.registers;
+  }
+  const hours = (sum.virtualMs / 3_600_000).toFixed(1);
+  process.stdout.write(
+    `${sum.seeds} seeds, ${sum.broken} broken, ${hours} virtual hours, operations: ${sum.keys} on keys, ${sum.files} on files, ${sum.registers} on registers\n`,
+  );
+  if (values.coverage) {
+    process.stdout.write(`${coverage.report()}\n`);
+    const open = openDuties(coverage);
+    process.stdout.write(
+      `duties of docs/protocols.md not done:\n${open.map((line) => `  ${line}`).join('\n') || '  (none)'}\n`,
+    );
+  }
+  return sum.broken > 0 ? 1 : 0;
+}
+
+process.exit(await main());

@@ -33,6 +33,16 @@ export class FilesExecutor implements Executor {
     dirty.clear();
   }
 
+  /** The client's process has died, and another one opened the same files: what it held open is closed. */
+  reopened(client: number, files: Files): void {
+    this.clients[client] = { files, slots: new Map(), dirty: new Set() };
+  }
+
+  /** Slots in which a client holds something open. */
+  heldBy(client: number): number[] {
+    return [...this.client(client).slots.keys()];
+  }
+
   /** Whether a client besides that one has it open. */
   heldBeside(client: number, inode: number): boolean {
     return this.clients.some(({ slots }, index) => index !== client && [...slots.values()].includes(inode));

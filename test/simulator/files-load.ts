@@ -146,7 +146,8 @@ export async function shortest(
   return kept;
 }
 
-class Comparison {
+/** A subject beside the model: step after step, and everything at once. */
+export class Comparison {
   readonly model: FilesExecutor;
   readonly result: LoadResult = { operations: 0, done: 0, entries: 0 };
   private readonly subject: Executor;

@@ -35,6 +35,8 @@ const port = 4000;
 export class Device {
   readonly host: Host;
   linked: LinkedNode | undefined;
+  /** Told of every node made here before it starts. */
+  onOpened: (linked: LinkedNode, device: Device) => void = () => {};
 
   constructor(host: Host) {
     this.host = host;
@@ -53,15 +55,18 @@ export class Device {
   async startNode(seeds: readonly Endpoint[]): Promise<LinkedNode> {
     const listen = this.endpoint;
     const linked = await openLinkedNode({ context: this.context, as, network: networkName, role: 'storage', listen });
-    this.linked = linked;
-    await linked.node.start(seeds);
-    return linked;
+    return this.run(linked, seeds);
   }
 
   async startClient(seeds: readonly Endpoint[]): Promise<LinkedNode> {
     const listen = this.endpoint;
     const linked = await openLinkedNode({ context: this.context, as, network: networkName, role: 'client', listen });
+    return this.run(linked, seeds);
+  }
+
+  private async run(linked: LinkedNode, seeds: readonly Endpoint[]): Promise<LinkedNode> {
     this.linked = linked;
+    this.onOpened(linked, this);
     await linked.node.start(seeds);
     return linked;
   }

@@ -98,6 +98,15 @@ export class FileNode {
     this.durableSize = size;
   }
 
+  /** The same bytes on another disk; what is written to one does not show in the other. */
+  copy(): FileNode {
+    const copy = new FileNode();
+    copy.size = copy.durableSize = this.size;
+    copy.pages = new Map(this.pages);
+    copy.durablePages = new Map(this.pages);
+    return copy;
+  }
+
   /** Flips single bits of durable pages, as disks do over years. */
   rot(random: SeededRandom, bits: number): void {
     for (let i = 0; i < bits && this.size > 0; i++) {
@@ -130,6 +139,13 @@ export class DirectoryNode {
       if (name === undefined) this.durableEntries = now;
       else setOrDelete(this.durableEntries, name, now.get(name));
     };
+  }
+
+  copy(): DirectoryNode {
+    const copy = new DirectoryNode();
+    for (const [name, node] of this.entries) copy.entries.set(name, node.copy());
+    copy.durableEntries = new Map(copy.entries);
+    return copy;
   }
 
   powerFailure(random: SeededRandom): void {
@@ -182,6 +198,15 @@ export class Disk {
   crash(power: boolean): void {
     this.locks.clear();
     if (power) this.root.powerFailure(this.random);
+  }
+
+  /** Puts a file or folder in the place of what is there, or nothing: another disk, or an older image of this one. */
+  replace(path: string, node: DiskNode | undefined): void {
+    const at = path.lastIndexOf('/');
+    const parent = this.find(path.slice(0, at));
+    if (!(parent instanceof DirectoryNode)) return;
+    setOrDelete(parent.entries, path.slice(at + 1), node);
+    setOrDelete(parent.durableEntries, path.slice(at + 1), node);
   }
 
   /** Flips bits of one file. */

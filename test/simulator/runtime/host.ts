@@ -11,6 +11,9 @@ import { VirtualOffload } from './offload.ts';
 import type { SeededRandom } from './random.ts';
 import type { World } from './world.ts';
 
+/** Whose process a runtime, or the log of one, belongs to: for those who watch what happens inside. */
+export const lifeOf = new WeakMap<object, Life>();
+
 export interface HostOptions {
   diskBytes?: number;
   /** Whether files may be opened `direct`. */
@@ -142,6 +145,8 @@ export class Life {
         },
       },
     };
+    lifeOf.set(this.runtime, this);
+    lifeOf.set(this.runtime.log, this);
   }
 
   schedule(delayUs: number, label: string, task: () => void): Cancel {

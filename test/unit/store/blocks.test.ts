@@ -97,6 +97,19 @@ test('a block nobody has is lost, a network nobody answers in is unavailable', a
   await assert.rejects(client.get(randomBytes(32)), (error: unknown) => isError(error, 'unavailable'));
 });
 
+test('who sees only one of the nodes does not call a block lost that he cannot find', async () => {
+  const { net, client } = await network(3);
+  const address = await client.put(someBlock(), { generation: 1, quorum: 3 });
+  const [first] = await net.overlay.owners(address, 1);
+  const seen = net.nodes.find((node) => node.record === first) as TestNode;
+  await seen.silo.delete('block', address);
+  let clockMs = 0;
+  const hurried = { ...testRuntime, clock: { ...testRuntime.clock, monotonic: () => (clockMs += 1000) } };
+  const overlay = { ...net.overlay, owners: async () => [seen.record] };
+  const cutOff = new BlockClient({ runtime: hurried, overlay, replicationFactor: 3 });
+  await assert.rejects(cutOff.get(address), (error: unknown) => isError(error, 'unavailable'));
+});
+
 test('a holder refuses bytes that are no block or do not hash to the address', async () => {
   const { net } = await network(1);
   const peer = await net.overlay.peer((net.nodes[0] as TestNode).record.id);

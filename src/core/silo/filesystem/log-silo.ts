@@ -38,6 +38,8 @@ export interface LogSiloOptions {
 }
 
 const headersAtOnce = 32;
+/** So few are not worth 256 groups. */
+const sortedAtOnce = 64;
 /** A range this near to the start of a value is read together with the header. */
 const nearBytes = 64 * 1024;
 /** A value may move while it is being read; more often than this it is no coincidence. */
@@ -337,6 +339,7 @@ export class LogSilo implements Silo {
 
 /** What one shard has in groups, by the byte that follows the one the keys share: together they are sorted in small steps. */
 function bySecondByte(found: readonly SiloStart[]): SiloStart[][] {
+  if (found.length <= sortedAtOnce) return found.length === 0 ? [] : [[...found]];
   const groups: SiloStart[][] = Array.from({ length: 256 }, () => []);
   for (const one of found) groups[one.key[1] ?? 0]?.push(one);
   return groups.filter((group) => group.length > 0);

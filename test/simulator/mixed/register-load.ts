@@ -1,0 +1,102 @@
+// Load on registers beside trees: clients read and write a few of their own, and change their members, at once and to sets that
+// have nothing in common; what they were answered is judged by `watch/history.ts`.
+
+import { utf8 } from '../../../src/core/base/bytes.ts';
+import { isError } from '../../../src/core/base/errors.ts';
+import type { Address, Member } from '../../../src/core/block/address.ts';
+import type { LinkedNode } from '../../../src/core/node/link.ts';
+import type { SeededRandom } from '../runtime/random.ts';
+import type { Coverage } from '../watch/coverage.ts';
+
+const registersMax = 2;
+
+export class RegisterLoad {
+  private readonly random: SeededRandom;
+  private readonly coverage: Coverage;
+  private readonly addresses: Address[] = [];
+  private changing = 0;
+  private written = 0;
+
+  constructor(random: SeededRandom, coverage: Coverage) {
+    this.random = random;
+    this.coverage = coverage;
+  }
+
+  /** Makes the registers; by one client, before the others begin. */
+  async found({ node, user }: LinkedNode): Promise<void> {
+    for (let i = 0; i < registersMax; i++) {
+      const salt = node.runtime.random.bytes(32);
+      const access = {
+        version: 1,
+        owner: user.publicKey,
+        readers: [],
+        writers: [],
+        worldReader: undefined,
+        worldWrite: true,
+      };
+      const members = this.members(node.overlay.nodes(), 3);
+      const { address } = await node.registers.create({
+        owner: user,
+        salt,
+        members,
+        access: { ...access, signature: Buffer.alloc(64) },
+        payload: utf8('r0'),
+      });
+      this.addresses.push(address);
+    }
+  }
+
+  async work(
+    linked: LinkedNode,
+    sleep: (timeMs: number) => Promise<void>,
+    goOn: () => boolean,
+    pauseMs: number,
+  ): Promise<void> {
+    while (goOn()) {
+      await sleep(this.random.below(2 * pauseMs));
+      if (!goOn()) return;
+      try {
+        await this.operate(linked);
+      } catch (error) {
+        if (!isError(error, 'unavailable', 'cancelled', 'conflict', 'denied')) throw error;
+        this.coverage.reach(`operation/register refused: ${error.kind}`);
+      }
+    }
+  }
+
+  private async operate({ node, user }: LinkedNode): Promise<void> {
+    const address = this.addresses[this.random.below(this.addresses.length)];
+    if (!address) return;
+    const choice = this.random.below(10);
+    if (choice < 4) await node.registers.read(address);
+    else if (choice < 8) await node.registers.write(address, user, () => utf8(`r${++this.written}`));
+    else await this.change(node, address);
+  }
+
+  private async change(node: LinkedNode['node'], address: Address): Promise<void> {
+    const members = this.members(node.overlay.nodes(), this.random.below(3) === 0 ? 2 + this.random.below(4) : 3);
+    if (members.length === 0) return;
+    if (this.changing++ > 0) this.coverage.reach('register/two changes at once');
+    try {
+      await node.registers.reconfigure(address, members, { timeoutMs: 10_000 });
+    } finally {
+      this.changing--;
+    }
+  }
+
+  /** Any nodes at all: who may vote is agreed, not computed. */
+  private members(nodes: readonly { id: Address; stores: readonly Uint8Array[] }[], count: number): Member[] {
+    const left = nodes.filter(({ stores }) => stores.length > 0);
+    const out: Member[] = [];
+    while (out.length < count && left.length > 0) {
+      const [one] = left.splice(this.random.below(left.length), 1);
+      if (one?.stores[0]) out.push({ node: one.id, store: one.stores[0] });
+    }
+    return out;
+  }
+
+  /** Everybody can read them in the end. */
+  async readAll({ node }: LinkedNode): Promise<void> {
+    for (const address of this.addresses) await node.registers.read(address);
+  }
+}

@@ -1,0 +1,174 @@
+// Blocks judged from outside: I1 to I3 over what is served, acknowledged and dropped; L6 and E1 by walking the trees that chosen
+// roots reach, over the blocks as the silos keep them.
+
+import { type Bytes, equalBytes, toHex } from '../../../src/core/base/bytes.ts';
+import { decode } from '../../../src/core/base/codec.ts';
+import { isError } from '../../../src/core/base/errors.ts';
+import { blockAddress } from '../../../src/core/block/address.ts';
+import { treeTagOf } from '../../../src/core/block/immutable.ts';
+import { decompressSync } from '../../../src/core/runtime/system/offload.ts';
+import type { PutOptions } from '../../../src/core/store/store.ts';
+import { BaseTree } from '../../../src/core/tree/base/base-tree.ts';
+import { NodeStore, type NodeStoreOptions } from '../../../src/core/tree/base/node-store.ts';
+import type { Root } from '../../../src/core/tree/context.ts';
+import { chunkRecord, spaces } from '../../../src/core/tree/keys.ts';
+import type { NodeRef } from '../../../src/core/tree/tree.ts';
+import type { Host } from '../runtime/host.ts';
+import type { Coverage } from './coverage.ts';
+import type { Report } from './rules.ts';
+import type { StoreMirror, Stores } from './stores.ts';
+
+interface Acknowledged {
+  quorum: number;
+  /** Disks that held it when it was acknowledged. */
+  by: ReadonlySet<StoreMirror>;
+}
+
+const chunkSpace = Buffer.from(spaces.chunk)[0];
+
+export interface BlockCheckerOptions {
+  stores: Stores;
+  report: Report;
+  coverage: Coverage;
+  replicas: () => number;
+}
+
+export class BlockChecker {
+  private readonly options: BlockCheckerOptions;
+  private readonly acknowledged = new Map<string, Acknowledged>();
+  /** Taken by a sweep of their tree. */
+  private readonly swept = new Set<string>();
+  /** Per tree: what the newest root reaches, and of which version it is. */
+  private readonly reached = new Map<string, { version: number; blocks: ReadonlySet<string> }>();
+  private readonly walked = new Set<string>();
+
+  constructor(options: BlockCheckerOptions) {
+    this.options = options;
+  }
+
+  get puts(): number {
+    return this.acknowledged.size;
+  }
+
+  /** I1 at a server. */
+  served(host: Host, address: Bytes, block: Bytes): void {
+    if (!equalBytes(blockAddress(block), address))
+      this.options.report('I1', `${host.name} served bytes that are not block ${toHex(address).slice(0, 12)}`);
+  }
+
+  /** I2: a put has resolved at its caller. */
+  put(address: Bytes, { quorum }: PutOptions): void {
+    const name = toHex(address);
+    const by = new Set(this.options.stores.holders('block', name));
+    if (by.size < quorum)
+      this.options.report('I2', `block ${name.slice(0, 12)} was acknowledged with ${by.size} of ${quorum} copies`);
+    const before = this.acknowledged.get(name);
+    this.acknowledged.set(name, { quorum, by: new Set([...(before?.by ?? []), ...by]) });
+    this.swept.delete(name);
+  }
+
+  /** A silo has deleted a block; `sweep`: garbage collection asked for it. */
+  removed(mirror: StoreMirror, address: string, sweep: boolean): void {
+    const { stores, report, coverage, replicas } = this.options;
+    coverage.reach(sweep ? 'store/block swept' : 'store/block dropped');
+    if (sweep) {
+      this.swept.add(address);
+      for (const [tree, { blocks }] of this.reached)
+        if (blocks.has(address))
+          report(
+            'E1',
+            `${mirror.host.name} swept block ${address.slice(0, 12)}, which the root of ${tree.slice(0, 12)} reaches`,
+          );
+      return;
+    }
+    const left = stores.holders('block', address).length;
+    if (left < replicas())
+      report('I3', `${mirror.host.name} dropped block ${address.slice(0, 12)}, of which ${left} copies are left`);
+  }
+
+  /** A root is known to be chosen: everything it reaches was acknowledged before (L6). */
+  async rooted(tree: string, { header, body, snapshot }: Root): Promise<void> {
+    const known = this.reached.get(tree);
+    if (known && known.version >= snapshot.version) return;
+    const blocks = new Set<string>();
+    this.reached.set(tree, { version: snapshot.version, blocks });
+    const name = `${tree.slice(0, 12)}, epoch ${header.epoch}, applied ${header.applied}`;
+    try {
+      if (body.root) await this.walk(tree, body.root, body.height, blocks, name);
+    } catch (error) {
+      if (!isError(error)) throw error;
+      this.options.report('L6', `the root of ${name} cannot be walked: ${error.message}`);
+    }
+  }
+
+  private async walk(tree: string, root: NodeRef, height: number, blocks: Set<string>, name: string): Promise<void> {
+    const store = this.storeOf(tree);
+    const see = (address: Bytes, what: string) => {
+      const block = toHex(address);
+      blocks.add(block);
+      if (this.walked.has(block)) return;
+      this.walked.add(block);
+      if (!this.acknowledged.has(block))
+        this.options.report('L6', `${what} ${block.slice(0, 12)} of the root of ${name} was never acknowledged`);
+    };
+    const visit = async (ref: NodeRef, level: number): Promise<void> => {
+      see(ref.address, 'node');
+      const node = await store.load(ref, level);
+      for (let i = 0; i < node.count; i++) {
+        if (level > 0) await visit(node.refAt(i), level - 1);
+        else if (node.keyAt(i)[0] === chunkSpace) see(decode(chunkRecord, node.valueAt(i)).address, 'chunk');
+      }
+    };
+    await visit(root, new BaseTree(store, { root, height }).height - 1);
+  }
+
+  /** Reads blocks as they were once stored, wherever. */
+  private storeOf(tree: string): NodeStore {
+    const { stores } = this.options;
+    const get = async (address: Bytes) => {
+      const block = stores.content.get(toHex(address));
+      if (!block) throw new Error(`block ${toHex(address)} was never stored`);
+      return block;
+    };
+    const none = () => Promise.reject(new Error('nothing is written here'));
+    const options = {
+      runtime: { offload: { preferredCodec: 'brotli', decompressSync } },
+      blocks: { get, put: none, getRange: none, touch: none },
+      treeTag: treeTagOf(Buffer.from(tree, 'hex')),
+      putOptions: () => ({ generation: 0, quorum: 0 }),
+    };
+    return new NodeStore(options as unknown as NodeStoreOptions);
+  }
+
+  /** E1, I2: whoever acknowledged a block and still has his disk holds it, unless it was swept or enough others have it. */
+  check(): void {
+    const { stores, report, replicas } = this.options;
+    const alive = new Set(stores.all());
+    for (const [address, { by, quorum }] of this.acknowledged) {
+      if (this.swept.has(address)) continue;
+      const holders = stores.holders('block', address);
+      const sound = [...by].filter((mirror) => alive.has(mirror) && !mirror.rotted);
+      const lacking = sound.filter((mirror) => !holders.includes(mirror));
+      const reached = [...this.reached.values()].some(({ blocks }) => blocks.has(address));
+      const rule = reached ? 'E1' : 'I2';
+      if (holders.length === 0) report(rule, `block ${address.slice(0, 12)} is nowhere`);
+      else if (lacking.length > 0 && holders.length < Math.max(quorum, replicas()))
+        report(
+          rule,
+          `block ${address.slice(0, 12)} is gone from ${lacking.map(({ host }) => host.name).join(' and ')}`,
+        );
+    }
+  }
+
+  /** Acknowledged blocks that fewer than so many sound disks besides that one hold. */
+  thin(copies: number, besides?: Host): number {
+    const { stores } = this.options;
+    let count = 0;
+    for (const address of this.acknowledged.keys()) {
+      if (this.swept.has(address)) continue;
+      const holders = stores.holders('block', address).filter(({ host, rotted }) => host !== besides && !rotted);
+      if (holders.length < copies) count++;
+    }
+    return count;
+  }
+}

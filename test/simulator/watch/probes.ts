@@ -1,0 +1,195 @@
+// What happens inside the nodes of simulated worlds, told to whoever watches the world. The project's code knows nothing of
+// it: methods of its classes are wrapped here, once a process, and say whose process they run in.
+
+import { createHash } from 'node:crypto';
+import { toHex } from '../../../src/core/base/bytes.ts';
+import { asError, type InfinitError } from '../../../src/core/base/errors.ts';
+import type { Address } from '../../../src/core/block/address.ts';
+import type { JournalBatch } from '../../../src/core/consensus/consensus.ts';
+import { SegmentWriter } from '../../../src/core/consensus/journal/writer.ts';
+import type { CallContext, PeerIdentity } from '../../../src/core/peer/peer.ts';
+import { type Service, Services } from '../../../src/core/peer/services.ts';
+import type { Runtime } from '../../../src/core/runtime/runtime.ts';
+import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
+import type { SiloEntry } from '../../../src/core/silo/silo.ts';
+import { type Root, RootRegister, type TreeContext } from '../../../src/core/tree/context.ts';
+import { Leader } from '../../../src/core/tree/leader.ts';
+import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
+import type { OperationRequest, Outcome } from '../../../src/core/tree/messages.ts';
+import { type Life, lifeOf } from '../runtime/host.ts';
+import type { World } from '../runtime/world.ts';
+
+/** A call as the node that serves it saw it, and what it is about to answer. */
+export interface Served {
+  life: Life;
+  method: string;
+  request: unknown;
+  from: PeerIdentity;
+  response: unknown;
+  error: InfinitError | undefined;
+}
+
+export interface Led {
+  life: Life;
+  /** Hex of the root register's address. */
+  tree: string;
+  epoch: number;
+}
+
+export interface Observer {
+  served(call: Served): void;
+  /** A silo is asked to write, and has said that it is durable. */
+  storing(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void;
+  stored(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void;
+  /** Entries whose writing was refused. */
+  notStored(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void;
+  /** A majority holds the batch, says its writer. */
+  appended(led: Led, batch: JournalBatch): void;
+  /** A leader has run an operation; a retry of one that was answered before is not run. */
+  executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran): void;
+  /** A leader answers. */
+  answered(led: Led, kind: 'operation' | 'query', outcome: Outcome): void;
+  /** Somebody who can read it knows that this root is chosen. */
+  rooted(life: Life, tree: string, root: Root): void;
+}
+
+const observers = new WeakMap<World, Observer>();
+let installed = false;
+
+/** From now on the world tells the observer. */
+export function observe(world: World, observer: Observer): void {
+  observers.set(world, observer);
+  install();
+}
+
+function seenBy(life: Life | undefined): Observer | undefined {
+  return life && observers.get(life.host.world);
+}
+
+/** Replaces a method; `around` is given the one before. */
+export function wrap<A extends unknown[], R>(
+  prototype: object,
+  name: string,
+  around: (real: (...args: A) => R, self: never, ...args: A) => R,
+): () => void {
+  const holder = prototype as Record<string, (...args: A) => R>;
+  const own = Object.hasOwn(holder, name);
+  const real = holder[name] as (...args: A) => R;
+  holder[name] = function (this: never, ...args: A): R {
+    return around((...given) => real.apply(this, given), this, ...args);
+  };
+  return () => {
+    if (own) holder[name] = real;
+    else delete holder[name];
+  };
+}
+
+function install(): void {
+  if (installed) return;
+  installed = true;
+  wrapCalls();
+  wrapSilos();
+  wrapJournals();
+  wrapLeaders();
+  wrapRoots();
+}
+
+function wrapCalls(): void {
+  type Run = [Service, () => unknown, CallContext];
+  wrap<Run, Promise<unknown>>(Services.prototype, 'run', async (real, self, service, read, context) => {
+    const life = lifeOf.get((self as { log: object }).log);
+    const observer = seenBy(life);
+    if (!life || !observer) return real(service, read, context);
+    let request: unknown;
+    const noting = () => {
+      request = read();
+      return request;
+    };
+    const call = { life, method: service.method.name, from: context.from };
+    try {
+      const response = await real(service, noting, context);
+      observer.served({ ...call, request, response, error: undefined });
+      return response;
+    } catch (error) {
+      observer.served({ ...call, request, response: undefined, error: asError(error) });
+      throw error;
+    }
+  });
+}
+
+function wrapSilos(): void {
+  wrap<[readonly SiloEntry[]], Promise<void>>(LogSilo.prototype, 'batch', async (real, self, entries) => {
+    const silo = self as LogSilo;
+    const life = lifeOf.get((silo as unknown as { options: { runtime: Runtime } }).options.runtime);
+    const observer = seenBy(life);
+    if (!life || !observer) return real(entries);
+    observer.storing(life, silo, entries);
+    try {
+      await real(entries);
+    } catch (error) {
+      observer.notStored(life, silo, entries);
+      throw error;
+    }
+    observer.stored(life, silo, entries);
+  });
+}
+
+function wrapJournals(): void {
+  wrap<[JournalBatch], Promise<void>>(SegmentWriter.prototype, 'append', async (real, self, batch) => {
+    const writer = self as unknown as { parts: { runtime: Runtime }; tree: Address; epoch: number };
+    await real(batch);
+    const life = lifeOf.get(writer.parts.runtime);
+    if (life) seenBy(life)?.appended({ life, tree: toHex(writer.tree), epoch: writer.epoch }, batch);
+  });
+}
+
+function ledBy(leader: Leader): Led | undefined {
+  const { context } = leader as unknown as { context: TreeContext };
+  const life = lifeOf.get(context.runtime);
+  return life && { life, tree: toHex(context.rootAddress), epoch: leader.epoch };
+}
+
+function wrapLeaders(): void {
+  wrap<[OperationRequest, ExecuteOptions], Promise<Ran>>(
+    Leader.prototype,
+    'run',
+    async (real, self, request, options) => {
+      const ran = await real(request, options);
+      const led = ledBy(self);
+      if (led) seenBy(led.life)?.executed(led, request, options, ran);
+      return ran;
+    },
+  );
+  const answers = (name: 'execute' | 'query', kind: 'operation' | 'query') =>
+    wrap<unknown[], Promise<Outcome>>(Leader.prototype, name, async (real, self, ...args) => {
+      const outcome = await real(...args);
+      const led = ledBy(self);
+      if (led) seenBy(led.life)?.answered(led, kind, outcome);
+      return outcome;
+    });
+  answers('execute', 'operation');
+  answers('query', 'query');
+}
+
+function wrapRoots(): void {
+  type Hidden = { options: { runtime: Runtime; address: Address } };
+  const tell = (self: unknown, root: Root) => {
+    const { runtime, address } = (self as Hidden).options;
+    const life = lifeOf.get(runtime);
+    if (life) seenBy(life)?.rooted(life, toHex(address), root);
+  };
+  wrap<unknown[], Promise<Root>>(RootRegister.prototype, 'read', async (real, self, ...args) => {
+    const root = await real(...args);
+    tell(self, root);
+    return root;
+  });
+  wrap<unknown[], Promise<Root>>(RootRegister.prototype, 'write', async (real, self, ...args) => {
+    const root = await real(...args);
+    tell(self, root);
+    return root;
+  });
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return createHash('sha1').update(bytes).digest('base64');
+}

@@ -1,0 +1,185 @@
+// What every store holds, as its silo acknowledged it. After each restart the silo is compared with it (G6): skipped flushes,
+// lost promises and lost blocks show here, whoever needs them. Also says which stores are gone for ever, so that a schedule
+// stays within what the protocols promise to survive.
+
+import { asBuffer, toHex } from '../../../src/core/base/bytes.ts';
+import type { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
+import type { SiloEntry, Space } from '../../../src/core/silo/silo.ts';
+import type { Host, Life } from '../runtime/host.ts';
+import { digestOf } from './probes.ts';
+import type { Report } from './rules.ts';
+
+interface Held {
+  bytes: number;
+  /** Of registers and journals, which are compared to the byte. */
+  digest: string | undefined;
+}
+
+/** One disk: what its silo said is durable. */
+export class StoreMirror {
+  readonly host: Host;
+  storeId = '';
+  readonly held = new Map<string, Held>();
+  /** Being written: old and new are both right after a crash. */
+  readonly writing = new Map<string, number>();
+  /** Bits of it have rotted: values may be unreadable, and the store may take another id. */
+  rotted = false;
+
+  constructor(host: Host) {
+    this.host = host;
+  }
+}
+
+export class Stores {
+  /** Ids of stores whose disk is lost, set back or damaged: they are no member any more. */
+  readonly dead = new Set<string>();
+  /** Every block ever stored, by address. */
+  readonly content = new Map<string, Buffer>();
+  onRemoved: (mirror: StoreMirror, space: Space, key: string) => void = () => {};
+  private readonly mirrors = new Map<Host, StoreMirror>();
+  private readonly report: Report;
+
+  constructor(report: Report) {
+    this.report = report;
+  }
+
+  of(host: Host): StoreMirror {
+    const known = this.mirrors.get(host) ?? new StoreMirror(host);
+    this.mirrors.set(host, known);
+    return known;
+  }
+
+  all(): StoreMirror[] {
+    return [...this.mirrors.values()];
+  }
+
+  /** Disks that hold a value, their processes running or not. */
+  holders(space: Space, key: string): StoreMirror[] {
+    return this.all().filter(({ held }) => held.has(`${space}/${key}`));
+  }
+
+  storing({ host }: Life, entries: readonly SiloEntry[]): void {
+    const { writing } = this.of(host);
+    for (const { space, key } of entries) {
+      const name = `${space}/${toHex(key)}`;
+      writing.set(name, (writing.get(name) ?? 0) + 1);
+    }
+  }
+
+  /** Refused: what was there is there. */
+  notStored({ host }: Life, entries: readonly SiloEntry[]): void {
+    this.written(host, entries);
+  }
+
+  stored({ host }: Life, entries: readonly SiloEntry[]): void {
+    const mirror = this.of(host);
+    this.written(host, entries);
+    for (const { space, key, value } of entries) {
+      const name = `${space}/${toHex(key)}`;
+      if (value === undefined) {
+        if (mirror.held.delete(name)) this.onRemoved(mirror, space, toHex(key));
+        continue;
+      }
+      const exact = space === 'register' || space === 'journal';
+      mirror.held.set(name, { bytes: value.length, digest: exact ? digestOf(value) : undefined });
+      if (space === 'block' && !this.content.has(toHex(key))) this.content.set(toHex(key), asBuffer(value).subarray(4));
+    }
+  }
+
+  private written(host: Host, entries: readonly SiloEntry[]): void {
+    const { writing } = this.of(host);
+    for (const { space, key } of entries) {
+      const name = `${space}/${toHex(key)}`;
+      const left = (writing.get(name) ?? 1) - 1;
+      if (left > 0) writing.set(name, left);
+      else writing.delete(name);
+    }
+  }
+
+  /** An empty disk takes the place of the host's. */
+  lost(host: Host): void {
+    const mirror = this.of(host);
+    if (mirror.storeId !== '') this.dead.add(mirror.storeId);
+    this.mirrors.set(host, new StoreMirror(host));
+  }
+
+  /** The host has its disk of an earlier moment again. */
+  setBack(host: Host): void {
+    const mirror = this.of(host);
+    this.dead.add(mirror.storeId);
+    mirror.rotted = true;
+  }
+
+  /** A process has opened the silo: is everything there? Resolves with whether the store is the one it was. */
+  async opened(life: Life, silo: LogSilo): Promise<boolean> {
+    const mirror = this.of(life.host);
+    const { storeId } = mirror;
+    mirror.storeId = toHex(silo.storeId);
+    if (storeId !== '' && storeId !== mirror.storeId) {
+      this.dead.add(storeId);
+      if (!mirror.rotted) this.report('G6', `${life.host.name} took another store id though its disk was sound`);
+      await this.recount(mirror, silo);
+      return false;
+    }
+    for (const [name, held] of mirror.held) if (!mirror.rotted) await this.compare(mirror, silo, name, held);
+    await this.adopt(mirror, silo);
+    return true;
+  }
+
+  /** The running process took another id. */
+  renamed({ host }: Life, silo: LogSilo): void {
+    const mirror = this.of(host);
+    const now = toHex(silo.storeId);
+    if (mirror.storeId === now) return;
+    if (mirror.storeId !== '') this.dead.add(mirror.storeId);
+    mirror.storeId = now;
+  }
+
+  private async compare(mirror: StoreMirror, silo: LogSilo, name: string, held: Held): Promise<void> {
+    if (mirror.writing.has(name)) return;
+    const [space, key] = partsOf(name);
+    const bytes = await silo.size(space, key);
+    if (bytes !== held.bytes)
+      this.report(
+        'G6',
+        `${mirror.host.name} acknowledged ${name} of ${held.bytes} bytes and has ${bytes} after a restart`,
+      );
+  }
+
+  /** What was being written when the process ended is now one or the other. */
+  private async adopt(mirror: StoreMirror, silo: LogSilo): Promise<void> {
+    for (const name of mirror.writing.keys()) await this.look(mirror, silo, name);
+    mirror.writing.clear();
+  }
+
+  private async recount(mirror: StoreMirror, silo: LogSilo): Promise<void> {
+    for (const name of [...mirror.held.keys()]) await this.look(mirror, silo, name);
+    mirror.writing.clear();
+  }
+
+  private async look(mirror: StoreMirror, silo: LogSilo, name: string): Promise<void> {
+    const [space, key] = partsOf(name);
+    const bytes = await silo.size(space, key);
+    if (bytes === undefined) mirror.held.delete(name);
+    else mirror.held.set(name, { bytes, digest: undefined });
+  }
+
+  /** Registers and journals of an opened silo, to the byte: these reads take the process's time. */
+  async compareContent(life: Life, silo: LogSilo): Promise<void> {
+    const mirror = this.of(life.host);
+    for (const [name, { digest }] of [...mirror.held]) {
+      if (digest === undefined || mirror.rotted) continue;
+      const [space, key] = partsOf(name);
+      const value = await silo.get(space, key).catch(() => undefined);
+      const now = mirror.held.get(name);
+      if (!life.alive || now?.digest !== digest || mirror.writing.has(name)) continue;
+      if (value === undefined || digestOf(value) !== digest)
+        this.report('G6', `${life.host.name} does not hold ${name} as it acknowledged it`);
+    }
+  }
+}
+
+function partsOf(name: string): [Space, Buffer] {
+  const at = name.indexOf('/');
+  return [name.slice(0, at) as Space, Buffer.from(name.slice(at + 1), 'hex')];
+}

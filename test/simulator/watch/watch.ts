@@ -1,0 +1,261 @@
+// Everything that watches one simulated world: passes on what the probes tell, collects violations and coverage. One world, one
+// watch; nothing it does changes what happens in the nodes, save that it reads silos back after restarts.
+
+import { type Bytes, fromBase64, toHex } from '../../../src/core/base/bytes.ts';
+import { decode } from '../../../src/core/base/codec.ts';
+import { asError, isError } from '../../../src/core/base/errors.ts';
+import { networkIdOf, nodeIdOf } from '../../../src/core/block/address.ts';
+import { type JournalBatch, rootHeader } from '../../../src/core/consensus/consensus.ts';
+import type { JournalAnswer } from '../../../src/core/consensus/journal/messages.ts';
+import type { RegisterCall, WireReply } from '../../../src/core/consensus/register/messages.ts';
+import type { NetworkDescriptor } from '../../../src/core/descriptor/descriptor.ts';
+import { keyFromJson } from '../../../src/core/descriptor/keys.ts';
+import { nodeKeyPair } from '../../../src/core/descriptor/node-keys.ts';
+import type { LinkedNode } from '../../../src/core/node/link.ts';
+import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
+import type { SiloEntry } from '../../../src/core/silo/silo.ts';
+import type { PutOptions } from '../../../src/core/store/store.ts';
+import type { Root } from '../../../src/core/tree/context.ts';
+import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
+import type { OperationRequest, Outcome } from '../../../src/core/tree/messages.ts';
+import type { Host, Life } from '../runtime/host.ts';
+import type { World } from '../runtime/world.ts';
+import type { Device } from '../whole.ts';
+import { BlockChecker } from './blocks.ts';
+import { Coverage, knownAnswers, knownStates } from './coverage.ts';
+import { RegisterHistory } from './history.ts';
+import { type Led, type Observer, observe, type Served } from './probes.ts';
+import { RegisterChecker } from './registers.ts';
+import { RingChecker } from './rings.ts';
+import type { Report, Violation } from './rules.ts';
+import { Stores } from './stores.ts';
+import { TreeChecker } from './trees.ts';
+
+/** Enough to know what is wrong. */
+const violationsMax = 20;
+
+export interface WatchOptions {
+  /** Clocks may be off by more than the protocol allows. */
+  staleReads?: boolean;
+  replicas: () => number;
+}
+
+export class Watch implements Observer {
+  readonly violations: Violation[] = [];
+  readonly coverage = new Coverage();
+  readonly stores: Stores;
+  readonly registers: RegisterChecker;
+  readonly history: RegisterHistory;
+  readonly trees: TreeChecker;
+  readonly blocks: BlockChecker;
+  readonly rings: RingChecker;
+  readonly report: Report;
+  private readonly world: World;
+  /** Ids of nodes by host, known once they run. */
+  private readonly nodes = new Map<Host, Bytes>();
+  private networkId: Bytes | undefined;
+  /** Records written before that. */
+  private readonly early: (() => void)[] = [];
+  private readonly fences = new Map<string, bigint>();
+  /** Processes that carry out a sweep now. */
+  private readonly sweeping = new Map<Life, number>();
+
+  constructor(world: World, { staleReads = false, replicas }: WatchOptions) {
+    this.world = world;
+    this.report = (rule, message) => {
+      if (this.violations.length < violationsMax) this.violations.push({ rule, atMs: world.nowMs, message });
+      world.log?.({ atMs: world.nowMs, host: '-', level: 'error', component: rule, message, facts: undefined });
+    };
+    const { report, coverage } = this;
+    coverage.expect(...knownAnswers, ...knownStates);
+    this.stores = new Stores(report);
+    this.history = new RegisterHistory(report);
+    this.trees = new TreeChecker({ report, coverage, staleReads });
+    this.blocks = new BlockChecker({ stores: this.stores, report, coverage, replicas });
+    this.rings = new RingChecker(report, coverage);
+    this.registers = new RegisterChecker({
+      networkId: () => this.networkId,
+      report,
+      coverage,
+      onChosen: (address, entry, before, after) => this.trees.chosen(address, entry, before, after),
+    });
+    this.stores.onRemoved = ({ host }, space, key) => {
+      if (space === 'block') this.blocks.removed(this.stores.of(host), key, (this.sweeping.get(host.life) ?? 0) > 0);
+    };
+    observe(world, this);
+  }
+
+  /** What the network and its nodes are called; before that everything is kept and judged then. */
+  async know(network: NetworkDescriptor, devices: readonly Device[]): Promise<void> {
+    for (const { context, host } of devices) {
+      const link = await context.repository.get('linked-network', `alice/${network.name}`);
+      this.nodes.set(host, nodeIdOf((await nodeKeyPair(context, link)).publicKey));
+    }
+    this.networkId = networkIdOf(keyFromJson(network.owner), network.name);
+    for (const written of this.early.splice(0)) written();
+  }
+
+  /** A node is made and does not run yet. */
+  opened(linked: LinkedNode, { host }: Device): void {
+    const { node } = linked;
+    const { life } = host;
+    this.nodes.set(host, node.peers.self.id);
+    const { silo } = node.options;
+    if (silo instanceof LogSilo) {
+      if (silo.replacedStoreId) this.coverage.reach('store/damaged at opening');
+      this.stores
+        .opened(life, silo)
+        .then(() => this.stores.compareContent(life, silo))
+        .catch((error: unknown) => this.report('progress', `comparing a silo: ${asError(error).message}`));
+    }
+    this.watchRegisters(linked, life);
+    this.watchStore(linked, life);
+  }
+
+  private watchRegisters({ node }: LinkedNode, life: Life): void {
+    const registers = node.registers as unknown as Record<string, (...args: unknown[]) => Promise<unknown>>;
+    for (const name of ['create', 'read', 'write', 'reconfigure'] as const) {
+      const real = registers[name]?.bind(node.registers) as (...args: unknown[]) => Promise<unknown>;
+      registers[name] = async (...args) => {
+        const begin = this.world.timeUs;
+        const snapshot = (await real(...args)) as { address: Bytes; version: number; valueHash: Bytes };
+        const at = { address: toHex(snapshot.address), by: life.host.name, begin, end: this.world.timeUs };
+        const { version, valueHash } = snapshot;
+        this.history.ended(at, { version, hash: toHex(valueHash), wrote: name === 'write' });
+        this.coverage.reach(`operation/register ${name}`);
+        return snapshot;
+      };
+    }
+  }
+
+  private watchStore({ node }: LinkedNode, life: Life): void {
+    const { blocks, journals } = node.store;
+    const put = blocks.put.bind(blocks);
+    blocks.put = async (block: Bytes, options: PutOptions) => {
+      const address = await put(block, options);
+      this.blocks.put(address, options);
+      return address;
+    };
+    const get = blocks.get.bind(blocks);
+    blocks.get = async (address, options) => {
+      const block = await get(address, options);
+      this.blocks.served(life.host, address, block);
+      return block;
+    };
+    const recover = journals.recover.bind(journals);
+    journals.recover = async (root, options) => {
+      const batches = await recover(root, options);
+      this.trees.recovered(toHex(root.address), decode(rootHeader, root.payload), batches);
+      return batches;
+    };
+  }
+
+  served({ life, method, request, response, error }: Served): void {
+    const { coverage } = this;
+    coverage.reach(`message/${method}`);
+    if (error) {
+      coverage.reach(`refusal/${method} ${error.kind}`);
+      if (error.kind === 'internal') this.report('progress', `${life.host.name}: ${method}: ${error.message}`);
+      return;
+    }
+    if (method === 'reg.batch') this.voted(life, request as { calls: RegisterCall[] }, response as Voted);
+    else if (method.startsWith('jnl.')) {
+      const { store, answer } = response as { store: Bytes; answer: JournalAnswer };
+      coverage.reach(`answer/jnl ${answer.type}`);
+      this.named(life, store, method);
+    } else if (method === 'block.get') {
+      const { address } = request as { address: Bytes };
+      this.blocks.served(life.host, address, (response as { block: Bytes }).block);
+    } else if (method === 'tree.query') {
+      if ((response as { leaseMs: number }).leaseMs > 0) coverage.reach('tree/leased answer');
+    }
+  }
+
+  private voted(life: Life, { calls }: { calls: RegisterCall[] }, { store, replies }: Voted): void {
+    const node = this.nodes.get(life.host);
+    if (!node) return;
+    if (replies.some(({ type }) => type === 'promise' || type === 'accepted')) this.named(life, store, 'a vote');
+    this.registers.replied(life, node, store, calls, replies);
+  }
+
+  /** G5. */
+  private named(life: Life, store: Bytes, what: string): void {
+    const name = toHex(store);
+    if (this.stores.dead.has(name))
+      this.report('G5', `${life.host.name} answers ${what} in the name of ${name}, whose disk is gone`);
+  }
+
+  storing(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void {
+    this.stores.renamed(life, silo);
+    this.stores.storing(life, entries);
+  }
+
+  notStored(life: Life, _silo: LogSilo, entries: readonly SiloEntry[]): void {
+    this.coverage.reach('store/full');
+    this.stores.notStored(life, entries);
+  }
+
+  stored(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void {
+    this.stores.stored(life, entries);
+    for (const { space, key, value } of entries) {
+      if (space === 'generation') this.coverage.reach('store/generation raised');
+      if (space === 'register' || space === 'journal') this.record(life, silo.storeId, { space, key, value });
+    }
+  }
+
+  private record({ host }: Life, store: Bytes, { space, key, value }: SiloEntry): void {
+    const storeId = Buffer.from(store);
+    const copy = value && Buffer.from(value);
+    if (space === 'register') {
+      const written = () => {
+        const node = this.nodes.get(host);
+        if (node) this.registers.written(node, storeId, toHex(key), copy);
+      };
+      if (this.networkId) written();
+      else this.early.push(written);
+      // Format 1, tree 32, fence 8.
+    } else if (copy && toHex(key).slice(32, 40) === 'ffffffff')
+      this.fence(
+        `${host.name} ${toHex(storeId)} ${copy.subarray(1, 33).toString('hex').slice(0, 12)}`,
+        copy.readBigUInt64BE(33),
+      );
+  }
+
+  /** L7. */
+  private fence(at: string, fence: bigint): void {
+    const before = this.fences.get(at) ?? 0n;
+    if (fence < before) this.report('L7', `the fence at ${at} went from ${before} to ${fence}`);
+    this.fences.set(at, fence);
+  }
+
+  appended(led: Led, batch: JournalBatch): void {
+    this.trees.appended(led, batch);
+  }
+
+  executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran): void {
+    this.trees.executed(led, request, options, ran);
+  }
+
+  answered(led: Led, kind: 'operation' | 'query', outcome: Outcome): void {
+    this.trees.answered(led, kind, outcome);
+  }
+
+  rooted(_life: Life, tree: string, root: Root): void {
+    this.blocks.rooted(tree, root).catch((error: unknown) => {
+      this.report(
+        'L6',
+        `the root of ${tree.slice(0, 12)} cannot be walked: ${isError(error) ? error.message : String(error)}`,
+      );
+    });
+  }
+}
+
+interface Voted {
+  store: Bytes;
+  replies: WireReply[];
+}
+
+/** The id a tree has in its roots. */
+export function treeIdOf(descriptor: { tree_id: string }): string {
+  return toHex(fromBase64(descriptor.tree_id));
+}
