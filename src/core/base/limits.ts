@@ -107,6 +107,14 @@ export const limits = {
   blockHaveMax: 256,
   /** Copies known to be bad that wait for good ones; further ones are found again. */
   badCopiesMax: 4096,
+  /** Ranges of addresses compared in one call, and entries of a range told instead of digests of its parts. */
+  indexRangesMax: 64,
+  indexEntriesMax: 24,
+  /** Ranges still to be compared with one node. */
+  rangesWaitingMax: 65_536,
+  /** Blocks somebody missed here that wait to be fetched, and blocks known to lack copies. */
+  blocksWantedMax: 4096,
+  blocksShortMax: 65_536,
   /** Blocks one transfer makes sure of. */
   transferBlocksMax: 1024,
   /** Answers to background work of other nodes given at once; others wait. */

@@ -187,13 +187,13 @@ export class Node {
   }
 
   private serveStorage(silo: Silo, replicas: number): void {
-    const { runtime, peers, overlay, networkId, book } = this;
+    const { runtime, peers, overlay, absence, networkId, book } = this;
     const member = () => this.member(silo);
     const throttle = (this.throttle = new Throttle({
       clock: runtime.clock,
       bytesPerSecond: this.options.backgroundRate,
     }));
-    this.blocks = serveBlocks({ runtime, peers, overlay, silo, throttle, replicationFactor: replicas });
+    this.blocks = serveBlocks({ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
     const voting = {
       runtime,
@@ -210,13 +210,13 @@ export class Node {
     const sweeper = new Sweeper({ clock: runtime.clock, networkId, held, silo, registers: this.registers });
     const sweeping = new Worker(sweeper, runtime, workerPeriodMs, throttle);
     sweeper.serve(peers, () => sweeping.wake());
-    this.workers.push(sweeping);
+    this.workers.push(...this.blocks.lookers, sweeping);
     if (this.options.rebalancing?.expand === false) return;
-    const { absence, registers } = this;
+    const { registers } = this;
     const parts = { runtime, self: member, overlay, absence, service, registers };
     const membership = new Membership({ ...parts, replicationFactor: replicas });
     absence.events.on('back', () => membership.recheck());
-    this.workers.push(new Worker(membership, runtime, workerPeriodMs), ...this.blocks.workers);
+    this.workers.push(new Worker(membership, runtime, workerPeriodMs), ...this.blocks.movers);
   }
 
   private keepDescriptor(): void {

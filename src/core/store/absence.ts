@@ -26,9 +26,14 @@ export interface Absence {
   away(): readonly NodeRecord[];
   /**
    * Placement (protocols 1.8) over all nodes that are not evicted, those away included: who is to hold an address now. The same
-   * at every node that sees the same; use it, and not `overlay.owners`, to decide what must be copied, moved or dropped.
+   * at every node that sees the same; use it, and not `overlay.owners`, to decide what must be copied, moved or dropped. Closed
+   * and leaving nodes are skipped; with `closed` those that are closed and stay count, because they keep what they hold.
    */
-  holders(address: Address, count: number, options?: Abortable & { all?: boolean }): Promise<NodeRecord[]>;
+  holders(
+    address: Address,
+    count: number,
+    options?: Abortable & { all?: boolean; closed?: boolean },
+  ): Promise<NodeRecord[]>;
   /**
    * `evicted`: a node has been away for long enough. `returned`: one that was evicted is heard of again. `back`: this node itself
    * was out of contact, or paused; others may have gone on without it.
@@ -127,18 +132,26 @@ export class AbsenceMeter implements Absence, Startable {
     return absent.flatMap(({ id }) => overlay.record(id) ?? []);
   }
 
-  async holders(address: Address, count: number, options: Abortable & { all?: boolean } = {}): Promise<NodeRecord[]> {
+  async holders(
+    address: Address,
+    count: number,
+    options: Abortable & { all?: boolean; closed?: boolean } = {},
+  ): Promise<NodeRecord[]> {
     const { overlay } = this.options;
     // As many as any list shows: those away are placed among them wherever they stand.
     const wanted = Math.max(count, limits.successorNodes);
     const live = await overlay.owners(address, wanted, { ...options, all: true });
     const circle = this.circleOf([...live, ...this.away()]);
     const owner = ownerIndex(circle.entries, pointOf(address));
-    const name = `${owner} ${count} ${options.all === true}`;
+    const name = `${owner} ${count} ${options.all === true} ${options.closed === true}`;
     let placed = circle.placed.get(name);
     if (placed === undefined) {
       const walk = [...circle.entries.slice(owner), ...circle.entries.slice(0, owner)];
-      placed = replicas(walk, count, (node) => circle.records.get(node), options.all);
+      const recordOf = (node: string) => {
+        const record = circle.records.get(node);
+        return options.closed && record?.leaving ? undefined : record;
+      };
+      placed = replicas(walk, count, recordOf, options.all || options.closed);
       circle.placed.set(name, placed);
     }
     return [...placed];

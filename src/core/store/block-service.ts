@@ -1,9 +1,12 @@
 // The holder's side of immutable blocks: what others ask of the blocks kept here.
 
-import type { Address, NodeId } from '../block/address.ts';
+import { isError } from '../base/errors.ts';
+import type { Address } from '../block/address.ts';
 import type { Peers } from '../peer/peer.ts';
 import type { HeldBlocks } from './held-blocks.ts';
+import type { Inventory } from './inventory.ts';
 import * as messages from './messages.ts';
+import { answerRanges } from './reconcile.ts';
 import type { Throttle } from './throttle.ts';
 
 export interface BlockServiceOptions {
@@ -11,8 +14,7 @@ export interface BlockServiceOptions {
   peers: Peers;
   /** What callers are served counts there; what other nodes ask in the background waits for them. */
   throttle: Throttle;
-  /** Whether the node is responsible for the address, in this node's view. */
-  responsible: (address: Address, node: NodeId) => Promise<boolean>;
+  inventory: Inventory;
 }
 
 export class BlockService {
@@ -23,7 +25,7 @@ export class BlockService {
   }
 
   serve(): void {
-    const { held, throttle, peers: background } = this.options;
+    const { held, inventory, throttle, peers: background } = this.options;
     const peers = throttle.watching(background);
     const put = async ({ address, generation, block }: messages.BlockPut) => {
       await held.put(address, block, generation);
@@ -31,7 +33,7 @@ export class BlockService {
     };
     peers.serve(messages.blockPut, put);
     background.serve(messages.blockCopy, (request) => throttle.serve(() => put(request)));
-    peers.serve(messages.blockGet, ({ address }) => held.get(address));
+    peers.serve(messages.blockGet, ({ address }) => this.read(address, () => held.get(address)));
     background.serve(messages.blockFetch, ({ address }) => throttle.serve(() => held.get(address)));
     background.serve(messages.blockConfirm, async ({ blocks }) => {
       const { storeId: store } = held;
@@ -39,26 +41,25 @@ export class BlockService {
       return { store, held: await Promise.all(confirmed) };
     });
     peers.serve(messages.blockRange, async ({ address, offset, length }) => ({
-      part: await held.range(address, offset, length),
+      part: await this.read(address, () => held.range(address, offset, length)),
     }));
     peers.serve(messages.blockHave, ({ addresses }) => each(addresses, (address) => held.has(address)));
     peers.serve(messages.blockTouch, ({ addresses, generation }) =>
       each(addresses, (address) => held.touch(address, generation)),
     );
-    background.serve(messages.blockIndex, ({ node, after }) => throttle.serve(() => this.index(node, after)));
+    background.serve(messages.blockIndex, ({ ranges }) =>
+      throttle.serve(async () => ({ answers: answerRanges(inventory, ranges) })),
+    );
   }
 
-  private async index(
-    node: NodeId,
-    after: Address | undefined,
-  ): Promise<{ addresses: Address[]; next: Address | undefined }> {
-    const addresses: Address[] = [];
-    let seen = 0;
-    for await (const address of this.options.held.addresses(after)) {
-      if (await this.options.responsible(address, node)) addresses.push(address);
-      if (++seen === messages.indexPageMax) return { addresses, next: address };
+  /** A reader who misses a block here tells that it may be missing. */
+  private async read<T>(address: Address, task: () => Promise<T>): Promise<T> {
+    try {
+      return await task();
+    } catch (error) {
+      if (isError(error, 'not-found')) this.options.held.events.emit('missed', address);
+      throw error;
     }
-    return { addresses, next: undefined };
   }
 }
 

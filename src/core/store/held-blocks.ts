@@ -2,7 +2,7 @@
 // {generation u32, block}; a later touch stands in the `generation` space beside it. One lock an address serialises put, touch,
 // sweep and drop (docs/protocols.md 5). A copy found bad counts as missing until a good one has replaced it.
 
-import { type Bytes, concatBytes, equalBytes, toHex, u32Bytes } from '../base/bytes.ts';
+import { type Bytes, concatBytes, equalBytes, fromHex, toHex, u32Bytes } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
 import { Events } from '../base/events.ts';
 import { KeyedMutex } from '../base/lifecycle.ts';
@@ -20,8 +20,15 @@ export interface HeldBlock {
 }
 
 export class HeldBlocks {
-  /** `changed`: a block is here with this generation now, or no more (undefined). `bad`: a copy was found rotten. */
-  readonly events = new Events<{ changed: { address: Address; generation: number | undefined }; bad: Address }>();
+  /**
+   * `changed`: a block is here with this generation now, or no more (undefined). `bad`: a copy was found rotten. `missed`: a
+   * reader asked for what is not here.
+   */
+  readonly events = new Events<{
+    changed: { address: Address; generation: number | undefined };
+    bad: Address;
+    missed: Address;
+  }>();
   private readonly silo: Silo;
   private readonly locks = new KeyedMutex();
   /** Copies that failed their checksum or hash; forgotten at a restart, found again by who reads them. */
@@ -40,6 +47,15 @@ export class HeldBlocks {
   /** How many copies are known to be bad and not replaced yet. */
   get badCopies(): number {
     return this.bad.size;
+  }
+
+  /** Whether the copy here is known to be rotten and not replaced yet. */
+  isBad(address: Address): boolean {
+    return this.bad.has(toHex(address));
+  }
+
+  badAddresses(): Address[] {
+    return [...this.bad].map(fromHex);
   }
 
   /** Keeps a block, durably, with at least the generation. Throws `corrupt` for what is none, `full`. */

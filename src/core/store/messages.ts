@@ -1,11 +1,12 @@
 // Messages about immutable blocks (docs/protocols.md 3).
 
 import type { Bytes } from '../base/bytes.ts';
-import { attachment, bool, empty, list, optional, struct, u32 } from '../base/codec.ts';
+import { attachment, bool, type CodecType, empty, fixed, list, struct, u32, union } from '../base/codec.ts';
 import { limits } from '../base/limits.ts';
 import type { Address } from '../block/address.ts';
-import { address, type NodeId, type StoreId, storeId } from '../block/address.ts';
+import { address, type StoreId, storeId } from '../block/address.ts';
 import type { Method } from '../peer/peer.ts';
+import { digestBytes, partsOfRange } from './inventory.ts';
 
 const addresses = list(address, limits.blockHaveMax);
 const answers = list(bool, limits.blockHaveMax);
@@ -76,15 +77,26 @@ export const blockConfirm: Method<
   right: 'storage',
 };
 
-export const indexPageMax = 1024;
+const inventoryEntry = struct({ address, generation: u32 });
+const digest = fixed(digestBytes);
 
-/** Addresses held here, after one, for which `node` is responsible in this node's view; `next` is where to go on. */
+const rangeAnswer = union({
+  /** The asker holds the same there. */
+  same: struct({}),
+  /** Digests of the equal parts `cut` makes of the range. */
+  parts: struct({ digests: list(digest, partsOfRange) }),
+  /** All that is held there: few. */
+  entries: struct({ entries: list(inventoryEntry, limits.indexEntriesMax) }),
+});
+export type RangeAnswer = CodecType<typeof rangeAnswer>;
+
+/** How what is held here in ranges of addresses differs from what the asker holds; one answer a range. `unavailable` while counting. */
 export const blockIndex: Method<
-  { node: NodeId; after: Address | undefined },
-  { addresses: Address[]; next: Address | undefined }
+  { ranges: { from: Address; to: Address; digest: Bytes }[] },
+  { answers: RangeAnswer[] }
 > = {
   name: 'block.index',
-  request: struct({ node: address, after: optional(address) }),
-  response: struct({ addresses: list(address, indexPageMax), next: optional(address) }),
+  request: struct({ ranges: list(struct({ from: address, to: address, digest }), limits.indexRangesMax) }),
+  response: struct({ answers: list(rangeAnswer, limits.indexRangesMax) }),
   right: 'storage',
 };

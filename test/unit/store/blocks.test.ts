@@ -7,8 +7,6 @@ import { blockAddress } from '../../../src/core/block/address.ts';
 import { encodeImmutable } from '../../../src/core/block/immutable.ts';
 import { BlockClient } from '../../../src/core/store/block-client.ts';
 import { blockPut } from '../../../src/core/store/messages.ts';
-import { Pull } from '../../../src/core/store/pull.ts';
-import { Throttle } from '../../../src/core/store/throttle.ts';
 import { TestNetwork, type TestNode, testRuntime } from './nodes.ts';
 
 const tag = Buffer.alloc(16, 7);
@@ -131,25 +129,4 @@ test('touch raises the generation where the block is, and tells where it is not'
   for (const node of net.nodes) assert.deepEqual(await node.silo.get('generation', address), u32Bytes(9));
   await client.put(block, { generation: 3, quorum: 3 });
   for (const node of net.nodes) assert.deepEqual(await node.silo.get('generation', address), u32Bytes(9));
-});
-
-test('a node that joins pulls what it is now responsible for, and nothing else', async () => {
-  const { net, client } = await network(4);
-  const addresses: Uint8Array[] = [];
-  for (let i = 0; i < 60; i++) addresses.push(await client.put(someBlock(50), { generation: 2, quorum: 3 }));
-  const joined = await net.add();
-  const pull = new Pull({
-    self: joined.record.id,
-    held: joined.held,
-    overlay: net.overlay,
-    throttle: new Throttle({ clock: testRuntime.clock }),
-  });
-  while (await pull.step(new AbortController().signal));
-  for (const address of addresses) {
-    const owners = await net.overlay.owners(address, 3);
-    const mine = owners.some((owner) => owner === joined.record);
-    assert.equal((await joined.silo.size('block', address)) !== undefined, mine);
-    if (mine) assert.deepEqual((await joined.silo.get('block', address)).subarray(0, 4), u32Bytes(2));
-  }
-  assert.ok(pull.counters.copied > 0);
 });

@@ -13,8 +13,11 @@ import type { Handler, Method, Peer, Peers } from '../../../src/core/peer/peer.t
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { openSilo } from '../../../src/core/silo/registry.ts';
 import type { Silo } from '../../../src/core/silo/silo.ts';
+import type { Absence } from '../../../src/core/store/absence.ts';
 import { BlockService } from '../../../src/core/store/block-service.ts';
+import { Census } from '../../../src/core/store/census.ts';
 import { HeldBlocks } from '../../../src/core/store/held-blocks.ts';
+import { Inventory } from '../../../src/core/store/inventory.ts';
 import { Throttle } from '../../../src/core/store/throttle.ts';
 
 export const testRuntime: Runtime = {
@@ -35,6 +38,7 @@ export interface TestNode {
   record: NodeRecord;
   silo: Silo;
   held: HeldBlocks;
+  inventory: Inventory;
   handlers: Map<string, Handler<unknown, unknown>>;
   up: boolean;
   /** Calls answered, by method. */
@@ -44,6 +48,9 @@ export interface TestNode {
 export class TestNetwork {
   readonly nodes: TestNode[] = [];
   readonly overlay: Overlay;
+  /** Nodes away for longer than the eviction delay; others that are down still count as holders. */
+  readonly evicted = new Set<TestNode>();
+  readonly absence: Pick<Absence, 'holders' | 'away'>;
 
   constructor() {
     this.overlay = {
@@ -55,6 +62,15 @@ export class TestNetwork {
       nodes: () => this.nodes.filter((node) => node.up).map((node) => node.record),
       peer: async (id: NodeId) => this.peer(this.find(toHex(id)) as TestNode),
     } as Partial<Overlay> as Overlay;
+    this.absence = {
+      holders: async (address, count, options = {}) => {
+        const counted = this.nodes.filter((node) => !this.evicted.has(node)).map(({ record }) => record);
+        const recordOf = (id: string) => counted.find((record) => toHex(record.id) === id);
+        const kept = (id: string) => (options.closed && recordOf(id)?.leaving ? undefined : recordOf(id));
+        return replicas(this.walk(address), count, kept, options.all || options.closed);
+      },
+      away: () => this.nodes.filter((node) => !node.up && !this.evicted.has(node)).map(({ record }) => record),
+    };
   }
 
   async add(): Promise<TestNode> {
@@ -81,12 +97,12 @@ export class TestNetwork {
       serve: (method: Method<unknown, unknown>, handler: Handler<unknown, unknown>) =>
         handlers.set(method.name, handler),
     } as Partial<Peers> as Peers;
-    const responsible = async (address: Address, node: NodeId) =>
-      (await this.overlay.owners(address, 3)).some((owner) => toHex(owner.id) === toHex(node));
     const held = new HeldBlocks(silo);
     const throttle = new Throttle({ clock: testRuntime.clock });
-    new BlockService({ held, peers, throttle, responsible }).serve();
-    const node: TestNode = { record, silo, held, handlers, up: true, calls: new Map() };
+    const inventory = new Inventory();
+    await new Census(held, inventory, () => {}).step();
+    new BlockService({ held, inventory, peers, throttle }).serve();
+    const node: TestNode = { record, silo, held, inventory, handlers, up: true, calls: new Map() };
     this.nodes.push(node);
     return node;
   }

@@ -1,0 +1,133 @@
+// Which ranges of addresses a node is to hold, and with whom: the placement of protocols 1.8 over all nodes not evicted, as
+// arcs of constant holders. In a large network only the neighbourhood of the node's own positions is walked.
+
+import { toHex } from '../base/bytes.ts';
+import type { Abortable } from '../base/lifecycle.ts';
+import { limits } from '../base/limits.ts';
+import { addressBytes, type NodeId } from '../block/address.ts';
+import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
+import { addressOf, advance, between, circleOf, type Entry, type Point, positionPoint } from '../overlay/ring.ts';
+import type { Clock } from '../runtime/runtime.ts';
+import type { Absence } from './absence.ts';
+import type { Range } from './inventory.ts';
+
+/** Addresses whose holders are the same. */
+export interface Arc {
+  readonly ranges: readonly Range[];
+  /** Who is to hold them, this node among them, those away and not evicted too. */
+  readonly holders: readonly NodeRecord[];
+  /** Who held them before, perhaps: the next ones clockwise. */
+  readonly former: readonly NodeRecord[];
+}
+
+export interface ArcsParts {
+  clock: Clock;
+  self: NodeId;
+  overlay: Overlay;
+  absence: Pick<Absence, 'holders' | 'away'>;
+  replicationFactor: number;
+}
+
+/** A joining node pushes at most one holder out of an arc; two may join at once. */
+const formerCount = 2;
+/** The event loop is let go after so many pieces. */
+const turnPieces = 64;
+const first: Point = '0'.repeat(addressBytes * 2);
+const last: Point = 'f'.repeat(addressBytes * 2);
+
+interface Piece {
+  from: Point;
+  to: Point;
+  holders: NodeRecord[];
+  former: NodeRecord[];
+}
+
+/** The arcs `self` is to hold. Throws `unavailable` when the ring cannot be walked now. */
+export async function ownArcs(parts: ArcsParts, options: Abortable = {}): Promise<Arc[]> {
+  const { self, overlay, absence } = parts;
+  const known = new Map([...absence.away(), ...overlay.nodes()].map((record) => [toHex(record.id), record]));
+  const entries = circleOf(known.values());
+  const pieces: Piece[] = [];
+  for (const at of near(entries, toHex(self), known.size)) {
+    const before = entries[(at + entries.length - 1) % entries.length] as Entry;
+    await walk(parts, before.point, (entries[at] as Entry).point, known.size <= limits.successorNodes, pieces, options);
+  }
+  return joined(pieces);
+}
+
+/** Indexes of the arcs in which the node may be among the holders: up to a few distinct nodes before each of its positions. */
+function near(entries: readonly Entry[], self: string, nodes: number): Iterable<number> {
+  if (nodes <= limits.successorNodes + 1) return entries.keys();
+  const indexes = new Set<number>();
+  for (const [at, { node }] of entries.entries()) {
+    if (node !== self) continue;
+    const passed = new Set<string>();
+    for (let back = 0; back < entries.length && passed.size <= limits.successorNodes; back++) {
+      const index = (at - back + entries.length) % entries.length;
+      indexes.add(index);
+      passed.add((entries[index] as Entry).node);
+    }
+  }
+  return indexes;
+}
+
+/** The pieces of (after, through] that the node is to hold; positions of nodes not known yet are found on the way. */
+async function walk(
+  parts: ArcsParts,
+  after: Point,
+  through: Point,
+  whole: boolean,
+  pieces: Piece[],
+  options: Abortable,
+): Promise<void> {
+  const { clock, self, absence, replicationFactor: count } = parts;
+  for (let before = after, turns = 1; ; turns++) {
+    const start = advance(before, 1n);
+    const address = addressOf(start);
+    const end = whole
+      ? through
+      : nearest(before, through, await absence.holders(address, limits.successorNodes, { ...options, all: true }));
+    const holders = await absence.holders(address, count, { ...options, closed: true });
+    if (holders.some((holder) => toHex(holder.id) === toHex(self))) {
+      const wider = await absence.holders(address, count + formerCount, { ...options, all: true });
+      const names = new Set(holders.map((holder) => toHex(holder.id)));
+      const former = wider.filter((node) => !names.has(toHex(node.id)));
+      if (start <= end) pieces.push({ from: start, to: end, holders, former });
+      else pieces.push({ from: start, to: last, holders, former }, { from: first, to: end, holders, former });
+    }
+    if (end === through) return;
+    before = end;
+    if (turns % turnPieces === 0) await clock.sleep(0, options);
+  }
+}
+
+/** The first position of these nodes behind `before`, `through` at the latest. */
+function nearest(before: Point, through: Point, nodes: readonly NodeRecord[]): Point {
+  let best = through;
+  for (const { id, positions } of nodes) {
+    for (let index = 0; index < positions; index++) {
+      const point = positionPoint(toHex(id), index);
+      if (between(before, point, best)) best = point;
+    }
+  }
+  return best;
+}
+
+/** Pieces of the same holders together, ranges that touch as one. */
+function joined(pieces: readonly Piece[]): Arc[] {
+  const arcs = new Map<string, { ranges: Piece[]; holders: NodeRecord[]; former: NodeRecord[] }>();
+  for (const piece of [...pieces].sort((a, b) => (a.from < b.from ? -1 : 1))) {
+    const name = [piece.holders, piece.former].map((nodes) => nodes.map(({ id }) => toHex(id)).join()).join(' ');
+    const arc = arcs.get(name) ?? { ranges: [], holders: piece.holders, former: piece.former };
+    arcs.set(name, arc);
+    const previous = arc.ranges.at(-1);
+    if (previous !== undefined && previous.to !== last && advance(previous.to, 1n) === piece.from)
+      previous.to = piece.to;
+    else arc.ranges.push({ ...piece });
+  }
+  return [...arcs.values()].map(({ ranges, holders, former }) => ({
+    ranges: ranges.map(({ from, to }) => ({ from: addressOf(from), to: addressOf(to) })),
+    holders,
+    former,
+  }));
+}
