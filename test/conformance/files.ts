@@ -4,6 +4,7 @@ import { describe } from 'node:test';
 import { contents } from './files-contents.ts';
 import { extendedAttributes, heldFiles, manyAtOnce, severalClients } from './files-holding.ts';
 import { lists } from './files-listing.ts';
+import { locks } from './files-locks.ts';
 import { names } from './files-names.ts';
 import { renames } from './files-renames.ts';
 import { type FilesMaker, Trial, type Using } from './files-support.ts';
@@ -26,6 +27,7 @@ export function filesConformance(name: string, maker: FilesMaker): void {
     times(using);
     extendedAttributes(using);
     heldFiles(using);
+    locks(using);
     severalClients(using);
     manyAtOnce(using);
   });

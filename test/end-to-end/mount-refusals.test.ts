@@ -19,7 +19,6 @@ describe('what mounts refuse', { timeout: 300_000, skip: why ?? false }, () => {
   let devices: Cluster;
   let leader: Mount;
   let follower: Mount;
-  let pairs: [from: Mount, to: Mount][];
   let onLeader: Terminal;
   let onFollower: Terminal;
 
@@ -27,10 +26,6 @@ describe('what mounts refuse', { timeout: 300_000, skip: why ?? false }, () => {
     ({ devices } = await createVolume(lab));
     leader = await mountOn(devices.one);
     follower = await mountOn(devices.two);
-    pairs = [
-      [leader, follower],
-      [follower, leader],
-    ];
     onLeader = new Terminal(leader.mountpoint);
     onFollower = new Terminal(follower.mountpoint);
     await shell(`head -c 3000000 /dev/urandom > ${lab.folder}/bytes`);
@@ -39,34 +34,6 @@ describe('what mounts refuse', { timeout: 300_000, skip: why ?? false }, () => {
     await onLeader?.close();
     await onFollower?.close();
     await lab.close();
-  });
-
-  test('flock excludes within one mount, and not across mounts', needs('flock'), async () => {
-    for (const [here, there] of pairs) {
-      const holder = here === leader ? onLeader : onFollower;
-      await holder.does('exec {lock}> lock && flock --exclusive $lock');
-      await assert.rejects(run('flock', ['--nonblock', `${here.mountpoint}/lock`, 'true']), /exit 1/);
-      await run('flock', ['--nonblock', `${there.mountpoint}/lock`, 'true']);
-      await holder.does('flock --unlock $lock');
-      await run('flock', ['--nonblock', `${here.mountpoint}/lock`, 'true']);
-      await holder.does('exec {lock}>&-');
-    }
-  });
-
-  test('fcntl locks exclude within one mount, and not across mounts', needs('python3'), async () => {
-    const program = `
-import errno, fcntl, os, sys
-here, there = (open(os.path.join(folder, 'ranges'), 'w+') for folder in sys.argv[1:])
-fcntl.lockf(here, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 5)
-if os.fork() == 0:
-    again = open(here.name, 'r+')
-    fcntl.lockf(again, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 20)
-    try: fcntl.lockf(again, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 10)
-    except OSError as error: os._exit(0 if error.errno == errno.EAGAIN else 2)
-    os._exit(1)
-assert os.wait()[1] == 0, 'within one mount'
-fcntl.lockf(there, fcntl.LOCK_EX | fcntl.LOCK_NB, 10, 5)`;
-    for (const [here, there] of pairs) await python(program, here.mountpoint, there.mountpoint);
   });
 
   test('files are mapped for reading on both, shared for writing on the leader only', needs('python3'), async () => {

@@ -47,8 +47,8 @@ export const counterView: TreeView = {
 
 export const add = (tree: Tree, key: string, options = {}): Promise<number> =>
   tree.do(encode(request, { type: 'add', key }), options).then((reply) => decode(u64, reply));
-export const set = (tree: Tree, key: string, value: Uint8Array): Promise<Uint8Array> =>
-  tree.do(encode(request, { type: 'set', key, value }));
+export const set = (tree: Tree, key: string, value: Uint8Array, options = {}): Promise<Uint8Array> =>
+  tree.do(encode(request, { type: 'set', key, value }), options);
 export const get = (tree: Tree, key: string): Promise<number> =>
   tree.query(encode(request, { type: 'get', key })).then((reply) => decode(u64, reply));
 export const fail = (tree: Tree): Promise<Uint8Array> => tree.do(encode(request, { type: 'fail' }));

@@ -21,6 +21,7 @@ import {
   rootInode,
   type Usage,
 } from '../../src/core/volume/files/files.ts';
+import { MemoryLocks } from './memory-locks.ts';
 import {
   arrived,
   attributesOf,
@@ -46,12 +47,15 @@ import { SparseBytes } from './sparse-bytes.ts';
 const totalBytes = 2 ** 50;
 
 export class MemoryFiles implements Files {
+  private readonly locks = new MemoryLocks();
+  readonly lock: Files['lock'] = (...asked) => this.locks.lock(...asked);
+  readonly unlock: Files['unlock'] = (...asked) => this.locks.unlock(...asked);
+  readonly testLock: Files['testLock'] = (...asked) => this.locks.testLock(...asked);
   private readonly nodes = new Map<number, Node>();
   private readonly now: () => FileTime;
   private nextInode = rootInode;
   /** 1 and 2 are `.` and `..`. */
   private nextCookie = 3n;
-
   /** `now` is asked once an operation; by default each call is a millisecond later. */
   constructor(options: { now?: () => FileTime; mode?: number; uid?: number; gid?: number } = {}) {
     this.now = options.now ?? ticking();
@@ -301,7 +305,6 @@ export class MemoryFiles implements Files {
     node.extended.delete(textOf(name));
     node.changed = this.now();
   }
-
   async flush(inode: number, options?: Abortable): Promise<void> {
     checkSignal(options?.signal);
     this.node(inode);

@@ -18,6 +18,7 @@ import type { Method, Peers } from '../../src/core/peer/peer.ts';
 import * as blockMessages from '../../src/core/store/messages.ts';
 import * as sweepMessages from '../../src/core/store/sweep-messages.ts';
 import { chunkRecord, superRecord } from '../../src/core/tree/keys.ts';
+import * as lockMessages from '../../src/core/tree/locks/lock-messages.ts';
 import * as treeMessages from '../../src/core/tree/messages.ts';
 import {
   deleteReply,
@@ -44,6 +45,7 @@ const modules = [
   blockMessages,
   sweepMessages,
   treeMessages,
+  lockMessages,
 ] as readonly Record<string, unknown>[];
 
 /** All methods there are, by name. */

@@ -23,6 +23,23 @@ export function cancelled(signal?: AbortSignal): InfinitError {
   return reason instanceof InfinitError ? reason : new InfinitError('cancelled', 'cancelled');
 }
 
+/** Gives up waiting when the signal fires; what is waited for goes on. */
+export async function abortable<T>(promise: Promise<T>, { signal }: Abortable): Promise<T> {
+  if (signal === undefined) return promise;
+  promise.catch(() => {});
+  checkSignal(signal);
+  let abort = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(cancelled(signal));
+    signal.addEventListener('abort', abort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
 /** A promise with its two ends outside. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;

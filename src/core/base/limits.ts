@@ -182,6 +182,27 @@ export const limits = {
   changesKeptMax: 4096,
   changesKeptBytesMax: 4 * MiB,
 
+  // Locks (protocols 4.10).
+  /** A lock session not heard of for so long has ended, with all it held; a new leader waits so long for those it knows of. */
+  lockLeaseMs: 20 * second,
+  lockPollMs: 2 * second,
+  /** A client without locks lets its session end. */
+  lockIdleMs: minute,
+  lockSessionsMax: 4096,
+  lockSessionsPerUserMax: 1024,
+  lockRangesMax: 262_144,
+  lockRangesPerClientMax: 4096,
+  /** Of one owner in one file. */
+  lockRangesPerPlaceMax: 512,
+  lockWaitersMax: 16_384,
+  lockWaitersPerClientMax: 1024,
+  /** Calls of one session answered and perhaps said again; the client has fewer under way. */
+  lockAnswersKeptMax: 4096,
+  lockCallsInFlightMax: 1024,
+  lockGrantsPerAnswerMax: 256,
+  /** Owners looked through for a ring of waits. */
+  lockRingMax: 1024,
+
   // Keys view.
   keyBytesMax: 1024,
   valueBytesMax: 16 * MiB,

@@ -57,6 +57,7 @@ export class Committer {
   private frozen: Frozen | undefined;
   private publishing: Promise<void> | undefined;
   private dirtySince: number | undefined;
+  private view: { sequence: number; base: BaseTree; reader: LayeredReader } | undefined;
   private changedAt = 0;
   private retryAt = 0;
 
@@ -85,6 +86,14 @@ export class Committer {
   /** All layers as they are now; later changes show through. */
   reader(): LayeredReader {
     return new LayeredReader(this.frozen ? [this.active, this.frozen.memtable] : [this.active], this.base);
+  }
+
+  /** The same at one moment, after the change with that sequence. */
+  snapshot(sequence: number): LayeredReader {
+    const { base } = this;
+    if (this.view?.sequence !== sequence || this.view.base !== base)
+      this.view = { sequence, base, reader: this.reader().snapshot() };
+    return this.view.reader;
   }
 
   apply(change: Change, bytes: number): void {

@@ -2,6 +2,8 @@
 // so that a number rarely costs a record.
 
 import { decode, encode } from '../base/codec.ts';
+import type { LayeredReader } from './base/layered-reader.ts';
+import { OverlayTransaction } from './base/overlay-transaction.ts';
 import { type SuperRecord, superKey, superRecord } from './keys.ts';
 import type { Transaction } from './tree.ts';
 
@@ -22,6 +24,15 @@ export class Counters {
   }
   restore(ranges: Ranges): void {
     this.ranges = ranges;
+  }
+
+  /** One that hands out numbers. */
+  transaction(below: LayeredReader, sequence: number): OverlayTransaction {
+    const transaction: OverlayTransaction = new OverlayTransaction(below, {
+      sequence,
+      allocate: (counter) => this.allocate(counter, transaction),
+    });
+    return transaction;
   }
 
   async allocate(counter: Counter, transaction: Pick<Transaction, 'get' | 'put'>): Promise<number> {

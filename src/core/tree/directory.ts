@@ -4,6 +4,7 @@
 import { type Bytes, toHex } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import type { Peer, PeerIdentity, Peers } from '../peer/peer.ts';
+import { type LockCall, treeLock } from './locks/lock-messages.ts';
 import {
   type AttachReply,
   type Changes,
@@ -22,6 +23,7 @@ import {
 export interface ServedTree {
   serveDo(request: OperationRequest, from: PeerIdentity): Promise<Outcome>;
   serveQuery(request: QueryRequest, from: PeerIdentity, peer: Peer): Promise<QueryAnswer>;
+  serveLock(call: LockCall, from: PeerIdentity): Promise<Outcome>;
   serveInvalidate(): void;
   serveAttach(from: PeerIdentity): AttachReply;
   serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes>;
@@ -41,6 +43,10 @@ export class TreeDirectory {
       const tree = this.trees.get(toHex(request.treeId));
       if (tree) return tree.serveQuery(request, from, peer);
       return { outcome: { type: 'moved', epoch: 0, role: 'none' }, leaseMs: 0 };
+    });
+    peers.serve(treeLock, async (call, { from }) => {
+      const tree = this.trees.get(toHex(call.treeId));
+      return tree ? tree.serveLock(call, from) : { type: 'moved', epoch: 0, role: 'none' };
     });
     peers.serve(treeInvalidate, (request) => {
       this.trees.get(toHex(request.treeId))?.serveInvalidate();

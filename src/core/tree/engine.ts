@@ -19,6 +19,7 @@ import type { Root, TreeContext } from './context.ts';
 import type { TreeDirectory } from './directory.ts';
 import { Follower, replyOf, type Target } from './follower.ts';
 import { Leader } from './leader.ts';
+import { LockClient } from './locks/lock-client.ts';
 import {
   type Change,
   clientIdBytes,
@@ -73,6 +74,7 @@ export function openTree(options: OpenTreeOptions): Tree {
 
 class TreeEngine implements Tree {
   readonly treeId: Bytes;
+  readonly locks: LockClient;
   private readonly options: OpenTreeOptions;
   private readonly context: TreeContext;
   private readonly reader: ChunkReader;
@@ -119,6 +121,10 @@ class TreeEngine implements Tree {
       leader: () => this.leader,
       lead: (after) => this.lead(after),
       stopped: this.stopping.signal,
+    });
+    this.locks = new LockClient({
+      ...{ runtime, treeId: options.treeId, client: this.context.session, user: options.user.publicKey },
+      ask: (attempt, asked) => this.follower.ask(attempt, asked),
     });
     this.feed = new ChangeFeed({
       context: this.context,
@@ -205,8 +211,8 @@ class TreeEngine implements Tree {
       leader: named && Buffer.from(named.node).toString('hex'),
       sequence: leader?.sequence ?? root?.header.applied ?? 0,
       applied: root?.header.applied ?? 0,
-      memtableBytes: leader?.memtableBytes ?? 0,
-      journalBytes: leader?.journalBytes ?? 0,
+      memtableBytes: leader?.bytes.memtable ?? 0,
+      journalBytes: leader?.bytes.journal ?? 0,
       height: root?.body.height ?? 0,
     };
   }
@@ -216,6 +222,7 @@ class TreeEngine implements Tree {
     const { clock } = this.context.runtime;
     const deadline = clock.monotonic() + stopMs;
     while (this.inFlight > 0 && clock.monotonic() < deadline) await clock.sleep(10);
+    await this.locks.stop();
     this.stopping.abort(new InfinitError('unavailable', 'the tree is closed'));
     this.cancelTick?.();
     await this.taking?.catch(() => {});
@@ -251,7 +258,17 @@ class TreeEngine implements Tree {
     const attempt = async (target: Target, timeoutMs: number): Promise<Outcome> => {
       const { client, ackedThrough } = session;
       const { treeId } = this;
-      const request: OperationRequest = { treeId, client, opSeq, ackedThrough, operation, generation: 0, chunks };
+      const { guard } = options;
+      const request: OperationRequest = {
+        treeId,
+        client,
+        opSeq,
+        ackedThrough,
+        operation,
+        generation: 0,
+        chunks,
+        guard,
+      };
       const first = !asked;
       asked = true;
       const outcome = await this.send(target, request, timeoutMs, options);
@@ -328,6 +345,7 @@ class TreeEngine implements Tree {
       onEnded: (error) => {
         if (this.leader === leader) this.leader = undefined;
         if (leader.holdsVolatile) this.losses++;
+        this.locks.ledNoMore();
         this.answers.forget();
         this.follower.forget();
         this.note(`epoch ${leader.epoch} is over`, error);

@@ -18,6 +18,7 @@ export const spaces = {
   chunk: 'c',
   orphan: 'u',
   session: 's',
+  lock: 'l',
   snapshot: 'n',
   pin: 'p',
   garbage: 'g',

@@ -3,15 +3,13 @@
 // commits beside. Once deposed or closed it answers `moved` to everybody and touches nothing any more.
 
 import type { Bytes } from '../base/bytes.ts';
+import { encode } from '../base/codec.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Member, sameMembers } from '../block/address.ts';
 import type { JournalWriter } from '../consensus/consensus.ts';
 import type { Peer } from '../peer/peer.ts';
-import type { BaseTree } from './base/base-tree.ts';
-import type { LayeredReader } from './base/layered-reader.ts';
-import { OverlayTransaction } from './base/overlay-transaction.ts';
 import { ChangeLog, costOf } from './change-log.ts';
 import { Committer } from './committer.ts';
 import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
@@ -19,11 +17,14 @@ import { Counters } from './counters.ts';
 import { sealChanges } from './effects.ts';
 import { JournalBatcher } from './journal-batcher.ts';
 import type { ExecuteOptions, LeaderOptions, Leadership, Ran } from './leadership.ts';
+import { type LockCall, lockAnswer } from './locks/lock-messages.ts';
+import { lockRecords } from './locks/lock-records.ts';
+import { LockService } from './locks/lock-service.ts';
 import { type Changes, failedOutcome, type OperationRequest, type Outcome, type QueryAnswer } from './messages.ts';
 import { ReadGrants } from './read-grants.ts';
 import { type LeasedQuery, ReadLeases } from './read-leases.ts';
 import { Sessions } from './sessions.ts';
-import type { Effect, Transaction } from './tree.ts';
+import type { Effect, LockGuard, Transaction } from './tree.ts';
 import { TrackingReader, Unacknowledged } from './unacknowledged.ts';
 
 /** A reply is kept in a leaf of the tree until its client confirms it. */
@@ -34,6 +35,7 @@ const sessionSweepMs = 10 * 60 * 1000;
 
 export class Leader {
   readonly epoch: number;
+  private readonly locks: LockService;
   private readonly context: TreeContext;
   private readonly options: LeaderOptions;
   private readonly executor = new Mutex(65_536);
@@ -47,7 +49,6 @@ export class Leader {
   private readonly grants: ReadGrants;
   private writer: JournalWriter;
   private committing = false;
-  private view: { sequence: number; base: BaseTree; reader: LayeredReader } | undefined;
   private ended: InfinitError | undefined;
   private resigning = false;
   private volatileThrough = 0;
@@ -89,6 +90,8 @@ export class Leader {
       internal: (task) => this.internal(task),
       onDeposed: (error) => this.end(error),
     });
+    const tree = { reader: () => this.committer.snapshot(this.sequence), internal: this.internal.bind(this) };
+    this.locks = new LockService({ ...start, clock: runtime.clock, records: lockRecords(tree) });
   }
 
   get sequence(): number {
@@ -97,11 +100,8 @@ export class Leader {
   get root(): Root {
     return this.committer.root;
   }
-  get memtableBytes(): number {
-    return this.committer.memtableBytes;
-  }
-  get journalBytes(): number {
-    return this.committer.journalBytes;
+  get bytes(): { memtable: number; journal: number } {
+    return { memtable: this.committer.memtableBytes, journal: this.committer.journalBytes };
   }
 
   /** How long what is read here stays true, milliseconds. */
@@ -116,6 +116,7 @@ export class Leader {
   /** Executes an operation at most once per (client, opSeq). */
   async execute(request: OperationRequest, options: ExecuteOptions = { durable: true }): Promise<Outcome> {
     try {
+      if (request.guard) await this.locks.check(request.guard);
       const ran = await this.executor.run(() => this.run(request, options));
       if (options.durable) await this.batcher.wait(ran.after);
       if (ran.effects !== undefined) await options.told?.(ran.effects);
@@ -131,7 +132,12 @@ export class Leader {
   async query(query: Bytes, options: { local: boolean; lease?: LeasedQuery }): Promise<Outcome> {
     try {
       const { sequence } = this;
-      const reader = new TrackingReader(this.snapshot(), this.marks, !options.local, options.lease);
+      const reader = new TrackingReader(
+        this.committer.snapshot(this.sequence),
+        this.marks,
+        !options.local,
+        options.lease,
+      );
       const outcome = await this.context.view
         .query(query, reader)
         .then((reply): Outcome => ({ type: 'done', reply, sequence }), failedOutcome);
@@ -152,6 +158,18 @@ export class Leader {
       return { outcome, leaseMs: lasts ? this.leases.grant(lease, peer, generation) : 0 };
     } finally {
       this.leases.end(lease);
+    }
+  }
+
+  /** What a client asks for about locks. */
+  async lock(call: LockCall, user: Bytes): Promise<Outcome> {
+    try {
+      this.checkServing();
+      const answer = await this.locks.serve(call, user);
+      await this.hold();
+      return { type: 'done', reply: encode(lockAnswer, answer), sequence: this.sequence };
+    } catch (error) {
+      return this.failure(error);
     }
   }
 
@@ -177,6 +195,7 @@ export class Leader {
   async tick(): Promise<void> {
     const now = this.context.runtime.clock.monotonic();
     if (this.ended) return;
+    await this.locks.tick();
     if (this.committer.due(now)) await this.commit();
     const troubled = this.writer.troubled().length > 0;
     if (now - this.checkedAt >= (troubled ? troubledCheckMs : rootCheckMs)) {
@@ -185,11 +204,7 @@ export class Leader {
     }
     if (now - this.sweptAt >= sessionSweepMs) {
       this.sweptAt = now;
-      await this.internal(async (transaction) => {
-        const expired = await this.sessions.expired(transaction, this.context.runtime.clock.now());
-        for (const effect of expired)
-          if (effect.type === 'deleteRange') transaction.deleteRange(effect.from, effect.to);
-      });
+      await this.internal((transaction) => this.sessions.sweep(transaction, this.context.runtime.clock.now()));
     }
   }
 
@@ -217,6 +232,7 @@ export class Leader {
     this.ended = error;
     this.batcher.end(error);
     this.writer.close();
+    this.locks.stop();
     this.options.onEnded(error);
   }
 
@@ -235,7 +251,7 @@ export class Leader {
       }
     }
     const sequence = this.batcher.issued + 1;
-    const transaction = this.transaction(below, sequence);
+    const transaction = this.counters.transaction(below, sequence);
     const numbers = this.counters.mark();
     let reply: Bytes;
     try {
@@ -252,7 +268,7 @@ export class Leader {
       : [];
     const outcome: Outcome = { type: 'done', reply, sequence };
     if (effects.length + records.length === 0) return { outcome, after: sequence - 1, read: true };
-    await this.unleased(effects, by);
+    await this.unleased(effects, by, request.guard);
     this.record([...effects, ...records], durable);
     if (durable) this.sessions.applied(client, opSeq, answer, records);
     return { outcome, effects, after: sequence, read: false };
@@ -268,20 +284,17 @@ export class Leader {
     if (kept.includes(false)) throw new InfinitError('lost', 'a chunk is gone: write it again');
   }
 
-  private transaction(below: LayeredReader, sequence: number): OverlayTransaction {
-    const transaction: OverlayTransaction = new OverlayTransaction(below, {
-      sequence,
-      allocate: (counter) => this.counters.allocate(counter, transaction),
-    });
-    return transaction;
-  }
-
-  /** Nobody is answered from memory what these effects change. */
-  private async unleased(effects: readonly Effect[], by?: ExecuteOptions['by']): Promise<void> {
+  /** Nobody is answered from memory what these effects change, and the lock they rely on is held still. */
+  private async unleased(effects: readonly Effect[], by?: ExecuteOptions['by'], guard?: LockGuard): Promise<void> {
     const revoked = this.leases.revoke(effects, by);
-    if (revoked === undefined) return;
-    await revoked;
-    this.checkServing();
+    if (revoked !== undefined) await revoked;
+    try {
+      this.checkServing();
+      if (guard) this.locks.checkNow(guard);
+    } catch (error) {
+      this.leases.applied(); // nothing comes of it
+      throw error;
+    }
   }
 
   private record(effects: Effect[], durable: boolean): void {
@@ -307,7 +320,7 @@ export class Leader {
     const sequence = await this.executor.run(async () => {
       this.checkServing();
       await this.committer.room();
-      const transaction = this.transaction(this.committer.reader(), this.batcher.issued + 1);
+      const transaction = this.counters.transaction(this.committer.reader(), this.batcher.issued + 1);
       const numbers = this.counters.mark();
       await task(transaction).catch((error: unknown) => {
         this.counters.restore(numbers);
@@ -337,14 +350,6 @@ export class Leader {
   private checkServing(): void {
     if (this.ended) throw this.ended;
     if (this.resigning) throw new InfinitError('unavailable', 'the leader is resigning');
-  }
-
-  private snapshot(): LayeredReader {
-    const { sequence } = this;
-    const { base } = this.committer;
-    if (this.view?.sequence !== sequence || this.view.base !== base)
-      this.view = { sequence, base, reader: this.committer.reader().snapshot() };
-    return this.view.reader;
   }
 
   /** The journal's ensemble follows the root register's members; a root of another epoch ends this one. */

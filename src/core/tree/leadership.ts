@@ -15,6 +15,8 @@ export interface Leadership {
   writer: JournalWriter;
   /** What was recovered from the journal: followers may have missed it. */
   recovered: readonly Change[];
+  /** Session of the leader before, if there was one. */
+  predecessor: Bytes | undefined;
 }
 
 export interface LeaderOptions {

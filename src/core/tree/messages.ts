@@ -23,7 +23,7 @@ import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
 import type { Method } from '../peer/peer.ts';
 import { treeIdBytes } from './root.ts';
-import type { Effect } from './tree.ts';
+import type { Effect, LockGuard } from './tree.ts';
 
 export const clientIdBytes = 16;
 
@@ -59,6 +59,8 @@ export interface OperationRequest {
   generation: number;
   /** Chunks the operation newly names, with the garbage generation they were put in. */
   chunks: { address: Bytes; generation: number }[];
+  /** The lock session it relies on. */
+  guard: LockGuard | undefined;
 }
 const operationRequest: Codec<OperationRequest> = struct({
   treeId,
@@ -68,10 +70,11 @@ const operationRequest: Codec<OperationRequest> = struct({
   operation: attachment(limits.operationBytesMax),
   generation: u64,
   chunks: list(struct({ address, generation: u32 }), limits.operationChunksMax),
+  guard: optional(struct({ client, session: u64 })),
 });
 
 /** How an operation or a query ended. `expired`: the leader has forgotten this client; nothing was executed now. */
-const outcome = union({
+export const outcome = union({
   done: struct({ reply: attachment(limits.answerBytesMax), sequence: u64 }),
   failed,
   moved,

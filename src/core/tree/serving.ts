@@ -8,6 +8,7 @@ import type { Peer, PeerIdentity } from '../peer/peer.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type { ServedTree } from './directory.ts';
 import type { Leader } from './leader.ts';
+import type { LockCall } from './locks/lock-messages.ts';
 import {
   type AttachReply,
   type Changes,
@@ -72,6 +73,15 @@ export class TreeServing implements ServedTree {
     this.checkReader(leader, from);
     this.heard();
     return leader.queryFor(query, peer, generation);
+  }
+
+  async serveLock(call: LockCall, from: PeerIdentity): Promise<Outcome> {
+    const leader = this.options.leader();
+    if (leader === undefined) return this.movedFor(from);
+    if (!mayWrite(leader.root.snapshot.access, from))
+      return failedOutcome(new InfinitError('denied', 'you may not write this tree'));
+    this.heard();
+    return leader.lock(call, from.userKey);
   }
 
   serveInvalidate(): void {

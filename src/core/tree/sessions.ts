@@ -5,7 +5,7 @@ import { type Bytes, concatBytes, toHex, u64Bytes } from '../base/bytes.ts';
 import { bytes, type Codec, decode, encode, struct, u64 } from '../base/codec.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { Effect, MapReader } from './tree.ts';
+import type { Effect, MapReader, Transaction } from './tree.ts';
 
 /** First byte of the keys; `s` client: the session, `s` client, opSeq: an answer. */
 export const sessionSpace = Buffer.from('s');
@@ -88,7 +88,12 @@ export class Sessions {
     }
   }
 
-  /** Deletions of sessions silent for an hour. They are journalled like every change. */
+  /** Forgets sessions silent for an hour, some at a time. */
+  async sweep(transaction: Transaction, now: number): Promise<void> {
+    for (const effect of await this.expired(transaction, now))
+      if (effect.type === 'deleteRange') transaction.deleteRange(effect.from, effect.to);
+  }
+
   async expired(reader: MapReader, now: number): Promise<Effect[]> {
     const out: Effect[] = [];
     for await (const { key, value } of reader.scan(sessionSpace, sessionSpaceEnd)) {

@@ -30,7 +30,7 @@ export interface TakeoverOptions {
 export async function takeOver(context: TreeContext, options: TakeoverOptions): Promise<Leadership> {
   const { after, onStep } = options;
   onStep?.('claim');
-  if (after.header.state === 'idle') return serve(context, await claimIdle(context, after), [], onStep);
+  if (after.header.state === 'idle') return serve(context, await claimIdle(context, after), [], options);
   const claimed = await claim(context, after); // T1, T2
   onStep?.('recover');
   const batches = await context.store.journals.recover(claimed.snapshot); // T3, T4
@@ -39,7 +39,7 @@ export async function takeOver(context: TreeContext, options: TakeoverOptions): 
   const written = await writeBase(context, claimed, changes); // T5
   onStep?.('activate');
   const active = await activate(context, claimed, written); // T6
-  return serve(context, active, changes, onStep); // T7
+  return serve(context, active, changes, options); // T7
 }
 
 function nextEpoch(context: TreeContext, current: Root, after: Root): RootHeader {
@@ -141,15 +141,16 @@ async function serve(
   context: TreeContext,
   root: Root,
   recovered: readonly Change[],
-  onStep: TakeoverOptions['onStep'],
+  { after, onStep }: TakeoverOptions,
 ): Promise<Leadership> {
   onStep?.('open');
+  const predecessor = after.header.leader?.session;
   const [segment] = root.header.segments;
   if (segment === undefined) throw new InfinitError('internal', 'an active root lists a segment');
   for (let attempt = 1; ; attempt++) {
     try {
       const writer = await context.store.journals.open(root.snapshot, segment, context.user);
-      return { root, base: new BaseTree(context.nodes, root.body), writer, recovered };
+      return { root, base: new BaseTree(context.nodes, root.body), writer, recovered, predecessor };
     } catch (error) {
       if (!isError(error, 'unavailable') || attempt >= openAttemptsMax) throw error;
     }

@@ -78,7 +78,73 @@ export interface PendingData {
   moved(value: Bytes, cell: CellRef): Bytes;
 }
 
+/** `whole`: flock(2), changed by letting go first. `range`: fcntl(2). The two know nothing of each other. */
+export const lockSpaces = ['whole', 'range'] as const;
+export type LockSpace = (typeof lockSpaces)[number];
+
+/** What an owner has locked of one resource. */
+export interface LockPlace {
+  space: LockSpace;
+  resource: number;
+  /** Of this client, told apart by it. */
+  owner: bigint;
+}
+
+/** Places from `from` to before `to`. */
+export interface Span {
+  from: bigint;
+  to: bigint;
+}
+/** Where a span ends that names no end. */
+export const lockEnd = 2n ** 63n;
+
+export type LockMode = 'shared' | 'exclusive';
+export interface LockRange extends Span {
+  mode: LockMode;
+  /** Process that asked, as its own client numbers it; only shown. */
+  pid: number;
+}
+
+/** Whose lock is in the way; `mine`: of an owner of this client. */
+export interface LockStatement {
+  mine: boolean;
+  range: LockRange;
+}
+
+/** An operation of who relies on a lock: done only while that lock session lives. */
+export interface LockGuard {
+  client: Bytes;
+  session: number;
+}
+
+export interface LockOptions extends Abortable {
+  /** Until it is granted. */
+  wait: boolean;
+}
+
+/**
+ * Locks of all clients of a tree, kept by its leader (docs/protocols.md 4.10). A client that could not speak with a leader for
+ * `limits.lockLeaseMs` has lost its locks: what it asks for then at a place it had locked throws `lost` (reason `lock-lost`), until
+ * that owner lets go. Nobody else is granted them before, and no guarded operation of this client is executed after.
+ */
+export interface TreeLocks {
+  /** Throws `conflict`, with reason `deadlock` for a wait without end; `full` (reason `no-locks`); `cancelled`, then it is not locked. */
+  lock(place: LockPlace, range: LockRange, options: LockOptions): Promise<void>;
+  unlock(place: LockPlace, span: Span): Promise<void>;
+  test(place: LockPlace, range: LockRange, options?: Abortable): Promise<LockStatement | undefined>;
+  /** Anything of that owner is locked, or lost, as far as is known here. */
+  holds(place: LockPlace): boolean;
+  /** An owner of this client has lost what it had locked of the resource, and not let go. */
+  isLost(resource: number): boolean;
+  /** For operations that rely on locks of the resource; undefined when there are none. */
+  guardOf(resource: number): LockGuard | undefined;
+  /** Told of resources whose locks are lost. */
+  onLost(listener: (resources: ReadonlySet<number>) => void): () => void;
+}
+
 export interface DoOptions extends Abortable {
+  /** Throws `lost` (reason `lock-lost`) when the session has ended. */
+  guard?: LockGuard | undefined;
   /** Durable when it resolves (default); else seen at once, durable within about a second. */
   durable?: boolean;
   /** Chunks the operation makes part of the tree. */
@@ -122,6 +188,7 @@ export interface Tree extends Startable {
   onChange(listener: (change: { sequence: number; effects: readonly Effect[]; missed?: boolean }) => void): () => void;
   /** Everything this client's operations did is durable when it resolves; throws `lost` when some of it may be gone meanwhile. */
   sync(options?: Abortable): Promise<void>;
+  readonly locks: TreeLocks;
   /** How often changes that were not asked to be durable may have been lost with a leadership of this client. */
   readonly losses: number;
   /** For how long local answers stay true, milliseconds: 0 for one that does not lead. */

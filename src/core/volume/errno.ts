@@ -21,7 +21,9 @@ export const errno = {
   ENOSPC: 28,
   EROFS: 30,
   EMLINK: 31,
+  EDEADLK: 35,
   ENAMETOOLONG: 36,
+  ENOLCK: 37,
   ENOSYS: 38,
   ENOTEMPTY: 39,
   ENODATA: 61,
@@ -62,6 +64,9 @@ const byReason: Readonly<Record<FileReason, ErrnoName>> = {
   'no-such-place': 'ENXIO',
   'read-only': 'EROFS',
   busy: 'EBUSY',
+  deadlock: 'EDEADLK',
+  'no-locks': 'ENOLCK',
+  'lock-lost': 'EIO',
 };
 
 /** The name of the number any thrown value maps to. */

@@ -5,8 +5,9 @@ import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { type AllocateMode, type Attributes, fileError, type NewNode } from '../../volume/files/files.ts';
 import { dropPrivileges } from './handlers-attributes.ts';
+import { unlockClosed, unlockReleased } from './handlers-locks.ts';
 import { countReply, createdReply, emptyReply, offsetReply, openReply, type Reply } from './replies.ts';
-import type { Allocation, Creation, Opening, Seek, Span, Write } from './requests.ts';
+import type { Allocation, Closing, Creation, Opening, Seek, Span, Write } from './requests.ts';
 import type { Call, Serving } from './serving.ts';
 import { openFlags, openKillPrivileges, openReplyFlags, writeKillPrivileges } from './wire.ts';
 
@@ -19,10 +20,10 @@ export async function open(serving: Serving, call: Call, { flags, how }: Opening
     // The name may be cached and its file gone: then the kernel looks again.
     else if (serving.files.freshForMs() > 0) await serving.files.attributes(inode, call);
   } catch (error) {
-    await release(serving, call);
+    await letGo(serving, call.inode);
     throw error;
   }
-  return openReply(answeredFlags(serving, flags));
+  return openReply(serving.owners.handle(), answeredFlags(serving, flags));
 }
 
 /** The mount was made read-only, though the kernel may since have been told otherwise. */
@@ -43,10 +44,11 @@ function hold(serving: Serving, inode: number): void {
 
 /**
  * Cached pages stay: the kernel drops them itself when time or size changed. Where it may not cache attributes, files being
- * written go past its cache. Reading only leaves nothing to flush.
+ * written go past its cache. Reading only leaves nothing to flush, but where locks are ours each close has to be told.
  */
 function answeredFlags(serving: Serving, flags: number): number {
-  if ((flags & openFlags.accessMode) === 0) return openReplyFlags.KEEP_CACHE | openReplyFlags.NOFLUSH;
+  if (serving.readOnly) return openReplyFlags.KEEP_CACHE | openReplyFlags.NOFLUSH;
+  if ((flags & openFlags.accessMode) === 0) return openReplyFlags.KEEP_CACHE;
   return serving.files.freshForMs() > 0 ? openReplyFlags.KEEP_CACHE : openReplyFlags.DIRECT_IO;
 }
 
@@ -64,7 +66,7 @@ export async function create(serving: Serving, call: Call, asked: Creation): Pro
   hold(serving, attributes.inode);
   const { shown } = serving.told(call, asked.name, attributes);
   serving.changedHere(call.inode, call.node, asked.name);
-  return createdReply(attributes, shown, answeredFlags(serving, asked.flags));
+  return createdReply(attributes, shown, serving.owners.handle(), answeredFlags(serving, asked.flags));
 }
 
 async function openExisting(serving: Serving, call: Call, asked: Creation): Promise<Attributes> {
@@ -81,7 +83,8 @@ export async function createUnnamed(serving: Serving, call: Call, asked: Opening
   const attributes = await serving.files.makeUnnamed(call.inode, node, call);
   serving.open.add(attributes.inode);
   serving.nodes.add(attributes.inode);
-  return createdReply(attributes, serving.shown(call), answeredFlags(serving, asked.flags));
+  const flags = answeredFlags(serving, asked.flags);
+  return createdReply(attributes, serving.shown(call), serving.owners.handle(), flags);
 }
 
 export async function read(serving: Serving, call: Call, { offset, length }: Span): Promise<Reply> {
@@ -96,8 +99,12 @@ export async function write(serving: Serving, call: Call, asked: Write): Promise
   return countReply(asked.data.length);
 }
 
-export async function flush(serving: Serving, call: Call): Promise<Reply> {
-  await serving.files.flush(call.inode, call);
+export async function flush(serving: Serving, call: Call, { owner }: Closing): Promise<Reply> {
+  try {
+    await serving.files.flush(call.inode, call);
+  } finally {
+    await unlockClosed(serving, call.inode, owner);
+  }
   return emptyReply;
 }
 
@@ -111,8 +118,13 @@ export async function syncAll(serving: Serving, call: Call): Promise<Reply> {
   return emptyReply;
 }
 
-export async function release(serving: Serving, call: Call): Promise<Reply> {
-  if (serving.open.remove(call.inode)) await serving.files.close(call.inode);
+export async function release(serving: Serving, call: Call, handle: bigint): Promise<Reply> {
+  await unlockReleased(serving, call.inode, handle);
+  return letGo(serving, call.inode);
+}
+
+async function letGo(serving: Serving, inode: number): Promise<Reply> {
+  if (serving.open.remove(inode)) await serving.files.close(inode);
   return emptyReply;
 }
 

@@ -6,7 +6,7 @@ import type { Listing } from './requests.ts';
 import type { Call, Serving } from './serving.ts';
 
 export function openDirectory(): Reply {
-  return openReply(0);
+  return openReply(0, 0);
 }
 
 export function closeDirectory(): Reply {

@@ -1,10 +1,11 @@
 // What answers each request of the kernel: one line an opcode. What has no line is answered with ENOSYS, which the kernel remembers:
-// ACCESS (it checks modes itself), locks (it keeps them itself, within this mount), COPY_FILE_RANGE, IOCTL, POLL, BMAP.
+// ACCESS (it checks modes itself), COPY_FILE_RANGE, IOCTL, POLL, BMAP.
 
 import * as attributes from './handlers-attributes.ts';
 import * as data from './handlers-data.ts';
 import * as extended from './handlers-extended.ts';
 import * as listing from './handlers-listing.ts';
+import * as locks from './handlers-locks.ts';
 import * as names from './handlers-names.ts';
 import type { Reply } from './replies.ts';
 import * as requests from './requests.ts';
@@ -17,6 +18,8 @@ type Outcome = Promise<Reply> | Reply | undefined;
 export interface Operation {
   /** Changes something: refused on a read-only mount. */
   readonly changes: boolean;
+  /** May take for ever: no timeout ends it. */
+  readonly waits?: boolean;
   /** Takes all it needs from the body before it returns. Throws, or rejects, what the answer shall tell. */
   start(serving: Serving, call: Call, body: requests.Body): Outcome;
 }
@@ -57,17 +60,20 @@ export const operations: ReadonlyMap<number, Operation> = new Map([
   [opcodes.READ, reads(requests.decodeRead, data.read)],
   [opcodes.WRITE, changes(requests.decodeWrite, data.write)],
   [opcodes.STATFS, reads(decodeNothing, attributes.usage)],
-  [opcodes.RELEASE, reads(decodeNothing, data.release)],
+  [opcodes.RELEASE, reads(requests.decodeRelease, data.release)],
   [opcodes.FSYNC, reads(decodeNothing, data.sync)],
   [opcodes.SETXATTR, changes(requests.decodeSetExtended, extended.setExtended)],
   [opcodes.GETXATTR, reads(requests.decodeGetExtended, extended.getExtended)],
   [opcodes.LISTXATTR, reads(requests.decodeRoom, extended.listExtended)],
   [opcodes.REMOVEXATTR, changes(requests.decodeExtendedName, extended.removeExtended)],
-  [opcodes.FLUSH, reads(decodeNothing, data.flush)],
+  [opcodes.FLUSH, reads(requests.decodeFlush, data.flush)],
   [opcodes.OPENDIR, reads(decodeNothing, listing.openDirectory)],
   [opcodes.READDIR, reads(requests.decodeListing, listing.list)],
   [opcodes.RELEASEDIR, reads(decodeNothing, listing.closeDirectory)],
   [opcodes.FSYNCDIR, reads(decodeNothing, data.sync)],
+  [opcodes.GETLK, reads(requests.decodeLock, locks.testLock)],
+  [opcodes.SETLK, reads(requests.decodeLock, locks.lockNow)],
+  [opcodes.SETLKW, { ...reads(requests.decodeLock, locks.lockWaiting), waits: true }],
   [opcodes.CREATE, changes(requests.decodeCreate, data.create)],
   [opcodes.BATCH_FORGET, silent(requests.decodeBatchForget, names.forgetMany)],
   [opcodes.FALLOCATE, changes(requests.decodeAllocation, data.allocate)],

@@ -50,10 +50,10 @@ export function absentReply(validMs: number): Buffer {
 }
 
 /** A file, which the kernel knows by its inode. */
-export function createdReply(attributes: Attributes, shown: Shown, flags: number): Buffer {
+export function createdReply(attributes: Attributes, shown: Shown, handle: number, flags: number): Buffer {
   const reply = Buffer.allocUnsafe(head + entryBytes + openBytes);
   putEntry(reply, head, attributes.inode, attributes, shown);
-  putOpen(reply, head + entryBytes, flags);
+  putOpen(reply, head + entryBytes, handle, flags);
   return reply;
 }
 
@@ -65,10 +65,20 @@ export function attributesReply(attributes: Attributes, shown: Shown): Buffer {
   return reply;
 }
 
-/** Files are known by their inode alone: the handle is always 0. */
-export function openReply(flags: number): Buffer {
+/** Files are known by their inode; the handle tells through which open file something was locked. */
+export function openReply(handle: number, flags: number): Buffer {
   const reply = Buffer.allocUnsafe(head + openBytes);
-  putOpen(reply, head, flags);
+  putOpen(reply, head, handle, flags);
+  return reply;
+}
+
+/** A lock that is in the way; one to unlock when there is none. */
+export function lockReply(lock: { start: bigint; end: bigint; type: number; pid: number }): Buffer {
+  const reply = Buffer.allocUnsafe(head + 24);
+  reply.writeBigUInt64LE(lock.start, head);
+  reply.writeBigUInt64LE(lock.end, head + 8);
+  reply.writeUInt32LE(lock.type, head + 16);
+  reply.writeUInt32LE(lock.pid, head + 20);
   return reply;
 }
 
@@ -200,8 +210,8 @@ function align8(bytes: number): number {
   return (bytes + 7) & ~7;
 }
 
-function putOpen(into: Buffer, at: number, flags: number): void {
-  putU64(into, at, 0);
+function putOpen(into: Buffer, at: number, handle: number, flags: number): void {
+  putU64(into, at, handle);
   into.writeUInt32LE(flags, at + 8);
   into.writeUInt32LE(0, at + 12);
 }

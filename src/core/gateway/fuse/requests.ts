@@ -295,6 +295,42 @@ export const decodeSetExtended: Decode<SetExtended> = (body) => {
   return { name, value: Buffer.from(body.need(end).subarray(next, end)), flags: bytes.readUInt32LE(4) };
 };
 
+export interface Closing {
+  /** What the open was answered with. */
+  handle: bigint;
+  /** The process that closes it, as owner of locks. */
+  owner: bigint;
+}
+
+export const decodeFlush: Decode<Closing> = (body) => {
+  const bytes = body.need(24);
+  return { handle: bytes.readBigUInt64LE(0), owner: bytes.readBigUInt64LE(16) };
+};
+
+export const decodeRelease: Decode<bigint> = (body) => body.need(24).readBigUInt64LE(0);
+
+export interface Lock extends Closing {
+  /** The last place is part of it. */
+  start: bigint;
+  end: bigint;
+  type: number;
+  pid: number;
+  flags: number;
+}
+
+export const decodeLock: Decode<Lock> = (body) => {
+  const bytes = body.need(48);
+  return {
+    handle: bytes.readBigUInt64LE(0),
+    owner: bytes.readBigUInt64LE(8),
+    start: bytes.readBigUInt64LE(16),
+    end: bytes.readBigUInt64LE(24),
+    type: bytes.readUInt32LE(32),
+    pid: bytes.readUInt32LE(36),
+    flags: bytes.readUInt32LE(40),
+  };
+};
+
 export interface Init {
   major: number;
   minor: number;

@@ -3,6 +3,7 @@
 import type { Bytes } from '../../base/bytes.ts';
 import type { Clock, Log } from '../../runtime/runtime.ts';
 import type { Attributes, Files } from '../../volume/files/files.ts';
+import { LockOwners } from './lock-owners.ts';
 import { Nodes, OpenFiles } from './nodes.ts';
 import { entryReply, type Reply, type Shown } from './replies.ts';
 
@@ -34,6 +35,7 @@ export class Serving {
   readonly readOnly: boolean;
   readonly nodes = new Nodes();
   readonly open = new OpenFiles();
+  readonly owners = new LockOwners();
   /** Foreign changes told so far. */
   changes = 0;
   /** Those the kernel is being told of. */

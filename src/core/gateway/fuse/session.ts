@@ -5,6 +5,7 @@ import { asError, InfinitError } from '../../base/errors.ts';
 import { deferred } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Cancel } from '../../runtime/runtime.ts';
+import { lockEnd } from '../../tree/tree.ts';
 import { errno, errnoOf } from '../../volume/errno.ts';
 import { negotiate } from './negotiation.ts';
 import { type Operation, operations } from './operations.ts';
@@ -149,7 +150,8 @@ export class Session {
   }
 
   private run(operation: Operation, header: Header, body: Body): void {
-    const startedAt = this.timeoutMs === undefined ? 0 : this.serving.clock.monotonic();
+    const isTimed = this.timeoutMs !== undefined && operation.waits !== true;
+    const startedAt = isTimed ? this.serving.clock.monotonic() : Number.POSITIVE_INFINITY;
     const { nodes, changes } = this.serving;
     const call = new Pending(header, nodes.inodeOf(header.node), changes, startedAt);
     let outcome: Promise<Reply> | Reply | undefined;
@@ -232,7 +234,7 @@ export class Session {
   }
 
   private init(header: Header, body: Body): void {
-    const agreed = negotiate(decodeInit(body));
+    const agreed = negotiate(decodeInit(body), !this.serving.readOnly);
     if (agreed === undefined) {
       this.refuse(header, errnoOfProtocol.EPROTO);
       this.negotiated.reject(new InfinitError('unsupported', 'this kernel speaks too old a version of FUSE'));
@@ -275,6 +277,10 @@ export class Session {
 
   /** What the kernel could not close any more. */
   private closeFiles(): void {
+    for (const { inode, by } of this.serving.owners.drain())
+      this.serving.files.unlock(inode, by, { from: 0n, to: lockEnd }).catch((error: unknown) => {
+        this.warn('a file was not unlocked', { error: asError(error).message });
+      });
     for (const inode of this.serving.open.drain()) {
       this.serving.files.close(inode).catch((error: unknown) => {
         this.warn('a file was not closed', { error: asError(error).message });

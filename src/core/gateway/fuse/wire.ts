@@ -41,6 +41,9 @@ export const opcodes = {
   READDIR: 28,
   RELEASEDIR: 29,
   FSYNCDIR: 30,
+  GETLK: 31,
+  SETLK: 32,
+  SETLKW: 33,
   CREATE: 35,
   INTERRUPT: 36,
   DESTROY: 38,
@@ -57,8 +60,10 @@ export const opcodes = {
 /** What INIT negotiates; `2` are bits 32 and up. */
 export const initFlags = {
   ASYNC_READ: 1 << 0,
+  POSIX_LOCKS: 1 << 1,
   ATOMIC_O_TRUNC: 1 << 3,
   BIG_WRITES: 1 << 5,
+  FLOCK_LOCKS: 1 << 10,
   AUTO_INVAL_DATA: 1 << 12,
   DO_READDIRPLUS: 1 << 13,
   READDIRPLUS_AUTO: 1 << 14,
@@ -85,6 +90,9 @@ export const setFlags = {
 export const openReplyFlags = { DIRECT_IO: 1 << 0, KEEP_CACHE: 1 << 1, NOFLUSH: 1 << 5 } as const;
 export const openKillPrivileges = 1 << 0;
 export const writeKillPrivileges = 1 << 2;
+
+export const lockTypes = { READ: 0, WRITE: 1, UNLOCK: 2 } as const;
+export const lockFlags = { FLOCK: 1 << 0 } as const;
 
 /** Flags of open(2), as the kernel passes them. */
 export const openFlags = {

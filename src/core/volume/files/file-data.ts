@@ -5,6 +5,7 @@ import type { Bytes } from '../../base/bytes.ts';
 import { assert } from '../../base/errors.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
+import type { FileLocks } from './file-locks.ts';
 import { type FileState, type FileStates, overlaid } from './file-state.ts';
 import { type AllocateMode, type AttributeChange, type Attributes, fileError } from './files.ts';
 import type { Flusher } from './flusher.ts';
@@ -23,6 +24,7 @@ export interface FileDataOptions {
   flusher: Flusher;
   reading: Reading;
   losses: Losses;
+  locks: FileLocks;
 }
 
 export class FileData {
@@ -35,6 +37,7 @@ export class FileData {
   async read(inode: number, offset: number, length: number, options: Abortable = {}): Promise<Bytes[]> {
     checkSignal(options.signal);
     if (offset < 0 || length < 0) throw fileError('invalid', 'a negative place or length');
+    this.options.locks.check(inode);
     return this.options.states.using(inode, async (state) => {
       for (let reads = 1; ; reads++) {
         const { cuts } = state;
@@ -48,6 +51,7 @@ export class FileData {
   async write(inode: number, offset: number, data: Bytes, options: Abortable = {}): Promise<void> {
     checkSignal(options.signal);
     checkRange(offset, data.length);
+    this.options.locks.check(inode);
     await this.options.states.using(inode, async (state) => {
       const { requests, flusher, times } = this.options;
       if (!state.checked) await requests.checkFile(state, options);
@@ -57,7 +61,10 @@ export class FileData {
 
   async change(inode: number, change: AttributeChange, options: Abortable = {}): Promise<Attributes> {
     const { size } = change;
-    if (size !== undefined) checkRange(size, 0);
+    if (size !== undefined) {
+      checkRange(size, 0);
+      this.options.locks.check(inode);
+    }
     const { states, flusher } = this.options;
     return states.using(inode, async (state) => {
       if (size === undefined && !state.isDirty) return this.changeNow(state, change, options);
@@ -80,6 +87,7 @@ export class FileData {
     checkSignal(options.signal);
     if (length <= 0) throw fileError('invalid', 'nothing to allocate');
     checkRange(offset, length);
+    this.options.locks.check(inode);
     const { states, flusher, requests, times } = this.options;
     await states.using(inode, (state) =>
       flusher.exclusively(

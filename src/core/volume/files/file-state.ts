@@ -3,6 +3,7 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import type { InfinitError } from '../../base/errors.ts';
+import type { LockGuard } from '../../tree/tree.ts';
 import { cut, DirtyRanges, type Piece } from './dirty.ts';
 import type { Attributes, FileTime } from './files.ts';
 import type { Group } from './flush-group.ts';
@@ -15,6 +16,8 @@ export interface Flight {
   pieces: readonly Piece[];
   bytes: number;
   modified: FileTime;
+  /** It was written under a lock of that session. */
+  guard: LockGuard | undefined;
 }
 
 export class FileState {
@@ -27,6 +30,8 @@ export class FileState {
   readonly dirty = new DirtyRanges();
   /** When the oldest dirty byte came, by the monotonic clock. */
   dirtySinceMs = 0;
+  /** Of data not sent yet: written under a lock. */
+  guard: LockGuard | undefined;
   /** Of the newest data here. */
   modified: FileTime | undefined;
   /** Oldest first. */

@@ -5,6 +5,7 @@
 import type { Bytes } from '../../base/bytes.ts';
 import { type ErrorKind, InfinitError } from '../../base/errors.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
+import type { LockOptions, LockRange, LockSpace, LockStatement, Span } from '../../tree/tree.ts';
 
 /** Do not reorder: the index is in the format. */
 export const fileTypes = [
@@ -91,6 +92,12 @@ export interface ListedEntry {
   attributes?: Attributes;
 }
 
+/** Who locks: `whole` as flock(2) does, `range` as fcntl(2); the number is this client's own. */
+export interface LockOwner {
+  space: LockSpace;
+  owner: bigint;
+}
+
 export interface Usage {
   totalBytes: number;
   freeBytes: number;
@@ -161,6 +168,16 @@ export interface Files {
   listExtended(inode: number, options?: Abortable): Promise<Bytes[]>;
   removeExtended(inode: number, name: Bytes, options?: Abortable): Promise<void>;
 
+  /**
+   * Locks across all clients. What others wrote before they let go is seen then. Throws `conflict`, `deadlock`, `no-locks`; `cancelled`,
+   * and nothing is locked; `lock-lost` when the owner has lost what it had locked of the file and not let go of it.
+   */
+  lock(inode: number, by: LockOwner, range: LockRange, options: LockOptions): Promise<void>;
+  /** What was written before is seen by whoever locks next. */
+  unlock(inode: number, by: LockOwner, span: Span): Promise<void>;
+  /** Whose lock is in the way. */
+  testLock(inode: number, by: LockOwner, range: LockRange, options?: Abortable): Promise<LockStatement | undefined>;
+
   /** What was written to the file is seen by every client when it resolves. Throws what became of earlier writes, once. */
   flush(inode: number, options?: Abortable): Promise<void>;
   /** All that this client did to the file, and to names before, is durable. Throws what became of earlier writes, once. */
@@ -197,6 +214,9 @@ export const fileReasons = {
   'no-such-place': 'usage',
   'read-only': 'denied',
   busy: 'conflict',
+  deadlock: 'conflict',
+  'no-locks': 'full',
+  'lock-lost': 'lost',
 } as const satisfies Record<string, ErrorKind>;
 export type FileReason = keyof typeof fileReasons;
 

@@ -4,13 +4,13 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { asError, InfinitError, isError } from '../../base/errors.ts';
-import { type Abortable, cancelled, checkSignal } from '../../base/lifecycle.ts';
+import { type Abortable, abortable } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Cancel, Runtime } from '../../runtime/runtime.ts';
 import type { Tree } from '../../tree/tree.ts';
 import type { Piece } from './dirty.ts';
 import type { FileState, FileStates, Flight } from './file-state.ts';
-import type { FileTime } from './files.ts';
+import { type FileTime, reasonOf } from './files.ts';
 import { Group } from './flush-group.ts';
 import { cutFlights, flightOf, halves, placedOperation, type WriteOperation } from './placing.ts';
 import { Recorder } from './recorder.ts';
@@ -32,6 +32,8 @@ const pauseMinMs = 100;
 const pauseMaxMs = 5000;
 const retryMs = 5 * 60 * 1000;
 const patienceMs = 30_000;
+
+type Taken = Omit<Flight, 'bytes'>;
 
 export interface FlusherOptions {
   runtime: Pick<Runtime, 'clock' | 'log'>;
@@ -89,7 +91,11 @@ export class Flusher {
       if (this.sentBytes === 0) this.sendAll();
       await this.room.take(data.length, options);
     }
-    if (state.dirty.isEmpty) state.dirtySinceMs = this.options.runtime.clock.monotonic();
+    const guard = this.options.tree.locks.guardOf(state.inode);
+    if (state.dirty.isEmpty) {
+      state.dirtySinceMs = this.options.runtime.clock.monotonic();
+      state.guard = guard;
+    } else state.guard = guard ?? state.guard;
     const more = state.dirty.add(offset, data);
     if (more < data.length) this.room.give(data.length - more);
     state.modified = now();
@@ -193,18 +199,19 @@ export class Flusher {
     const goesOn = state.dirty.end === end && state.dirty.runStart(end) < boundary;
     const modified = state.modified as FileTime;
     state.dirtySinceMs = this.options.runtime.clock.monotonic();
-    this.launch([{ state, modified, pieces: state.dirty.take(goesOn ? boundary : undefined) }]);
+    this.launch([{ state, modified, guard: state.guard, pieces: state.dirty.take(goesOn ? boundary : undefined) }]);
     if (state.dirty.isEmpty) this.dirty.delete(state);
   }
 
   /** All data of the files, in the order of their inodes. `asked`: somebody waits for it. */
   private send(states: readonly FileState[], asked: boolean): void {
-    const chunked: Pick<Flight, 'state' | 'modified' | 'pieces'>[] = [];
+    const chunked: Taken[] = [];
     for (const state of [...states].sort((a, b) => a.inode - b.inode)) {
       const { bytes, count } = state.dirty;
       this.dirty.delete(state);
       if (count === 0) continue;
-      const taken = { state, modified: state.modified as FileTime, pieces: state.dirty.take() };
+      const { guard } = state;
+      const taken = { state, modified: state.modified as FileTime, guard, pieces: state.dirty.take() };
       if (asked && bytes <= rideBytesMax && count <= ridePiecesMax) this.start([flightOf(taken, taken.pieces)], true);
       else chunked.push(taken);
     }
@@ -212,7 +219,7 @@ export class Flusher {
   }
 
   /** Starts groups of at most so many bytes, pieces and files. */
-  private launch(taken: readonly Pick<Flight, 'state' | 'modified' | 'pieces'>[]): void {
+  private launch(taken: readonly Taken[]): void {
     let flights: Flight[] = [];
     let pieces: Piece[] = [];
     let bytes = 0;
@@ -292,7 +299,7 @@ export class Flusher {
         return;
       } catch (cause) {
         const error = asError(cause);
-        const again = isError(error, 'unavailable', 'lost') && clock.monotonic() < deadline;
+        const again = mayPass(error) && clock.monotonic() < deadline;
         if (!again || this.stopped.signal.aborted) return this.parted(group, flights, error);
         this.unavailable(group, error);
         // Chunks that garbage collection took are written again, and so are those that could not be written.
@@ -305,7 +312,7 @@ export class Flusher {
   /** What fails together may succeed in parts; what fails alone is given up. */
   private async parted(group: Group, flights: readonly Flight[], error: InfinitError): Promise<void> {
     const tooMuch = error.kind === 'full' && error.data?.split === true;
-    const alone = flights.length === 1 || isError(error, 'unavailable', 'lost');
+    const alone = flights.length === 1 || mayPass(error);
     const parts = tooMuch || !alone ? halves(flights) : undefined;
     if (parts !== undefined) for (const part of parts) await this.deliver(group, part, false);
     else for (const flight of flights) this.giveUp(flight, error);
@@ -336,19 +343,7 @@ export class Flusher {
   }
 }
 
-/** Gives up waiting when the signal fires; what is waited for goes on. */
-export async function abortable<T>(promise: Promise<T>, { signal }: Abortable): Promise<T> {
-  if (signal === undefined) return promise;
-  promise.catch(() => {});
-  checkSignal(signal);
-  let abort = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(cancelled(signal));
-    signal.addEventListener('abort', abort, { once: true });
-  });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
+/** Worth another attempt: no leader now, or chunks to be written again. */
+function mayPass(error: InfinitError): boolean {
+  return isError(error, 'unavailable', 'lost') && reasonOf(error) !== 'lock-lost';
 }

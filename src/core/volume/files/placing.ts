@@ -77,8 +77,11 @@ export function halves(flights: readonly Flight[]): [Flight[], Flight[]] | undef
   return parted?.map((part) => [flightOf(first, part)]) as [Flight[], Flight[]] | undefined;
 }
 
-export function flightOf({ state, modified }: Pick<Flight, 'state' | 'modified'>, pieces: readonly Piece[]): Flight {
-  return { state, modified, pieces, bytes: pieces.reduce((sum, { bytes }) => sum + bytes.length, 0) };
+export function flightOf(
+  { state, modified, guard }: Pick<Flight, 'state' | 'modified' | 'guard'>,
+  pieces: readonly Piece[],
+): Flight {
+  return { state, modified, guard, pieces, bytes: pieces.reduce((sum, { bytes }) => sum + bytes.length, 0) };
 }
 
 function partPieces(pieces: readonly Piece[]): Piece[][] {

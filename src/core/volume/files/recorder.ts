@@ -50,7 +50,9 @@ export class Recorder {
     const { losses } = this.tree;
     for (const { state } of flights) state.changes++;
     const { chunks } = operation;
-    const reply = await this.tree.do(encode(fileOperation, operation), { durable: false, chunks });
+    // One session's: an older one is over, and what was written under it alone.
+    const guard = flights.find((flight) => flight.guard !== undefined)?.guard;
+    const reply = await this.tree.do(encode(fileOperation, operation), { durable: false, chunks, guard });
     const found = new Set(decode(writeReply, reply).map(({ inode }) => inode));
     for (const { state } of flights) {
       state.changes++;
@@ -82,9 +84,13 @@ export class Recorder {
   private nextRiders(): Rider[] {
     let cost = 0;
     let count = 0;
+    let session: number | undefined;
     for (const rider of this.riders) {
       cost += rider.cost;
       if (count === rideFilesMax || (count > 0 && cost > rideCostMax)) break;
+      const { guard } = rider.flight;
+      session ??= guard?.session;
+      if (guard !== undefined && guard.session !== session) break;
       count++;
     }
     return this.riders.splice(0, count);

@@ -8,6 +8,7 @@ import { limits } from '../../base/limits.ts';
 import type { Cancel, Runtime } from '../../runtime/runtime.ts';
 import type { Effect, Tree } from '../../tree/tree.ts';
 import { FileData } from './file-data.ts';
+import { FileLocks } from './file-locks.ts';
 import { FileStates } from './file-state.ts';
 import {
   type AllocateMode,
@@ -75,6 +76,9 @@ export function openTreeFiles(tree: Tree, options: TreeFilesOptions): TreeFiles 
 }
 
 class Client implements TreeFiles {
+  readonly lock: Files['lock'] = (...asked) => this.locks.lock(...asked);
+  readonly unlock: Files['unlock'] = (...asked) => this.locks.unlock(...asked);
+  readonly testLock: Files['testLock'] = (...asked) => this.locks.test(...asked);
   private readonly tree: Tree;
   private readonly options: TreeFilesOptions;
   private readonly client: Bytes;
@@ -86,6 +90,7 @@ class Client implements TreeFiles {
   private readonly losses: Losses;
   private readonly requests: Requests;
   private readonly data: FileData;
+  private readonly locks: FileLocks;
   private readonly held: Held;
   private readonly janitor: Janitor;
   private readonly listeners = new Set<(change: ForeignChange) => Promise<void>>();
@@ -97,17 +102,17 @@ class Client implements TreeFiles {
 
   constructor(tree: Tree, options: TreeFilesOptions) {
     const { runtime } = options;
-    const { states } = this;
     this.tree = tree;
     this.options = options;
     this.client = runtime.random.bytes(clientBytes);
     this.times = new FileTimes(runtime.clock);
-    this.flusher = new Flusher({ ...options, tree, states });
+    this.flusher = new Flusher({ ...options, tree, states: this.states });
     this.reading = new Reading(tree);
     this.losses = new Losses(tree, runtime.clock);
-    const { times, flusher, reading, losses, client } = this;
+    const { states, times, flusher, reading, losses, client } = this;
     this.requests = new Requests({ tree, states, flusher });
-    this.data = new FileData({ states, times, requests: this.requests, flusher, reading, losses });
+    this.locks = new FileLocks({ tree, states, flusher });
+    this.data = new FileData({ states, times, requests: this.requests, flusher, reading, losses, locks: this.locks });
     this.volume = new VolumeUsage(this.requests, runtime.clock, options.capacity);
     this.held = new Held({ runtime, tree, states, times, client });
     const release = (inode: number) => this.held.release(inode);
@@ -232,7 +237,7 @@ class Client implements TreeFiles {
     state.orphan = false;
     this.flusher.forget(state);
     await this.held.release(inode);
-    if (this.leads) void this.janitor.run();
+    if (this.tree.status().role === 'leader') void this.janitor.run();
   }
 
   change(inode: number, change: AttributeChange, options: Abortable = {}): Promise<Attributes> {
@@ -294,7 +299,6 @@ class Client implements TreeFiles {
   usage(options: Abortable = {}): Promise<Usage> {
     return this.volume.read(options);
   }
-
   freshForMs(): number {
     return this.tree.leaseMs();
   }
@@ -361,14 +365,13 @@ class Client implements TreeFiles {
     }
   }
 
-  private get leads(): boolean {
-    return this.tree.status().role === 'leader';
-  }
-
   private scheduleTick(): void {
     this.cancelTick = this.options.runtime.clock.after(tickMs, () => {
       this.losses.notice();
-      void Promise.allSettled([this.held.tick(), this.leads ? this.janitor.run() : undefined]).then(() => {
+      void Promise.allSettled([
+        this.held.tick(),
+        this.tree.status().role === 'leader' ? this.janitor.run() : undefined,
+      ]).then(() => {
         if (this.stopping === undefined) this.scheduleTick();
       });
     });
@@ -383,6 +386,7 @@ class Client implements TreeFiles {
       (error: unknown) => asError(error),
     );
     this.flusher.stop();
+    this.locks.stop();
     this.reading.stop();
     await this.held.releaseAll();
     if (failed !== undefined) throw failed;
