@@ -73,8 +73,9 @@ export function checkIdeal(members: Members): string | undefined {
   const sorted = [...members.values()].map((position) => position.self).sort(byPoint);
   for (const [i, self] of sorted.entries()) {
     const position = members.get(self.point) as Position;
-    const ahead = [...sorted.slice(i + 1), ...sorted.slice(0, i)].slice(0, limits.listPositionsMax);
-    const want = cut(self, ahead);
+    const ahead = sorted.slice(i + 1, i + 1 + limits.listPositionsMax);
+    const around = sorted.slice(0, Math.min(i, limits.listPositionsMax - ahead.length));
+    const want = cut(self, [...ahead, ...around]);
     const same =
       want.length === position.list.length && want.every((each, k) => each.point === position.list[k]?.point);
     if (!same) return `R6: list of ${short(self)} is ${position.list.map(short)}, not ${want.map(short)}`;

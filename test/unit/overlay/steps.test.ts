@@ -182,6 +182,70 @@ test('a node whose whole list is dead owns everything only if it knew the whole 
   const dead = (node: NodeName): Liveness => (node === last.node ? 'alive' : 'dead');
   const lone = findFrom(ringOf({ list: [a, b], pred: undefined }), d.point, dead);
   assert.ok(lone?.type === 'owners' && lone.entries[0]?.point === p.point);
-  const lost = findFrom(ringOf({ list: all.slice(1, 9), pred: undefined }), p.point, dead, { hints: [last] });
-  assert.ok(lost?.type === 'closer' && lost.entries[0] === last && lost.behind.length === 0);
+  const full = ringOf({ list: all.slice(1, 9), pred: undefined });
+  for (const strict of [false, true]) {
+    const lost = findFrom(full, p.point, dead, { hints: [last], strict });
+    assert.ok(lost?.type === 'closer' && lost.entries[0] === last && lost.behind.length === 0);
+  }
+  const noWay = findFrom(full, p.point, dead, { strict: true });
+  assert.ok(noWay?.type === 'owners', 'who has nobody to lead to takes a walk of upkeep in');
+});
+
+test('a walk is led on by the own list too, whose nodes are watched, not only by fingers that may all be dead', () => {
+  const hints = all.slice(4, 13);
+  const answer = findFrom(ringOf({ list: [a, b], pred: last }), last.point, () => 'alive', { strict: true, hints });
+  assert.ok(answer?.type === 'closer');
+  assert.deepEqual(answer.entries, [...hints.slice(-3).reverse(), b]);
+});
+
+/** A unify walk of p that asked a contact and was led to b and c, c first. */
+function walking() {
+  const begun = run(ringOf({ list: [a], pred: last }), { type: 'unify', contacts: [d.node] });
+  const nonce = begun.position.walk?.nonce ?? -1;
+  const closer = { type: 'closer', entries: [last, c, b], behind: [] } as const;
+  return run(begun.ring, { type: 'found', position: 0, nonce, answer: closer });
+}
+
+test('a walk asks nobody twice, and comes no further than whoever answered', () => {
+  let now = walking();
+  const find = () => sent(now.sends, 'find').flatMap((send) => (send.type === 'find' ? [send.to] : []));
+  const reply = (entries: readonly Entry[] | undefined) => {
+    const nonce = now.position.walk?.nonce ?? -1;
+    const answer = entries && ({ type: 'closer', entries, behind: [] } as const);
+    now = run(now.ring, { type: 'found', position: 0, nonce, answer });
+  };
+  assert.deepEqual(find(), [last.node]);
+  reply(undefined);
+  assert.deepEqual(find(), [c.node], 'the silent one was no place to have come to');
+  reply([last, d]);
+  assert.deepEqual(find(), [b.node], 'neither the silent one nor the first contact is asked again');
+});
+
+test('Unify, when all that is nearer keeps silent, tells the nearest that answered', () => {
+  let now = walking();
+  for (const entries of [undefined, [], undefined]) {
+    const nonce = now.position.walk?.nonce ?? -1;
+    const answer = entries && ({ type: 'closer', entries, behind: [] } as const);
+    now = run(now.ring, { type: 'found', position: 0, nonce, answer });
+  }
+  assert.equal(now.position.walk, undefined);
+  const [notify] = sent(now.sends, 'notify');
+  assert.ok(notify?.type === 'notify' && notify.to === c && notify.from.point === p.point);
+});
+
+test('the nearest candidate is kept while another one is asked', () => {
+  const { ring, nonce } = asked({ list: [d], better: c });
+  const told = run(ring, { type: 'notified', position: 0, who: a, changed: false });
+  assert.equal(told.position.better, a);
+  const { position, sends } = run(told.ring, { type: 'state', position: 0, nonce, answer: { list: [d], pred: b } });
+  assert.deepEqual([position.list[0], position.better, position.query?.to], [c, a, a], 'b is farther than a');
+  assert.ok(sends.some((send) => send.type === 'state' && send.to === a));
+});
+
+test('a position that nobody follows for a whole round unifies, as one that finds nobody does', () => {
+  const first = run(ringOf({ list: [a], pred: last }), { type: 'stabilise' }, [last]);
+  assert.equal(sent(first.sends, 'lost').length, 0, 'whoever follows now may still say so');
+  const position = { ...first.position, query: undefined };
+  const second = run({ ...first.ring, positions: [position] }, { type: 'stabilise' }, [last]);
+  assert.equal(sent(second.sends, 'lost').length, 1);
 });

@@ -52,8 +52,8 @@ export function findFrom(
   if (before === undefined) return undefined;
   const head = headOf(before, here);
   const want = options.want ?? Number.POSITIVE_INFINITY;
-  const owns = head ? within(before.self.point, key, head.point) : options.strict || isWhole(before);
-  if (owns) return { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
+  const own: FindAnswer = { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
+  if (head ? within(before.self.point, key, head.point) : isWhole(before)) return own;
   if (!options.strict) {
     const owner = ring.positions.find(
       ({ joined, pred, self }) => joined && pred && here(pred.node) !== 'dead' && within(pred.point, key, self.point),
@@ -62,7 +62,9 @@ export function findFrom(
       return { type: 'owners', after: owner.pred, entries: firstNodes([owner.self, ...owner.list], want) };
   }
   const behind = options.strict ? [] : firstNodes(listFrom(before, key, here), want);
-  return { type: 'closer', entries: closer(ring, before.self, key, here, options), behind };
+  const entries = closer(ring, before, key, here, options);
+  if (options.strict && head === undefined && entries.length === 0) return own;
+  return { type: 'closer', entries, behind };
 }
 
 /** The joined position of this node that comes last before the key; one at the key itself is the farthest. */
@@ -108,10 +110,11 @@ function firstNodes(entries: readonly Entry[], want: number): Entry[] {
   return out;
 }
 
-function closer(ring: Ring, start: Entry, key: Point, liveness: LivenessOf, options: FindOptions): Entry[] {
+/** The nearest before the key, and of the position's own list, which is watched, the nearest too: fingers may all be dead. */
+function closer(ring: Ring, start: Position, key: Point, liveness: LivenessOf, options: FindOptions): Entry[] {
   const found = new Map<Point, Entry>();
   const offer = (entry: Entry | undefined) => {
-    if (entry && between(start.point, entry.point, key) && liveness(entry.node) !== 'dead')
+    if (entry && between(start.self.point, entry.point, key) && liveness(entry.node) !== 'dead')
       found.set(entry.point, entry);
   };
   for (const position of ring.positions) {
@@ -120,5 +123,9 @@ function closer(ring: Ring, start: Entry, key: Point, liveness: LivenessOf, opti
   }
   for (const entry of options.hints ?? []) offer(entry);
   const nearestFirst = (a: Entry, b: Entry) => (between(a.point, b.point, key) ? 1 : -1);
-  return [...found.values()].sort(nearestFirst).slice(0, options.strict ? strictCloserMax : closerMax);
+  const sorted = [...found.values()].sort(nearestFirst);
+  const count = options.strict ? strictCloserMax : closerMax;
+  const watched = start.list.findLast(({ point }) => found.has(point));
+  if (watched === undefined || sorted.indexOf(watched) < count) return sorted.slice(0, count);
+  return [...sorted.slice(0, count - 1), watched];
 }

@@ -54,6 +54,16 @@ export class Contacts {
     return undefined;
   }
 
+  /** Up to `count` different ones in turn that pass. */
+  some(count: number, passes: (node: NodeName) => boolean): NodeName[] {
+    const out = new Set<NodeName>();
+    for (let i = 0; i < count; i++) {
+      const node = this.next(passes);
+      if (node !== undefined) out.add(node);
+    }
+    return [...out];
+  }
+
   /** Up to `count` random ones. */
   sample(count: number): NodeName[] {
     const nodes = this.all();

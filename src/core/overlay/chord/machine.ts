@@ -30,16 +30,18 @@ export interface MachineOptions {
   step?: typeof step;
 }
 
-const callTimeoutMs = 2000;
+export const callTimeoutMs = 2000;
 const stabiliseMinMs = 1000;
-const stabiliseMaxMs = 15_000;
+export const stabiliseMaxMs = 15_000;
 const joinTriesMax = 4;
 const joinAgainMs = 150;
-const unifyPeriodMs = 30_000;
+export const unifyPeriodMs = 30_000;
 /** Positions that unify in one period; when a lost node comes back, all do at once. */
 const unifyPositions = 4;
+/** Some may be dead without anybody's knowing; the next is asked when one keeps silent. */
+export const unifyContacts = 3;
 /** Nodes wanted in a walk's answer: itself and the next; a joiner wants the whole list. */
-const unifyWant = 2;
+export const unifyWant = 2;
 const reconnectPeriodMs = 5000;
 const pendingMax = 4096;
 /** A helper has to probe before it answers. */
@@ -275,11 +277,10 @@ export class Machine {
   private unifyRound(): void {
     this.due.unify = this.now + this.jitter(unifyPeriodMs);
     this.detector.keep(new Set([...this.contacts.all(), ...this.neighbours()]));
-    const contact =
-      this.contacts.next((node) => this.detector.liveness(node) !== 'dead') ?? this.contacts.next(() => true);
-    const { length } = this.ring.positions;
-    const positions = Array.from({ length: unifyPositions }, () => this.unifyTurn++ % length);
-    if (contact !== undefined && this.joined) this.apply({ type: 'unify', contacts: [contact], positions });
+    const believed = this.contacts.some(unifyContacts, (node) => this.detector.liveness(node) !== 'dead');
+    const contacts = believed.length > 0 ? believed : this.contacts.some(1, () => true);
+    const positions = Array.from({ length: unifyPositions }, () => this.unifyTurn++ % this.ring.positions.length);
+    if (contacts.length > 0 && this.joined) this.apply({ type: 'unify', contacts, positions });
   }
 
   private reconnectRound(): void {

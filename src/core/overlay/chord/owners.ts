@@ -46,7 +46,7 @@ interface Circle {
 export const askTimeoutMs = 2000;
 export const hedgeDefaultMs = 300;
 /** Arcs asked for one address when the first one names too few nodes. */
-const arcsMax = 4;
+export const arcsMax = 4;
 
 export class Owners {
   private readonly parts: OwnersParts;

@@ -33,12 +33,18 @@ export interface Query {
 export interface Walk {
   readonly nonce: number;
   readonly purpose: 'join' | 'unify';
-  /** Whom to ask if the current one is silent. */
-  readonly rest: readonly NodeName[];
-  /** Where the walk has come to; it only gets closer. */
-  readonly at: Point | undefined;
-  readonly hops: number;
+  /** Who is asked. */
+  readonly to: Stop;
+  /** Whom to ask if that one is silent. */
+  readonly rest: readonly Stop[];
+  /** Nobody is asked twice. */
+  readonly asked: readonly NodeName[];
+  /** The nearest that answered; the walk only gets closer. */
+  readonly at: Entry | undefined;
 }
+
+/** A position; of members that are only remembered, the node. */
+export type Stop = Entry | Pick<Entry, 'node'>;
 
 export interface Ring {
   readonly self: NodeName;

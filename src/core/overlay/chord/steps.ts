@@ -39,7 +39,7 @@ export type Send =
   | { type: 'notify'; from: Entry; to: Entry; changed: boolean }
   /** The detector should look at once. */
   | { type: 'probe'; node: NodeName }
-  /** Nobody of list and spare answers: unify at once. */
+  /** Nobody of list and spare answers, or nobody has this position at the head of his list: unify at once. */
   | { type: 'lost'; position: number }
   | { type: 'joined'; position: number };
 
@@ -129,6 +129,7 @@ class Turn {
     const position = this.at(index);
     if (!position.joined || position.query) return;
     if (position.pred && this.dead(position.pred)) this.change(index, { pred: undefined });
+    else if (!position.pred && position.list.length > 0) this.sends.push({ type: 'lost', position: index });
     if (position.better) this.ask(index, 'better', position.better, []);
     else this.askNext(index, []);
   }
@@ -156,12 +157,18 @@ class Turn {
     if (query?.nonce !== nonce) return;
     this.set(index, { query: undefined });
     if (query.kind === 'better') {
-      this.set(index, { better: undefined });
+      if (position.better?.point === query.to.point) this.set(index, { better: undefined });
       if (answer && this.isCloser(index, query.to)) this.adopt(index, query.to, answer);
       else this.notifyHead(index);
     } else if (answer) this.adopt(index, query.to, answer);
     else this.askNext(index, [...query.silent, query.to.point]);
     this.askBetter(index);
+  }
+
+  /** The nearest candidate is kept: one that is asked already is not in the way of a nearer one. */
+  private propose(index: number, entry: Entry): void {
+    const { self, better } = this.at(index);
+    if (!better || between(self.point, entry.point, better.point)) this.set(index, { better: entry });
   }
 
   private askBetter(index: number): void {
@@ -185,7 +192,7 @@ class Turn {
     if (!adopted.some((entry) => ['alive', 'suspect'].includes(this.liveness(entry.node)))) return;
     this.replaceList(index, adopted, answer.list === undefined ? this.at(index).heard : digestOf(answer.list));
     const pred = answer.pred;
-    if (pred && between(self.point, pred.point, from.point) && !this.dead(pred)) this.set(index, { better: pred });
+    if (pred && between(self.point, pred.point, from.point) && !this.dead(pred)) this.propose(index, pred);
     else if (pred?.point !== self.point) this.notify(from, self, false);
   }
 
@@ -227,7 +234,7 @@ class Turn {
       if (pred?.point !== who.point) this.change(index, { pred: who });
     } else if (pred.point !== who.point) this.sends.push({ type: 'probe', node: pred.node });
     if (!this.isCloser(index, who)) return;
-    this.set(index, { better: who });
+    this.propose(index, who);
     this.askBetter(index);
   }
 
@@ -250,19 +257,20 @@ class Turn {
   }
 
   private walk(index: number, purpose: Walk['purpose'], contacts: readonly NodeName[]): void {
-    this.walkOn(index, { nonce: 0, purpose, rest: contacts, at: undefined, hops: 0 });
+    this.walkOn(index, { purpose, rest: contacts.map((node) => ({ node })), asked: [], at: undefined });
   }
 
-  private walkOn(index: number, walk: Walk): void {
-    const [to, ...rest] = walk.rest;
-    if (to === undefined || walk.hops >= limits.lookupHopsMax) {
+  private walkOn(index: number, walk: Omit<Walk, 'nonce' | 'to'>): void {
+    const [to, ...rest] = walk.rest.filter(({ node }) => !walk.asked.includes(node));
+    if (to === undefined || walk.asked.length >= limits.lookupHopsMax) {
       this.set(index, { walk: undefined });
+      if (walk.purpose === 'unify' && walk.at) this.unify(index, walk.at, []);
       return;
     }
     const nonce = ++this.nonce;
     const key = this.at(index).self.point;
-    this.set(index, { walk: { ...walk, nonce, rest, hops: walk.hops + 1 } });
-    if (to !== this.self) this.sends.push({ type: 'find', position: index, nonce, to, key });
+    this.set(index, { walk: { ...walk, nonce, to, rest, asked: [...walk.asked, to.node] } });
+    if (to.node !== this.self) this.sends.push({ type: 'find', position: index, nonce, to: to.node, key });
     else this.foundArrived(index, nonce, findFrom(this.result(), key, this.liveness, { strict: true }));
   }
 
@@ -275,14 +283,12 @@ class Turn {
       else this.unify(index, answer.after, answer.entries);
       return;
     }
+    const isAhead = ({ point }: Entry) => walk.at === undefined || between(walk.at.point, point, self.point);
+    const at = answer && 'point' in walk.to && isAhead(walk.to) ? walk.to : walk.at;
     const ahead = (answer?.entries ?? []).filter(
-      (entry) =>
-        entry.point !== self.point &&
-        (entry.node !== this.self || walk.purpose === 'join') &&
-        (walk.at === undefined || between(walk.at, entry.point, self.point)),
+      (entry) => entry.point !== self.point && (entry.node !== this.self || walk.purpose === 'join') && isAhead(entry),
     );
-    const nodes = [...new Set(ahead.map((entry) => entry.node))];
-    this.walkOn(index, { ...walk, at: ahead.at(-1)?.point ?? walk.at, rest: [...nodes, ...walk.rest].slice(0, 16) });
+    this.walkOn(index, { ...walk, at, rest: [...ahead, ...walk.rest].slice(0, 16) });
   }
 
   /** Rule Join: `after` answered for itself that this place is between it and its head. */
@@ -297,12 +303,15 @@ class Turn {
     this.stabilise(index);
   }
 
-  /** Rule Unify: `entries` follow this place in the eyes of somebody; the first becomes a candidate, and `after` hears of us. */
+  /**
+   * Rule Unify: `entries` follow this place in the eyes of somebody; the first becomes a candidate, and `after` hears of us. When
+   * all between keep silent, that is the nearest that answered.
+   */
   private unify(index: number, after: Entry, entries: readonly Entry[]): void {
     const { self } = this.at(index);
     const next = entries.find((entry) => entry.point !== self.point);
     if (next && this.isCloser(index, next)) {
-      this.set(index, { better: next });
+      this.propose(index, next);
       this.askBetter(index);
     }
     if (after.point !== self.point && entries[0]?.point !== self.point) this.notify(after, self, false);

@@ -28,7 +28,7 @@ const methods: { [M in MethodName]: Method<Requests[M], Answers[M]> } = {
   gossip: ringGossip,
 };
 
-const fingerPeriodMs = 10_000;
+export const fingerPeriodMs = 10_000;
 const fingerFillPeriodMs = 500;
 const fingerFillPerPosition = 45;
 const seedRetryMinMs = 1000;
