@@ -1,7 +1,7 @@
 // infinit network run
 
 import { Flags } from '@oclif/core';
-import { bytesFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { bytesFlag, durationFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { runFlags } from '../../core/cli/presence.ts';
 import { RunCommand } from '../../core/cli/run-command.ts';
 
@@ -26,6 +26,7 @@ export default class NetworkRun extends RunCommand {
       allowNo: true,
     }),
     'background-rate': bytesFlag('most bytes background work moves a second', 'no limit'),
+    'scrub-period': durationFlag('read everything kept, looking for rotten bytes, within this time (default: 14 days)'),
   };
 
   protected override readonly goesOn = true;
@@ -41,6 +42,7 @@ export default class NetworkRun extends RunCommand {
       rebalancingAutoExpand: flags['paxos-rebalancing-auto-expand'],
       rebalancingInspect: flags['paxos-rebalancing-inspect'],
       ...(flags['background-rate'] === undefined ? {} : { backgroundRate: flags['background-rate'] }),
+      ...(flags['scrub-period'] === undefined ? {} : { scrubPeriodMs: flags['scrub-period'] }),
       ...(this.script && options.daemon === undefined ? { script: this.requests(flags.input) } : {}),
       ready: () => this.say(`Running network "${options.name}".`),
     });

@@ -1,5 +1,6 @@
 // infinit network workers
 
+import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { table } from '../../core/cli/table.ts';
@@ -9,16 +10,20 @@ export default class NetworkWorkers extends BaseCommand {
   static override examples = [
     { description: 'As a table', command: 'infinit network workers cluster' },
     { description: 'As JSON', command: 'infinit network workers cluster --script' },
+    { description: 'Look for rotten bytes now', command: 'infinit network workers cluster --scrub' },
   ];
   static override args = nameArg('network');
-  static override flags = nameFlag('network');
+  static override flags = {
+    ...nameFlag('network'),
+    scrub: Flags.boolean({ description: 'read everything this device keeps once, beginning now' }),
+  };
 
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkWorkers);
     const name = this.nameOf(parsed);
     const acting = await this.acting();
     const { networkWorkers } = await this.running();
-    const workers = await networkWorkers({ ...acting, name });
+    const workers = await networkWorkers({ ...acting, name, scrub: parsed.flags.scrub });
     const rows = workers.map(({ name, state, backlog, counters, last_error }) => [
       ...[name, state, backlog ?? '-'],
       [

@@ -127,6 +127,8 @@ export const limits = {
   sweepsWaitingMax: 4096,
   sweepsWaitingBytesMax: 64 * MiB,
   sweepsPerUserBytesMax: 32 * MiB,
+  /** Filters of sweeps that ended, kept for a while. */
+  sweepsRememberedBytesMax: 64 * MiB,
   /** Trees of which a node remembers what became of their sweeps. */
   sweepsToldMax: 1024,
 

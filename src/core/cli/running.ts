@@ -76,6 +76,8 @@ export interface RunNetworkOptions extends RunOptions {
   rebalancingInspect: boolean;
   /** Most bytes background work moves a second. */
   backgroundRate?: number;
+  /** How long one reading of everything kept takes. */
+  scrubPeriodMs?: number;
   script?: Script;
 }
 
@@ -183,8 +185,8 @@ export interface Running {
   inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>>;
   /** Brings the owner's descriptor of a network into it; how many nodes heard of it. Throws `unavailable` when none is reached. */
   publishNetwork(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
-  /** What the running process does in the background. */
-  networkWorkers(options: Acting & { name: string }): Promise<WorkerFacts[]>;
+  /** What the running process does in the background. `scrub`: it reads everything it keeps once, from now on. */
+  networkWorkers(options: Acting & { name: string; scrub?: boolean }): Promise<WorkerFacts[]>;
   /** Services registered in the network; needs a running node or a peer. */
   listServices(options: Acting & { name: string }): Promise<{ volumes: string[] | null; kvs: string[] | null }>;
   runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void>;

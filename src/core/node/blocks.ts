@@ -5,13 +5,15 @@ import type { Peers } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import type { Absence } from '../store/absence.ts';
-import { BlockService } from '../store/block-service.ts';
+import { BlockService, type Unwanted } from '../store/block-service.ts';
 import { BlockTransfer } from '../store/block-transfer.ts';
 import { Census } from '../store/census.ts';
 import { Fetching } from '../store/fetching.ts';
 import { HeldBlocks } from '../store/held-blocks.ts';
 import { Inventory } from '../store/inventory.ts';
+import { Rebalance } from '../store/rebalance.ts';
 import { Repair } from '../store/repair.ts';
+import { Scrub } from '../store/scrub.ts';
 import type { Throttle } from '../store/throttle.ts';
 import { Worker } from '../store/worker.ts';
 
@@ -22,6 +24,10 @@ export interface BlocksParts {
   absence: Absence;
   silo: Silo;
   throttle: Throttle;
+  /** Whether a sweep known here says that a block is garbage. */
+  unwanted: Unwanted;
+  /** How long scrub takes for everything; undefined: two weeks. */
+  scrubPeriodMs?: number | undefined;
   replicationFactor: number;
 }
 
@@ -30,7 +36,11 @@ export interface Blocks {
   /** What is held, as far as it is counted. */
   readonly inventory: Inventory;
   readonly repair: Repair;
+  readonly rebalance: Rebalance;
+  readonly scrub: Scrub;
   readonly transfer: BlockTransfer;
+  /** Reads everything once, from now on. */
+  scrubNow(): void;
   /** Look only at what is here. */
   readonly lookers: readonly Worker[];
   /** Bring copies to where they belong. */
@@ -38,15 +48,17 @@ export interface Blocks {
 }
 
 const periodMs = 30_000;
+const scrubLookMs = 60_000;
+const scrubPeriodMs = 14 * 24 * 60 * 60_000;
 
 export function serveBlocks(parts: BlocksParts): Blocks {
-  const { runtime, peers, overlay, absence, silo, throttle, replicationFactor } = parts;
+  const { runtime, peers, overlay, absence, silo, throttle, unwanted, replicationFactor } = parts;
   const self = peers.self.id;
   const held = new HeldBlocks(silo);
   const inventory = new Inventory();
-  new BlockService({ held, inventory, peers, throttle }).serve();
+  new BlockService({ held, inventory, peers, throttle, unwanted }).serve();
   const transfer = new BlockTransfer({ overlay, held, throttle });
-  const fetching = new Fetching({ self, overlay, held, throttle });
+  const fetching = new Fetching({ self, overlay, held, throttle, unwanted });
   const common = { runtime, self, overlay, absence, held, inventory, transfer, fetching, replicationFactor };
   const repair = new Repair(common);
   const repairing = new Worker(repair, runtime, periodMs, throttle);
@@ -58,6 +70,15 @@ export function serveBlocks(parts: BlocksParts): Blocks {
   };
   held.events.on('bad', wanted);
   held.events.on('missed', wanted);
-  const lookers = [new Worker(census, runtime, periodMs, throttle)];
-  return { held, inventory, repair, transfer, lookers, movers: [repairing] };
+  const rebalance = new Rebalance({ ...common, arcs: () => repair.arcs });
+  const scrubbing = { runtime, silo, held, inventory, throttle, periodMs: parts.scrubPeriodMs ?? scrubPeriodMs };
+  const scrub = new Scrub(scrubbing);
+  const scrubber = new Worker(scrub, runtime, scrubLookMs, throttle);
+  const scrubNow = () => {
+    scrub.now();
+    scrubber.wake();
+  };
+  const lookers = [new Worker(census, runtime, periodMs, throttle), scrubber];
+  const movers = [repairing, new Worker(rebalance, runtime, periodMs, throttle)];
+  return { held, inventory, repair, rebalance, scrub, scrubNow, transfer, lookers, movers };
 }

@@ -37,8 +37,9 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
     const announce = announcementOf(options);
     const rebalancing = { expand: options.rebalancingAutoExpand, inspectAtStart: options.rebalancingInspect };
     const role = 'storage';
-    const { backgroundRate } = options;
-    const opening = { context, as, network: link.name, role, listen, announce, rebalancing, backgroundRate } as const;
+    const { backgroundRate, scrubPeriodMs } = options;
+    const work = { rebalancing, backgroundRate, scrubPeriodMs };
+    const opening = { context, as, network: link.name, role, listen, announce, ...work } as const;
     const linked = await openLinkedNode(opening);
     try {
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });
@@ -55,8 +56,10 @@ export const inspectNetwork: Running['inspectNetwork'] = async ({ what, ...optio
   return what === 'peers' ? { peers: answer } : (answer as Record<string, unknown>);
 };
 
-export const networkWorkers: Running['networkWorkers'] = async (options) =>
-  (await ask(options, 'workers')) as WorkerFacts[];
+export const networkWorkers: Running['networkWorkers'] = async (options) => {
+  if (options.scrub) await ask(options, 'scrub');
+  return (await ask(options, 'workers')) as WorkerFacts[];
+};
 
 /** Asks the process that is this device's storage node. */
 async function ask({ context, as, name }: Acting & { name: string }, query: string): Promise<unknown> {

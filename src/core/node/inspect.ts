@@ -13,6 +13,10 @@ export function inspections(node: Node): Queries {
     peers: () => peers(node),
     redundancy: () => redundancy(node),
     workers: () => workers(node),
+    scrub: () => {
+      node.blocks?.scrubNow();
+      return {};
+    },
   };
   return {
     ...queries,

@@ -38,6 +38,8 @@ export interface OpenOptions {
   rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
   /** Most bytes background work moves a second; undefined: no limit. */
   backgroundRate?: number | undefined;
+  /** How long one reading of everything kept takes. */
+  scrubPeriodMs?: number | undefined;
   link?: LinkedNetworkDescriptor | undefined;
 }
 
@@ -77,6 +79,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
       alone: options.alone,
       rebalancing: options.rebalancing,
       backgroundRate: options.backgroundRate,
+      scrubPeriodMs: options.scrubPeriodMs,
       learned: async (descriptor) => void (await importNetwork(context, descriptor)),
     });
     open.push(() => node.stop());

@@ -60,6 +60,8 @@ export interface NodeOptions {
   rebalancing?: { expand: boolean; inspectAtStart: boolean } | undefined;
   /** Most bytes background work moves a second; undefined: no limit. */
   backgroundRate?: number | undefined;
+  /** How long one reading of everything kept takes. */
+  scrubPeriodMs?: number | undefined;
   /** A newer descriptor was heard of and verified; kept for the next start. */
   learned?: ((descriptor: NetworkDescriptor) => Promise<void>) | undefined;
   /** Ignores the descriptor's overlay: founding happens before anybody else is there. */
@@ -193,7 +195,11 @@ export class Node {
       clock: runtime.clock,
       bytesPerSecond: this.options.backgroundRate,
     }));
-    this.blocks = serveBlocks({ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas });
+    this.blocks = serveBlocks({
+      ...{ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas },
+      unwanted: (...block) => sweeper.isGarbage(...block),
+      scrubPeriodMs: this.options.scrubPeriodMs,
+    });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
     const voting = {
       runtime,

@@ -1,6 +1,7 @@
 // The holder's side of immutable blocks: what others ask of the blocks kept here.
 
-import { isError } from '../base/errors.ts';
+import type { Bytes } from '../base/bytes.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import type { Address } from '../block/address.ts';
 import type { Peers } from '../peer/peer.ts';
 import type { HeldBlocks } from './held-blocks.ts';
@@ -9,11 +10,16 @@ import * as messages from './messages.ts';
 import { answerRanges } from './reconcile.ts';
 import type { Throttle } from './throttle.ts';
 
+/** About a block with this generation. */
+export type Unwanted = (address: Address, block: Bytes, generation: number) => boolean;
+
 export interface BlockServiceOptions {
   held: HeldBlocks;
   peers: Peers;
   /** What callers are served counts there; what other nodes ask in the background waits for them. */
   throttle: Throttle;
+  /** Whether a sweep known here says that the block is garbage: copies of other nodes do not bring it back. */
+  unwanted: Unwanted;
   inventory: Inventory;
 }
 
@@ -25,14 +31,21 @@ export class BlockService {
   }
 
   serve(): void {
-    const { held, inventory, throttle, peers: background } = this.options;
+    const { held, inventory, throttle, unwanted, peers: background } = this.options;
     const peers = throttle.watching(background);
     const put = async ({ address, generation, block }: messages.BlockPut) => {
       await held.put(address, block, generation);
       return {};
     };
     peers.serve(messages.blockPut, put);
-    background.serve(messages.blockCopy, (request) => throttle.serve(() => put(request)));
+    background.serve(messages.blockCopy, (request) =>
+      throttle.serve(() => {
+        const { address, block, generation } = request;
+        if (unwanted(address, block, generation))
+          throw new InfinitError('conflict', 'a sweep says the block is garbage');
+        return put(request);
+      }),
+    );
     peers.serve(messages.blockGet, ({ address }) => this.read(address, () => held.get(address)));
     background.serve(messages.blockFetch, ({ address }) => throttle.serve(() => held.get(address)));
     background.serve(messages.blockConfirm, async ({ blocks }) => {

@@ -2,10 +2,10 @@
 // lack, and tells who confirmed, by store (docs/protocols.md 3). Drain, rebalance and surplus drop rely on it.
 
 import { toHex } from '../base/bytes.ts';
-import { isError } from '../base/errors.ts';
+import { type ErrorKind, isError } from '../base/errors.ts';
 import { type Abortable, checkSignal, Semaphore } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import type { Address, Member } from '../block/address.ts';
+import type { Address, Member, NodeId } from '../block/address.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import type { HeldBlocks } from './held-blocks.ts';
 import { blockConfirm, blockCopy } from './messages.ts';
@@ -27,6 +27,8 @@ export interface Confirmed {
   readonly address: Address;
   /** What it was here when others were asked; undefined when it was not here, or bad: then nobody confirmed. */
   readonly generation: number | undefined;
+  /** Nodes that do not want it, because a sweep they know of says it is garbage. */
+  readonly unwanted: readonly NodeId[];
   /** Distinct nodes that hold it durably with at least that generation, and the store each has it in. */
   readonly stores: readonly Member[];
 }
@@ -42,6 +44,7 @@ interface Piece {
   readonly address: Address;
   readonly generation: number;
   readonly confirmed: Map<string, Member>;
+  readonly unwanted: NodeId[];
 }
 
 /** Blocks sent at once; each is in memory once. */
@@ -65,7 +68,7 @@ export class BlockTransfer {
     const pieces = await Promise.all(
       wanted.map(async ({ address }): Promise<Piece | undefined> => {
         const generation = await this.parts.held.generation(address);
-        return generation === undefined ? undefined : { address, generation, confirmed: new Map() };
+        return generation === undefined ? undefined : { address, generation, confirmed: new Map(), unwanted: [] };
       }),
     );
     const byNode = new Map<string, { node: NodeRecord; pieces: Piece[] }>();
@@ -83,6 +86,7 @@ export class BlockTransfer {
     return wanted.map(({ address }, at) => ({
       address,
       generation: pieces[at]?.generation,
+      unwanted: pieces[at]?.unwanted ?? [],
       stores: [...(pieces[at]?.confirmed.values() ?? [])],
     }));
   }
@@ -95,7 +99,7 @@ export class BlockTransfer {
         slots.run(async () => {
           for (let at = 0; at < pieces.length; at += limits.blockHaveMax) {
             const batch = pieces.slice(at, at + limits.blockHaveMax);
-            if (!(await this.attempt(() => this.confirmBatch(node, batch, options), options))) break;
+            if ((await this.attempt(() => this.confirmBatch(node, batch, options), options)) !== undefined) break;
           }
         }),
       ),
@@ -115,7 +119,7 @@ export class BlockTransfer {
     }
   }
 
-  /** Sends each piece to those of its nodes that did not confirm it; returns who took what. */
+  /** Sends each piece to those of its nodes that did not confirm it and take new data; returns who took what. */
   private async send(
     shares: readonly { node: NodeRecord; pieces: Piece[] }[],
     options: Abortable,
@@ -123,7 +127,8 @@ export class BlockTransfer {
     const lacking = new Map<Piece, NodeRecord[]>();
     for (const { node, pieces } of shares) {
       for (const piece of pieces)
-        if (!piece.confirmed.has(toHex(node.id))) lacking.set(piece, [...(lacking.get(piece) ?? []), node]);
+        if (!piece.confirmed.has(toHex(node.id)) && !node.closed)
+          lacking.set(piece, [...(lacking.get(piece) ?? []), node]);
     }
     const taken = new Map<NodeRecord, Piece[]>();
     const refused = new Set<NodeRecord>();
@@ -143,7 +148,7 @@ export class BlockTransfer {
 
   /** Returns who took it; who cannot be reached or takes nothing is not tried with the next. */
   private async sendOne(
-    { address }: Piece,
+    { address, unwanted }: Piece,
     nodes: readonly NodeRecord[],
     refused: Set<NodeRecord>,
     options: Abortable,
@@ -154,11 +159,12 @@ export class BlockTransfer {
       const { block, generation } = await held.get(address);
       for (const node of nodes) {
         await throttle.bytes(block.length, options);
-        const sent = await this.attempt(async () => {
+        const failure = await this.attempt(async () => {
           const peer = await overlay.peer(node.id, options);
           await peer.call(blockCopy, { address, generation, block }, options);
         }, options);
-        if (!sent) refused.add(node);
+        if (failure === 'conflict') unwanted.push(node.id);
+        else if (failure !== undefined) refused.add(node);
         else {
           took.push(node);
           this.counters.sent++;
@@ -169,17 +175,18 @@ export class BlockTransfer {
     return took;
   }
 
-  /** False when it failed for a reason of the other side, or because the copy here went or is bad. */
-  private async attempt(task: () => Promise<void>, options: Abortable): Promise<boolean> {
+  /** Why it failed: a reason of the other side, or that the copy here went or is bad. */
+  private async attempt(task: () => Promise<void>, options: Abortable): Promise<ErrorKind | undefined> {
     checkSignal(options.signal);
     try {
       await task();
-      return true;
+      return undefined;
     } catch (error) {
       checkSignal(options.signal);
-      if (!isError(error, 'unavailable', 'denied', 'full', 'corrupt', 'not-found', 'unsupported')) throw error;
-      this.counters.failed++;
-      return false;
+      if (!isError(error, 'unavailable', 'denied', 'full', 'corrupt', 'not-found', 'unsupported', 'conflict'))
+        throw error;
+      if (error.kind !== 'conflict') this.counters.failed++;
+      return error.kind;
     }
   }
 }

@@ -5,6 +5,7 @@ import { isError } from '../base/errors.ts';
 import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import type { Address, NodeId } from '../block/address.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
+import type { Unwanted } from './block-service.ts';
 import type { HeldBlocks } from './held-blocks.ts';
 import { blockFetch } from './messages.ts';
 import type { Throttle } from './throttle.ts';
@@ -14,6 +15,7 @@ export interface FetchingParts {
   overlay: Overlay;
   held: HeldBlocks;
   throttle: Throttle;
+  unwanted: Unwanted;
 }
 
 export interface FetchCounters {
@@ -32,14 +34,14 @@ export class Fetching {
 
   /**
    * Asks one node after another until the block is here. `absent`: all were asked and none has it. `failed`: somebody could not
-   * be asked, or had a bad copy. `full`: no room here.
+   * be asked, or had a bad copy. `full`: no room here. What a sweep known here says is garbage counts as absent.
    */
   async fetch(
     address: Address,
     nodes: readonly NodeRecord[],
     options: Abortable = {},
   ): Promise<'here' | 'absent' | 'failed' | 'full'> {
-    const { overlay, held, throttle, self } = this.parts;
+    const { overlay, held, throttle, self, unwanted } = this.parts;
     let outcome: 'absent' | 'failed' = 'absent';
     for (const node of nodes) {
       if (toHex(node.id) === toHex(self)) continue;
@@ -48,6 +50,7 @@ export class Fetching {
       try {
         const peer = await overlay.peer(node.id, options);
         const { block, generation } = await peer.call(blockFetch, { address }, options);
+        if (unwanted(address, block, generation)) return 'absent';
         await throttle.bytes(block.length, options);
         await held.put(address, block, generation);
         this.counters.fetched++;

@@ -194,6 +194,18 @@ export function cut(range: Range): Range[] {
   }));
 }
 
+/** The next address; undefined behind the last one. */
+export function addressBehind(address: Address): Address | undefined {
+  const next = numberOf(address) + 1n;
+  return next >> BigInt(8 * addressBytes) === 0n ? addressOf(next) : undefined;
+}
+
+/** The address before; undefined before the first one. */
+export function addressBefore(address: Address): Address | undefined {
+  const previous = numberOf(address) - 1n;
+  return previous < 0n ? undefined : addressOf(previous);
+}
+
 function numberOf(address: Address): bigint {
   return BigInt(`0x${asBuffer(address).toString('hex')}`);
 }

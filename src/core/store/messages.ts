@@ -25,7 +25,7 @@ export const blockPut: Method<BlockPut, Record<string, never>> = {
   right: 'write',
 };
 
-/** A copy between storage nodes: as put, with the source's generation. */
+/** A copy between storage nodes: as put, with the source's generation; `conflict` when a sweep says it is garbage. */
 export const blockCopy: typeof blockPut = { ...blockPut, name: 'block.copy', right: 'storage' };
 
 /** The block with its generation; `not-found`. */

@@ -188,10 +188,13 @@ export class Repair implements Work {
   }
 
   private async fetchMissing(signal: AbortSignal): Promise<void> {
+    const { held, fetching } = this.parts;
     const queue = this.fetches.splice(0, fetchesPerStep);
     const one = async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const outcome = await this.parts.fetching.fetch(next.address, [next.from], { signal });
+        // Here, yet not in the inventory: its record could not be listed, so it may be rotten.
+        if (await held.has(next.address)) await held.verify(next.address);
+        const outcome = await fetching.fetch(next.address, [next.from], { signal });
         if (outcome === 'full')
           this.fetches.length = queue.length = 0; // looked at again in the next round
         else if (outcome === 'failed') this.want(next.address);
@@ -204,8 +207,9 @@ export class Repair implements Work {
     const batch = this.sends.splice(0, sendsPerStep);
     const wanted = batch.map(({ entry, to }) => ({ address: entry.address, holders: [to] }));
     const answers = await this.parts.transfer.ensureHeld(wanted, { signal });
-    for (const { address, stores } of answers)
-      for (const { node } of stores) this.lacks.get(toHex(node))?.delete(toHex(address));
+    for (const { address, stores, unwanted } of answers)
+      for (const node of [...stores.map(({ node }) => node), ...unwanted])
+        this.lacks.get(toHex(node))?.delete(toHex(address));
   }
 
   /** Blocks missed here are fetched from whoever is near, if this node is to hold them or has a bad copy. */

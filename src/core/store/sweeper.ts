@@ -27,6 +27,8 @@ const tagAt = generationBytes + 2;
 const startBytes = tagAt + treeTagBytes;
 /** For so long a root once read counts: each arc of a cycle asks about the same. */
 const certifiedMs = 60_000;
+/** Holders sweep at different times: one that has not yet must not bring back what others swept. */
+const rememberedMs = 2 * 60 * 60_000;
 const rootFormat = 1;
 
 export interface SweeperOptions {
@@ -71,6 +73,8 @@ export class Sweeper implements Work {
   private readonly waiting = new Map<string, Sweep>();
   private readonly told = new Map<string, SweepProgress & { generation: number }>();
   private readonly certified = new Map<string, Certified>();
+  /** Passes that ended a while ago, for who brings back what they took. */
+  private readonly recent = new Map<string, Sweep & { endedMs: number }>();
   private pass: Pass | undefined;
   private onWork = () => {};
 
@@ -105,6 +109,32 @@ export class Sweeper implements Work {
     this.pass = undefined;
     this.finish(pass);
     return this.waiting.size > 0;
+  }
+
+  /** Whether a sweep that waits or ended lately does not want the block: it was garbage when its root was chosen, for ever. */
+  isGarbage(address: Address, block: Bytes, generation: number): boolean {
+    const tag = toHex(block.subarray(tagAt - generationBytes, startBytes - generationBytes));
+    const word = asBuffer(address).readUInt32BE(0);
+    const wants = (sweep: Sweep) =>
+      sweep.tag !== tag ||
+      generation >= sweep.generation ||
+      word < sweep.first ||
+      word > sweep.last ||
+      sweep.filter.has(address);
+    return ![...this.waiting.values(), ...this.recent.values()].every(wants);
+  }
+
+  /** Keeps what is not too old and not too much. */
+  private remember(name: string, sweep: Sweep): void {
+    const now = this.options.clock.monotonic();
+    this.recent.delete(name);
+    this.recent.set(name, { ...sweep, endedMs: now });
+    let bytes = [...this.recent.values()].reduce((sum, one) => sum + one.bytes, 0);
+    for (const [oldest, { bytes: freed, endedMs }] of this.recent) {
+      if (bytes <= limits.sweepsRememberedBytesMax && now - endedMs <= rememberedMs) break;
+      this.recent.delete(oldest);
+      bytes -= freed;
+    }
   }
 
   private async take(order: SweepOrder, user: Bytes): Promise<void> {
@@ -210,6 +240,7 @@ export class Sweeper implements Work {
     for (const sweep of pass.sweeps) {
       const name = `${sweep.tree}/${sweep.first}/${sweep.last}`;
       if (this.waiting.get(name) === sweep) this.waiting.delete(name);
+      this.remember(name, sweep);
       const before = this.told.get(sweep.tree);
       if (before !== undefined && before.generation > sweep.generation) continue;
       const sum =

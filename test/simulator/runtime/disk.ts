@@ -108,9 +108,9 @@ export class FileNode {
   }
 
   /** Flips single bits of durable pages, as disks do over years. */
-  rot(random: SeededRandom, bits: number): void {
+  rot(random: SeededRandom, bits: number, within = this.size): void {
     for (let i = 0; i < bits && this.size > 0; i++) {
-      const at = random.below(this.size);
+      const at = random.below(Math.min(within, this.size));
       const index = Math.floor(at / pageBytes);
       const page = Buffer.from(this.pages.get(index) ?? zeroPage);
       page[at % pageBytes] = (page[at % pageBytes] as number) ^ (1 << random.below(8));
@@ -209,9 +209,9 @@ export class Disk {
     setOrDelete(parent.durableEntries, path.slice(at + 1), node);
   }
 
-  /** Flips bits of one file. */
-  rot(path: string, bits = 1): void {
+  /** Flips bits of one file; of its first bytes only when told how many. */
+  rot(path: string, bits = 1, within?: number): void {
     const node = this.find(path);
-    if (node instanceof FileNode) node.rot(this.random, bits);
+    if (node instanceof FileNode) node.rot(this.random, bits, within);
   }
 }

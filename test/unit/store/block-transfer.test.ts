@@ -74,11 +74,27 @@ test('who is away, full, or has another store than it tells confirms nothing; th
   for (const { stores } of again) assert.deepEqual(names(stores), storesOf(targets));
 });
 
+test('who knows a block to be garbage does not take it, says so, and still takes others', async () => {
+  const { source, targets, transfer, keep, holders } = await setup(2);
+  const [knowing, other] = targets as [TestNode, TestNode];
+  const [garbage, ...wanted] = await Promise.all([1, 2, 3, 4, 5, 6].map((generation) => keep(source, generation)));
+  const copy = knowing.handlers.get('block.copy') as NonNullable<ReturnType<typeof knowing.handlers.get>>;
+  knowing.handlers.set('block.copy', (request, context) => {
+    if (toHex((request as { address: Address }).address) !== toHex(garbage as Address)) return copy(request, context);
+    throw new InfinitError('conflict', 'a sweep says the block is garbage');
+  });
+  const asked = [garbage as Address, ...wanted].map((address) => ({ address, holders }));
+  const [first, ...rest] = await transfer.ensureHeld(asked);
+  assert.deepEqual(first?.unwanted.map(toHex), [toHex(knowing.record.id)]);
+  assert.deepEqual(names(first?.stores ?? []), storesOf([other]));
+  for (const { unwanted, stores } of rest) assert.deepEqual([unwanted, names(stores)], [[], storesOf(targets)]);
+});
+
 test('a block that is not here is confirmed by nobody, whoever has it', async () => {
   const { targets, transfer, keep, holders } = await setup(2);
   const address = await keep(targets[0] as TestNode, 5);
   const [answer] = await transfer.ensureHeld([{ address, holders }]);
-  assert.deepEqual(answer, { address, generation: undefined, stores: [] });
+  assert.deepEqual(answer, { address, generation: undefined, unwanted: [], stores: [] });
 });
 
 test('a copy about to be given up confirms nothing to others until that is over', async () => {

@@ -101,7 +101,8 @@ export class TestNetwork {
     const throttle = new Throttle({ clock: testRuntime.clock });
     const inventory = new Inventory();
     await new Census(held, inventory, () => {}).step();
-    new BlockService({ held, inventory, peers, throttle }).serve();
+    const unwanted = () => false;
+    new BlockService({ held, inventory, peers, throttle, unwanted }).serve();
     const node: TestNode = { record, silo, held, inventory, handlers, up: true, calls: new Map() };
     this.nodes.push(node);
     return node;

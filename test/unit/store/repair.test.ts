@@ -30,7 +30,7 @@ function repairOf(net: TestNetwork, { record, held, inventory }: TestNode) {
   const { overlay, absence } = net;
   const throttle = new Throttle({ clock: runtime.clock });
   const transfer = new BlockTransfer({ overlay, held, throttle });
-  const fetching = new Fetching({ self: record.id, overlay, held, throttle });
+  const fetching = new Fetching({ self: record.id, overlay, held, throttle, unwanted: () => false });
   const parts = {
     runtime,
     self: record.id,

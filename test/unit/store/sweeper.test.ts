@@ -239,3 +239,29 @@ test('what waits is bounded for each user', async () => {
   assert.ok(taken >= 8 && taken < 12, `${taken}`);
   await hand(0); // instead of the one that waits
 });
+
+test('what a sweep took is not wanted back from others for a while, unless it was touched since', async () => {
+  const [tree, other] = [randomBytes(32), randomBytes(32)];
+  const n = await node(
+    new Map([
+      [hex(tree), { generation: 5 }],
+      [hex(other), { generation: 2 }],
+    ]),
+  );
+  const [marked, garbage, foreign] = [await n.put(tree, 4), await n.put(tree, 4), await n.put(other, 1)];
+  const blockOf = async (address: Uint8Array) => (await n.held.get(address)).block;
+  const blocks = await Promise.all([marked, garbage, foreign].map(blockOf));
+  const unwanted = (generation: number) =>
+    [marked, garbage, foreign].map((address, at) => n.sweeper.isGarbage(address, blocks[at] as Uint8Array, generation));
+  assert.deepEqual(unwanted(1), [false, false, false]);
+  await n.call(blockSweep, order(tree, 5, [marked]));
+  assert.deepEqual(unwanted(4), [false, true, false], 'it waits');
+  await n.run();
+  assert.equal(await n.held.has(garbage), false);
+  assert.deepEqual(unwanted(4), [false, true, false], 'it is over');
+  assert.deepEqual(unwanted(5), [false, false, false], 'put or touched in this generation');
+  n.pass(3 * 60 * 60_000);
+  await n.call(blockSweep, order(other, 2, [foreign]));
+  await n.run();
+  assert.deepEqual(unwanted(1), [false, false, false], 'long ago');
+});
