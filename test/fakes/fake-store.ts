@@ -24,7 +24,7 @@ import { hash } from '../../src/core/crypto/hash.ts';
 import type { KeyPair } from '../../src/core/crypto/keys.ts';
 import { FuseFilter } from '../../src/core/store/fuse-filter.ts';
 import type { Blocks, Store, Sweeps } from '../../src/core/store/store.ts';
-import type { SweepProgress } from '../../src/core/store/sweep-messages.ts';
+import type { SweepProgress, SweepQuestion } from '../../src/core/store/sweep-messages.ts';
 import { FakeJournals, JournalMember } from './fake-journals.ts';
 import { type Party, type Process, type World, within } from './world.ts';
 
@@ -35,7 +35,7 @@ export class Storage implements Party {
   readonly blocks = new Map<string, Buffer>();
   /** Garbage generations of the blocks. */
   readonly generations = new Map<string, number>();
-  readonly swept = { arcs: 0, blocks: 0, bytes: 0 };
+  readonly swept = { done: new Set<string>(), blocks: 0, bytes: 0 };
   readonly journal: JournalMember;
   up = true;
 
@@ -74,7 +74,7 @@ export class Storage implements Party {
       this.swept.blocks++;
       this.swept.bytes += block.length;
     }
-    this.swept.arcs++;
+    this.swept.done.add(`${generation}/${first}`);
   }
 }
 
@@ -207,8 +207,12 @@ class FakeSweeps implements Sweeps {
     });
   }
 
-  progress(node: NodeId): Promise<SweepProgress> {
-    return this.asked(node, ({ swept: { arcs, blocks, bytes } }) => ({ waiting: 0, done: arcs, blocks, bytes }));
+  progress(node: NodeId, { generation, first, last }: SweepQuestion): Promise<SweepProgress> {
+    return this.asked(node, ({ swept: { done, blocks, bytes } }) => {
+      const mine = [...done].map((name) => name.split('/').map(Number));
+      const within = mine.filter(([g, at = 0]) => g === generation && first <= at && at <= last);
+      return { waiting: 0, done: within.length, blocks, bytes };
+    });
   }
 
   private asked<T>(node: NodeId, handler: (storage: Storage) => T): Promise<T> {

@@ -84,6 +84,9 @@ export class TreeWorld {
   get rootAddress(): Uint8Array {
     return this.address;
   }
+  get treeSecret(): Uint8Array {
+    return this.secret;
+  }
 
   /** Makes the empty tree. */
   async found(): Promise<void> {

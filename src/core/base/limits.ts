@@ -131,6 +131,14 @@ export const limits = {
   sweepsRememberedBytesMax: 64 * MiB,
   /** Trees of which a node remembers what became of their sweeps. */
   sweepsToldMax: 1024,
+  /** Marks of one walk, 12 bytes each; with more blocks the ring is marked in parts. */
+  garbageMarksMax: 4 * MiB,
+  /** Chunks counted in one cycle, 24 bytes each, and written anew. */
+  censusChunksMax: MiB,
+  sparseChunksMax: 16_384,
+  /** Readers of what is not in the tree any more have so long. */
+  readerGraceMs: 60 * minute,
+  garbagePeriodMs: 24 * 60 * minute,
 
   // Journals and trees (protocols 4, tree-schema).
   segmentsMax: 4,

@@ -11,6 +11,7 @@ import { boxKeyPair, openSealed } from '../crypto/sealed-box.ts';
 import type { Descriptors, KeyValueStoreDescriptor, TreeKind } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
 import { labelOf } from '../descriptor/stream.ts';
+import { Worker } from '../store/worker.ts';
 import { TreeDirectory } from '../tree/directory.ts';
 import { openTree } from '../tree/engine.ts';
 import { createTreeRoot, deriveTreeKeys, mayWrite, openSecret, type TreeKeys } from '../tree/root.ts';
@@ -46,6 +47,9 @@ export interface Described<K extends TreeKind> {
   /** What every passport holder may do from the root on. */
   world: { read: boolean; write: boolean };
 }
+
+/** How often it is seen whether a cycle is due. */
+const garbagePeriodMs = 30_000;
 
 const directories = new WeakMap<Node, TreeDirectory>();
 
@@ -100,7 +104,20 @@ export async function openDescribedTree<K extends TreeKind>(
     onForwarded: options.onForwarded,
   });
   await tree.start();
+  if (options.door && !readOnly) collectGarbage(node, tree);
   return { tree, readOnly };
+}
+
+/** A long-lived process collects the garbage of its tree while it leads. */
+function collectGarbage({ runtime, workers }: Node, { garbage }: Tree): void {
+  const worker = new Worker(garbage, runtime, garbagePeriodMs);
+  garbage.onWork = () => worker.wake();
+  garbage.onStop = () => {
+    void worker.stop();
+    workers.splice(workers.indexOf(worker), 1);
+  };
+  workers.push(worker);
+  worker.wake();
 }
 
 function secretOf<K extends TreeKind>(

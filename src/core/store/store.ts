@@ -5,7 +5,7 @@ import type { Abortable } from '../base/lifecycle.ts';
 import type { Address, NodeId } from '../block/address.ts';
 import type { Journals, Registers } from '../consensus/consensus.ts';
 import type { KeyPair } from '../crypto/keys.ts';
-import type { Arc, SweepProgress } from './sweep-messages.ts';
+import type { Arc, SweepProgress, SweepQuestion } from './sweep-messages.ts';
 
 export interface PutOptions extends Abortable {
   /** Garbage generation of the tree at the moment of the put. */
@@ -44,7 +44,7 @@ export interface Sweeps {
     options?: Abortable,
   ): Promise<void>;
   /** What the node has done of it since it started. */
-  progress(node: NodeId, tree: Address, generation: number, options?: Abortable): Promise<SweepProgress>;
+  progress(node: NodeId, question: SweepQuestion, options?: Abortable): Promise<SweepProgress>;
 }
 
 export interface Store {

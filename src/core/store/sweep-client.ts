@@ -8,7 +8,14 @@ import type { KeyPair } from '../crypto/keys.ts';
 import type { Overlay } from '../overlay/overlay.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Sweeps } from './store.ts';
-import { type Arc, blockSweep, blockSwept, type SweepProgress, signSweep } from './sweep-messages.ts';
+import {
+  type Arc,
+  blockSweep,
+  blockSwept,
+  type SweepProgress,
+  type SweepQuestion,
+  signSweep,
+} from './sweep-messages.ts';
 
 /** Owners asked of at once, and how many times in a row nobody new may turn up before all are thought to be known. */
 const ownersAsked = 16;
@@ -51,8 +58,8 @@ export class SweepClient implements Sweeps {
     await peer.call(blockSweep, signSweep(author, this.options.networkId, order), options);
   }
 
-  async progress(node: NodeId, tree: Address, generation: number, options: Abortable = {}): Promise<SweepProgress> {
+  async progress(node: NodeId, question: SweepQuestion, options: Abortable = {}): Promise<SweepProgress> {
     const peer = await this.options.overlay.peer(node, options);
-    return peer.call(blockSwept, { tree, generation }, options);
+    return peer.call(blockSwept, question, options);
   }
 }

@@ -45,19 +45,27 @@ export const blockSweep: Method<SweepOrder, Record<string, never>> = {
   right: 'write',
 };
 
+/** Which sweeps are asked about: arcs that lie within first..last. */
+export interface SweepQuestion {
+  tree: Address;
+  generation: number;
+  first: number;
+  last: number;
+}
+
 export interface SweepProgress {
   /** Arcs that wait, and that are done. */
   waiting: number;
   done: number;
-  /** What went in those done. */
+  /** What went in all of that generation. */
   blocks: number;
   bytes: number;
 }
 
 /** What this node has done for that generation since it started. */
-export const blockSwept: Method<{ tree: Address; generation: number }, SweepProgress> = {
+export const blockSwept: Method<SweepQuestion, SweepProgress> = {
   name: 'block.swept',
-  request: struct({ tree: address, generation: u32 }),
+  request: struct({ tree: address, generation: u32, first: u32, last: u32 }),
   response: struct({ waiting: u32, done: u32, blocks: u48, bytes: u48 }),
   right: 'member',
 };

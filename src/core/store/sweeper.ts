@@ -17,7 +17,14 @@ import type { Clock } from '../runtime/runtime.ts';
 import type { Silo, SiloStart } from '../silo/silo.ts';
 import { FuseFilter } from './fuse-filter.ts';
 import { generationBytes, type HeldBlocks } from './held-blocks.ts';
-import { blockSweep, blockSwept, type SweepOrder, type SweepProgress, verifySweep } from './sweep-messages.ts';
+import {
+  blockSweep,
+  blockSwept,
+  type SweepOrder,
+  type SweepProgress,
+  type SweepQuestion,
+  verifySweep,
+} from './sweep-messages.ts';
 import type { Work } from './worker.ts';
 
 /** Blocks looked at in one step. */
@@ -50,6 +57,14 @@ interface Sweep {
   user: string;
 }
 
+/** What was done for the newest generation of a tree. */
+interface Told {
+  generation: number;
+  done: Map<string, { first: number; last: number }>;
+  blocks: number;
+  bytes: number;
+}
+
 interface Pass {
   sweeps: readonly Sweep[];
   byTag: ReadonlyMap<string, readonly Sweep[]>;
@@ -71,7 +86,7 @@ export class Sweeper implements Work {
   readonly counters = { taken: 0, passes: 0, looked: 0, blocks: 0, bytes: 0 };
   private readonly options: SweeperOptions;
   private readonly waiting = new Map<string, Sweep>();
-  private readonly told = new Map<string, SweepProgress & { generation: number }>();
+  private readonly told = new Map<string, Told>();
   private readonly certified = new Map<string, Certified>();
   /** Passes that ended a while ago, for who brings back what they took. */
   private readonly recent = new Map<string, Sweep & { endedMs: number }>();
@@ -89,7 +104,7 @@ export class Sweeper implements Work {
       await this.take(order, from.userKey);
       return {};
     });
-    peers.serve(blockSwept, ({ tree, generation }) => this.progress(toHex(tree), generation));
+    peers.serve(blockSwept, (question) => this.progress(question));
   }
 
   backlog(): number {
@@ -243,29 +258,29 @@ export class Sweeper implements Work {
       this.remember(name, sweep);
       const before = this.told.get(sweep.tree);
       if (before !== undefined && before.generation > sweep.generation) continue;
-      const sum =
-        before?.generation === sweep.generation
-          ? before
-          : { generation: sweep.generation, waiting: 0, done: 0, blocks: 0, bytes: 0 };
+      const { generation } = sweep;
+      const told = before?.generation === generation ? before : { generation, done: new Map(), blocks: 0, bytes: 0 };
       const { blocks, bytes } = pass.freed.get(sweep) ?? { blocks: 0, bytes: 0 };
+      told.done.set(name, sweep);
+      told.blocks += blocks;
+      told.bytes += bytes;
+      dropOldest(told.done, limits.sweepsWaitingMax);
       this.told.delete(sweep.tree);
-      this.told.set(sweep.tree, {
-        ...sum,
-        done: sum.done + 1,
-        blocks: sum.blocks + blocks,
-        bytes: sum.bytes + bytes,
-      });
+      this.told.set(sweep.tree, told);
       dropOldest(this.told, limits.sweepsToldMax);
     }
   }
 
-  private progress(tree: string, generation: number): SweepProgress {
+  private progress({ tree, generation, first, last }: SweepQuestion): SweepProgress {
+    const name = toHex(tree);
+    const within = (arc: { first: number; last: number }) => first <= arc.first && arc.last <= last;
     let waiting = 0;
-    for (const sweep of this.waiting.values()) if (sweep.tree === tree && sweep.generation === generation) waiting++;
-    const told = this.told.get(tree);
+    for (const sweep of this.waiting.values())
+      if (sweep.tree === name && sweep.generation === generation && within(sweep)) waiting++;
+    const told = this.told.get(name);
     if (told?.generation !== generation) return { waiting, done: 0, blocks: 0, bytes: 0 };
-    const { done, blocks, bytes } = told;
-    return { waiting, done, blocks, bytes };
+    const done = [...told.done.values()].filter(within).length;
+    return { waiting, done, blocks: told.blocks, bytes: told.bytes };
   }
 }
 

@@ -31,8 +31,10 @@ interface Frozen {
   through: number;
   bytes: number;
   /** Kept when the root could not be written, so that nothing is stored twice. */
-  packed?: Packed;
-  merged?: TreeRoot;
+  packed?: Packed | undefined;
+  merged?: TreeRoot | undefined;
+  /** What was put for it has at least this garbage generation. */
+  generation: number;
 }
 
 export interface CommitterOptions {
@@ -168,12 +170,25 @@ export class Committer {
     return segment;
   }
 
+  /** The next garbage generation stands in the root when it resolves. What is committed before it was put before it. */
+  async raiseGeneration(): Promise<Root> {
+    // One that is under way would have to be written again.
+    await this.publishing?.catch(() => {});
+    return this.update(({ header, body }) => ({ header: { ...header, gcGeneration: header.gcGeneration + 1 }, body }));
+  }
+
   private freeze(): void {
     if (this.frozen !== undefined || this.active.isEmpty) return;
-    this.frozen = { memtable: this.active.freeze(), through: this.options.batcher.issued, bytes: this.activeBytes };
+    const { issued: through } = this.options.batcher;
+    this.frozen = { memtable: this.active.freeze(), through, bytes: this.activeBytes, generation: this.generation };
     this.active = new Memtable({ bytesMax: memtableBytesMax });
     this.activeBytes = 0;
     this.dirtySince = undefined;
+  }
+
+  /** The garbage generation that puts carry now: that of the newest root seen. */
+  private get generation(): number {
+    return (this.options.context.root.latest ?? this.newest).header.gcGeneration;
   }
 
   private publish(): Promise<void> {
@@ -189,6 +204,12 @@ export class Committer {
     if (frozen === undefined && !last) return;
     try {
       if (frozen !== undefined) {
+        if (frozen.generation < this.generation) {
+          // What was put before may be swept: it is written anew (docs/protocols.md 5).
+          frozen.packed = undefined;
+          frozen.merged = undefined;
+          frozen.generation = this.generation;
+        }
         frozen.packed ??= await packPending(context, frozen.memtable, this.newest.body.nextPack);
         frozen.merged ??= await this.base.merge(frozen.packed.effects);
       }
@@ -198,12 +219,15 @@ export class Committer {
         nextPack: this.newest.body.nextPack + (frozen?.packed?.packs ?? 0),
       };
       const through = frozen?.through ?? this.newest.header.applied;
-      const root = await this.update(({ header, body }) => ({
-        header: last
-          ? { ...header, applied: through, state: 'idle', leader: undefined, segments: [] }
-          : { ...header, applied: through, segments: needed(header.segments, through) },
-        body: frozen === undefined ? body : { ...body, ...grown },
-      }));
+      const root = await this.update(({ header, body }) => {
+        if (frozen !== undefined) checkGeneration(header, frozen.generation);
+        return {
+          header: last
+            ? { ...header, applied: through, state: 'idle', leader: undefined, segments: [] }
+            : { ...header, applied: through, segments: needed(header.segments, through) },
+          body: frozen === undefined ? body : { ...body, ...grown },
+        };
+      });
       if (frozen?.merged) this.base = new BaseTree(context.nodes, frozen.merged);
       this.frozen = undefined;
       batcher.committed(through);
@@ -238,6 +262,12 @@ export class Committer {
       }
     });
   }
+}
+
+/** Throws `unavailable` when blocks of that generation may be swept under the root: what names them is not to be recorded. */
+export function checkGeneration({ gcGeneration }: RootHeader, generation: number): void {
+  if (gcGeneration > generation)
+    throw new InfinitError('unavailable', 'the garbage generation has risen: what was put for the commit is put again');
 }
 
 /** The segments that may hold records above `applied`; the last one always. */

@@ -8,11 +8,14 @@ import { type LockCall, treeLock } from './locks/lock-messages.ts';
 import {
   type AttachReply,
   type Changes,
+  type CollectionStatus,
+  type CollectRequest,
   type OperationRequest,
   type Outcome,
   type QueryAnswer,
   type QueryRequest,
   treeAttach,
+  treeCollect,
   treeDo,
   treeInvalidate,
   treeQuery,
@@ -27,6 +30,7 @@ export interface ServedTree {
   serveInvalidate(): void;
   serveAttach(from: PeerIdentity): AttachReply;
   serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes>;
+  serveCollect(request: CollectRequest, from: PeerIdentity): CollectionStatus | undefined;
 }
 
 export class TreeDirectory {
@@ -56,6 +60,9 @@ export class TreeDirectory {
       const tree = this.trees.get(toHex(request.treeId));
       return tree ? tree.serveAttach(from) : { role: 'none', epoch: 0, sequence: 0 };
     });
+    peers.serve(treeCollect, (request, { from }) => ({
+      status: this.trees.get(toHex(request.treeId))?.serveCollect(request, from),
+    }));
     peers.serve(treeWatch, async (request, { from }) => {
       const tree = this.trees.get(toHex(request.treeId));
       return tree ? tree.serveWatch(request.after, request.waitMs, from) : { type: 'moved', epoch: 0, role: 'none' };

@@ -6,31 +6,31 @@ import { asError, InfinitError, isError } from '../base/errors.ts';
 import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { Address, Member } from '../block/address.ts';
-import { treeTagOf } from '../block/immutable.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import type { CallOptions, Peer } from '../peer/peer.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
 import { AnswerCache } from './answer-cache.ts';
-import { BaseTree } from './base/base-tree.ts';
-import { ChunkReader, type ChunkSource } from './chunk-reader.ts';
+import type { ChunkReader, ChunkSource } from './chunk-reader.ts';
 import { ClientSession } from './client-session.ts';
 import type { Root, TreeContext } from './context.ts';
 import type { TreeDirectory } from './directory.ts';
 import { Follower, replyOf, type Target } from './follower.ts';
+import { collectAnywhere } from './garbage/asking.ts';
+import { Garbage, type GarbageOptions } from './garbage/garbage.ts';
 import { Leader } from './leader.ts';
 import { LockClient } from './locks/lock-client.ts';
 import {
   type Change,
+  type CollectionStatus,
   clientIdBytes,
-  failedOutcome,
   type OperationRequest,
   type Outcome,
   type Role,
   treeDo,
   treeQuery,
 } from './messages.ts';
-import { cacheOf, contextOf } from './opening.ts';
+import { contextOf, queryCommitted, readerOf } from './opening.ts';
 import { TreeServing } from './serving.ts';
 import { type TakeoverStep, takeOver } from './takeover.ts';
 import type { DoOptions, Effect, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
@@ -62,6 +62,8 @@ export interface OpenTreeOptions {
   cacheBytesMax?: number | undefined;
   /** Plain bytes of a chunk; the default is in limits.ts. */
   chunkBytesMax?: number | undefined;
+  /** When garbage cycles begin by themselves, and how long readers of what is gone have; the defaults are in limits.ts. */
+  garbage?: Pick<GarbageOptions, 'periodMs' | 'graceMs' | 'through'> | undefined;
   /** While this process leads: what another client's operation changed, before it is answered to that client. */
   onForwarded?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
   /** For tests: told of each step of a takeover. */
@@ -82,6 +84,7 @@ class TreeEngine implements Tree {
   private readonly serving: TreeServing;
   private readonly answers: AnswerCache;
   private readonly feed: ChangeFeed;
+  readonly garbage: Garbage;
   private readonly stopping = new AbortController();
   private session: ClientSession;
   private leader: Leader | undefined;
@@ -96,9 +99,16 @@ class TreeEngine implements Tree {
     this.options = options;
     this.treeId = options.treeId;
     this.context = contextOf(options);
-    const { runtime, store, directory } = options;
+    const { runtime, directory } = options;
     this.answers = new AnswerCache(runtime.clock);
+    this.garbage = new Garbage({
+      context: this.context,
+      leading: () => this.leader?.collected(),
+      io: this,
+      ...options.garbage,
+    });
     this.serving = new TreeServing({
+      garbage: this.garbage,
       clock: runtime.clock,
       leader: () => this.leader,
       moved: () => ({ epoch: this.epoch, role: this.role }),
@@ -107,13 +117,7 @@ class TreeEngine implements Tree {
       onForwarded: options.onForwarded,
     });
     this.session = new ClientSession(runtime.random.bytes(clientIdBytes));
-    const cache = cacheOf(options);
-    this.reader = new ChunkReader({
-      runtime,
-      blocks: store.blocks,
-      treeTag: treeTagOf(options.rootAddress),
-      ...cache,
-    });
+    this.reader = readerOf(options);
     this.follower = new Follower({
       context: this.context,
       peers: directory.peers,
@@ -156,7 +160,7 @@ class TreeEngine implements Tree {
   async query(query: Bytes, options: Abortable = {}): Promise<Bytes> {
     const attempt = (target: Target, timeoutMs: number): Promise<Outcome> => {
       if (target.type === 'self') return target.leader.query(query, { local: true });
-      if (target.type === 'committed') return this.queryCommitted(query, target.root);
+      if (target.type === 'committed') return queryCommitted(this.context, query, target.root);
       return this.askPeer(target.peer, query, { timeoutMs, signal: options.signal });
     };
     const known = this.leader === undefined ? this.answers.get(query) : undefined;
@@ -201,6 +205,15 @@ class TreeEngine implements Tree {
     await this.leader?.commit();
   }
 
+  async collect(begin?: { graceMs?: number | undefined }): Promise<CollectionStatus> {
+    if (this.options.readOnly) throw new InfinitError('denied', 'the tree is open for reading only');
+    return collectAnywhere(this.follower, {
+      treeId: this.treeId,
+      begin: begin && { graceMs: begin.graceMs },
+      own: () => (this.leader === undefined ? undefined : this.garbage),
+    });
+  }
+
   status(): TreeStatus {
     const root = this.leader?.root ?? this.context.root.latest;
     const { leader } = this;
@@ -225,6 +238,7 @@ class TreeEngine implements Tree {
     await this.locks.stop();
     this.stopping.abort(new InfinitError('unavailable', 'the tree is closed'));
     this.cancelTick?.();
+    this.garbage.stop();
     await this.taking?.catch(() => {});
     const { leader } = this;
     if (leader !== undefined) {
@@ -317,15 +331,6 @@ class TreeEngine implements Tree {
       return await task();
     } finally {
       this.inFlight--;
-    }
-  }
-
-  private async queryCommitted(query: Bytes, root: Root): Promise<Outcome> {
-    try {
-      const reply = await this.context.view.query(query, new BaseTree(this.context.nodes, root.body));
-      return { type: 'done', reply, sequence: root.header.applied };
-    } catch (error) {
-      return failedOutcome(error);
     }
   }
 

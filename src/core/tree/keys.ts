@@ -97,10 +97,12 @@ export const chunkRecord = struct({
   address,
   key: fixed(keyBytes),
   stored: u32,
-  /** Plain bytes still named by extents. */
+  /** Plain bytes still named by extents: never less than are, more when a correction was lost. */
   live: u32,
   coding: u8,
   generation: u32,
+  /** Plain bytes of all cells. */
+  plain: u32,
 });
 export type ChunkRecord = CodecType<typeof chunkRecord>;
 

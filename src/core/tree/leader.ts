@@ -11,6 +11,7 @@ import { type Member, sameMembers } from '../block/address.ts';
 import type { JournalWriter } from '../consensus/consensus.ts';
 import type { Peer } from '../peer/peer.ts';
 import { ChangeLog, costOf } from './change-log.ts';
+import { type CollectedTree, collectedTree, type PutChunk, touchOld } from './collected.ts';
 import { Committer } from './committer.ts';
 import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
 import { Counters } from './counters.ts';
@@ -208,6 +209,13 @@ export class Leader {
     }
   }
 
+  /** The tree of this epoch for a collector of garbage. Everything throws once the leadership is over. */
+  collected(): CollectedTree {
+    const parts = { epoch: this.epoch, committer: this.committer, batcher: this.batcher, executor: this.executor };
+    const change: CollectedTree['change'] = (task, chunks) => this.guarded(() => this.internal(task, chunks));
+    return collectedTree(parts, change, () => this.checkServing());
+  }
+
   /** Clean hand-over: commits, says so in the root, ends the grants. Whoever comes next waits for nothing. */
   async resign(): Promise<void> {
     await this.guarded(async () => {
@@ -239,7 +247,6 @@ export class Leader {
   private async run(request: OperationRequest, { durable, by }: ExecuteOptions): Promise<Ran> {
     this.checkServing();
     await this.committer.room();
-    await this.wanted(request);
     const { client, opSeq, ackedThrough } = request;
     const below = this.committer.reader();
     if (durable) {
@@ -250,6 +257,8 @@ export class Leader {
         return { outcome: { type: 'done', reply, sequence }, after: sequence, read: false };
       }
     }
+    // Only now: the chunks of an operation that was executed before may be gone again.
+    await touchOld(this.context.store.blocks, request.chunks, this.committer);
     const sequence = this.batcher.issued + 1;
     const transaction = this.counters.transaction(below, sequence);
     const numbers = this.counters.mark();
@@ -272,16 +281,6 @@ export class Leader {
     this.record([...effects, ...records], durable);
     if (durable) this.sessions.applied(client, opSeq, answer, records);
     return { outcome, effects, after: sequence, read: false };
-  }
-
-  /** Throws `lost` for a chunk that garbage collection may have taken since it was put (docs/protocols.md 5). */
-  private async wanted(request: OperationRequest): Promise<void> {
-    const generation = this.root.header.gcGeneration;
-    const old = request.chunks.filter((chunk) => chunk.generation < generation).map((chunk) => chunk.address);
-    if (old.length === 0) return;
-    const { putQuorum } = this.committer;
-    const kept = await this.context.store.blocks.touch(old, { generation, quorum: putQuorum });
-    if (kept.includes(false)) throw new InfinitError('lost', 'a chunk is gone: write it again');
   }
 
   /** Nobody is answered from memory what these effects change, and the lock they rely on is held still. */
@@ -316,10 +315,11 @@ export class Leader {
   }
 
   /** A change of the leader's own; resolves when it is acknowledged. */
-  private async internal(task: (transaction: Transaction) => Promise<void>): Promise<void> {
+  private async internal(task: (transaction: Transaction) => Promise<void>, chunks: readonly PutChunk[] = []) {
     const sequence = await this.executor.run(async () => {
       this.checkServing();
       await this.committer.room();
+      await touchOld(this.context.store.blocks, chunks, this.committer);
       const transaction = this.counters.transaction(this.committer.reader(), this.batcher.issued + 1);
       const numbers = this.counters.mark();
       await task(transaction).catch((error: unknown) => {

@@ -4,6 +4,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import {
   attachment,
+  bool,
   bytes,
   type Codec,
   type CodecType,
@@ -15,6 +16,7 @@ import {
   struct,
   text,
   u32,
+  u48,
   u64,
   union,
 } from '../base/codec.ts';
@@ -162,6 +164,43 @@ export const treeWatch: Method<WatchRequest, Changes> = {
   request: struct({ treeId, after: u64, waitMs: u32 }),
   response: changes,
   right: 'member',
+};
+
+/** How the garbage collection of a tree stands, at its leader. */
+export interface CollectionStatus {
+  state: 'idle' | 'tidying' | 'marking' | 'waiting' | 'sweeping';
+  /** Of the cycle that runs, or the last one. */
+  generation: number;
+  /** How long readers of what is gone still have. */
+  waitMs: number;
+  /** A cycle was asked for and has not begun. */
+  asked: boolean;
+  /** The last cycle that ended well: nodes that swept and nodes left out, copies that went. */
+  last:
+    | { generation: number; endedMs: number; nodes: number; missed: number; blocks: number; bytes: number }
+    | undefined;
+  lastError: string | undefined;
+}
+const collectionStatus: Codec<CollectionStatus> = struct({
+  state: oneOf(['idle', 'tidying', 'marking', 'waiting', 'sweeping']),
+  generation: u32,
+  waitMs: u48,
+  asked: bool,
+  last: optional(struct({ generation: u32, endedMs: u64, nodes: u32, missed: u32, blocks: u48, bytes: u64 })),
+  lastError: optional(text(2048)),
+});
+
+/** Asks the leader for a garbage cycle (with how long readers have; absent: only how it stands). */
+export interface CollectRequest {
+  treeId: Bytes;
+  begin: { graceMs: number | undefined } | undefined;
+}
+export const treeCollect: Method<CollectRequest, { status: CollectionStatus | undefined }> = {
+  name: 'tree.collect',
+  request: struct({ treeId, begin: optional(struct({ graceMs: optional(u48) })) }),
+  /** Absent: the asked process does not lead. */
+  response: struct({ status: optional(collectionStatus) }),
+  right: 'write',
 };
 
 /** An error as an outcome, and back. Facts that are too long to travel stay behind. */

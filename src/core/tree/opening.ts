@@ -1,13 +1,16 @@
 // What an open tree is made of, from what its opener said.
 
+import type { Bytes } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { treeTagOf } from '../block/immutable.ts';
 import type { PutOptions } from '../store/store.ts';
+import { BaseTree } from './base/base-tree.ts';
 import { NodeStore } from './base/node-store.ts';
+import { ChunkReader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
-import { RootRegister, type TreeContext } from './context.ts';
+import { type Root, RootRegister, type TreeContext } from './context.ts';
 import type { OpenTreeOptions } from './engine.ts';
-import { clientIdBytes } from './messages.ts';
+import { clientIdBytes, failedOutcome, type Outcome } from './messages.ts';
 import { deriveTreeKeys, putQuorum } from './root.ts';
 
 export function contextOf(options: OpenTreeOptions): TreeContext {
@@ -38,10 +41,25 @@ export function contextOf(options: OpenTreeOptions): TreeContext {
   };
 }
 
-export function cacheOf({ cacheBytesMax }: OpenTreeOptions): { cacheBytesMax?: number } {
+function cacheOf({ cacheBytesMax }: OpenTreeOptions): { cacheBytesMax?: number } {
   return cacheBytesMax === undefined ? {} : { cacheBytesMax };
 }
 
 function chunkOf({ chunkBytesMax }: OpenTreeOptions): { packBytesMax?: number } {
   return chunkBytesMax === undefined ? {} : { packBytesMax: chunkBytesMax };
+}
+
+export function readerOf(options: OpenTreeOptions): ChunkReader {
+  const { runtime, store, rootAddress } = options;
+  return new ChunkReader({ runtime, blocks: store.blocks, treeTag: treeTagOf(rootAddress), ...cacheOf(options) });
+}
+
+/** Answers from what is committed. */
+export async function queryCommitted({ view, nodes }: TreeContext, query: Bytes, root: Root): Promise<Outcome> {
+  try {
+    const reply = await view.query(query, new BaseTree(nodes, root.body));
+    return { type: 'done', reply, sequence: root.header.applied };
+  } catch (error) {
+    return failedOutcome(error);
+  }
 }

@@ -7,7 +7,7 @@ import { compareKeys } from './base/key-order.ts';
 import type { TreeContext } from './context.ts';
 import { chunkCodings, chunkKey, chunkRecord } from './keys.ts';
 import type { Memtable } from './memtable.ts';
-import type { CellRef, Effect, Transaction } from './tree.ts';
+import type { CellRef, Effect, Transaction, WrittenChunk } from './tree.ts';
 
 /** Packs are numbered from here; chunks named by operations lie below. */
 const packNumbers = 2 ** 47;
@@ -52,17 +52,24 @@ export async function packPending(context: TreeContext, memtable: Memtable, next
   return { effects, packs: written.length, moved };
 }
 
-/** The chunk table's record of a chunk all of whose cells are named. */
-export function encodeChunkRecord(chunk: {
-  address: Bytes;
-  key: Bytes;
-  stored: number;
-  cells: number[];
-  generation: number;
-}): Buffer {
+/** The chunk table's record of a chunk of which so many plain bytes are named: all, unless told. */
+export function encodeChunkRecord(chunk: WrittenChunk, named?: number): Buffer {
   const { address, key, stored, generation } = chunk;
-  const live = chunk.cells.reduce((sum, length) => sum + length, 0);
-  return encode(chunkRecord, { address, key, stored, live, coding: chunkCodings.replicated, generation });
+  const plain = plainBytes(chunk);
+  return encode(chunkRecord, {
+    address,
+    key,
+    stored,
+    live: named ?? plain,
+    coding: chunkCodings.replicated,
+    generation,
+    plain,
+  });
+}
+
+/** Plain bytes of a chunk's cells. */
+export function plainBytes({ cells }: { cells: readonly number[] }): number {
+  return cells.reduce((sum, length) => sum + length, 0);
 }
 
 /** Cells that nothing names any more: their chunks have so many live bytes less. */

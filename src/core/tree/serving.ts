@@ -7,11 +7,14 @@ import type { AccessList } from '../block/register.ts';
 import type { Peer, PeerIdentity } from '../peer/peer.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type { ServedTree } from './directory.ts';
+import type { Garbage } from './garbage/garbage.ts';
 import type { Leader } from './leader.ts';
 import type { LockCall } from './locks/lock-messages.ts';
 import {
   type AttachReply,
   type Changes,
+  type CollectionStatus,
+  type CollectRequest,
   failedOutcome,
   type OperationRequest,
   type Outcome,
@@ -33,6 +36,7 @@ export interface TreeServingOptions {
   /** The leader says that answers are not true any more. */
   forget: () => void;
   onForwarded: ((effects: readonly Effect[]) => Promise<void>) | undefined;
+  garbage: Pick<Garbage, 'ask' | 'status'>;
 }
 
 export class TreeServing implements ServedTree {
@@ -101,6 +105,14 @@ export class TreeServing implements ServedTree {
     this.checkReader(leader, from);
     this.heard();
     return leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
+  }
+
+  serveCollect({ begin }: CollectRequest, from: PeerIdentity): CollectionStatus | undefined {
+    const leader = this.options.leader();
+    if (leader === undefined) return undefined;
+    if (!mayWrite(leader.root.snapshot.access, from)) throw new InfinitError('denied', 'you may not write this tree');
+    if (begin !== undefined) this.options.garbage.ask(begin.graceMs);
+    return this.options.garbage.status();
   }
 
   private checkReader(leader: Leader, from: PeerIdentity): void {

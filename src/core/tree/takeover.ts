@@ -7,6 +7,7 @@ import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { JournalBatch, JournalSegment, RootHeader } from '../consensus/consensus.ts';
 import { BaseTree } from './base/base-tree.ts';
+import { checkGeneration } from './committer.ts';
 import { checkOwn, type Root, type TreeContext, writeOwn } from './context.ts';
 import { openBatch } from './effects.ts';
 import type { Leadership } from './leadership.ts';
@@ -116,23 +117,30 @@ async function readChanges(
 interface Written {
   applied: number;
   body: Partial<Root['body']>;
+  /** Of what was put for it, at least. */
+  generation: number;
 }
 
 async function writeBase(context: TreeContext, root: Root, changes: readonly Change[]): Promise<Written> {
-  const { applied } = root.header;
-  if (changes.length === 0) return { applied, body: {} };
+  const { applied, gcGeneration: generation } = root.header;
+  if (changes.length === 0) return { applied, body: {}, generation };
   const memtable = new Memtable({ bytesMax: replayBytesMax });
   for (const { effects } of changes) memtable.apply(effects);
   const packed = await packPending(context, memtable.freeze(), root.body.nextPack);
   const merged = await new BaseTree(context.nodes, root.body).merge(packed.effects);
   const nextPack = root.body.nextPack + packed.packs;
-  return { applied: applied + changes.length, body: { root: merged.root, height: merged.height, nextPack } };
+  return {
+    applied: applied + changes.length,
+    body: { root: merged.root, height: merged.height, nextPack },
+    generation,
+  };
 }
 
 function activate(context: TreeContext, claimed: Root, written: Written): Promise<Root> {
   return writeOwn(context, claimed.header.epoch, (current) => {
     checkOwn(current, claimed.header.epoch, context.session);
     if (current.header.state === 'active') return current;
+    checkGeneration(current.header, written.generation);
     return activated(current, current.header, written.applied, written.body);
   });
 }

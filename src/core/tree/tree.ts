@@ -4,6 +4,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { Abortable, Startable } from '../base/lifecycle.ts';
 import type { Address } from '../block/address.ts';
+import type { CollectionStatus } from './messages.ts';
 
 /** Where a base node is. `stored` is the block's size. */
 export interface NodeRef {
@@ -49,6 +50,14 @@ export interface CellRef {
   length: number;
 }
 
+/** Bytes of one chunk that follow each other: from `skip` behind the start of that cell on, through the whole cells behind it. */
+export interface CellRun {
+  chunk: number;
+  cell: number;
+  skip: number;
+  length: number;
+}
+
 /** A chunk written to the store and not yet recorded in the tree: an operation names it to make it part. */
 export interface WrittenChunk {
   address: Address;
@@ -68,6 +77,20 @@ export interface TreeView {
   execute(operation: Bytes, transaction: Transaction): Promise<Bytes>;
   query(query: Bytes, reader: MapReader): Promise<Bytes>;
   readonly pending?: PendingData;
+  readonly cells?: CellUse;
+}
+
+/** Which cells records name: so it is known what of a chunk is used, and what is left of it can be written elsewhere. */
+export interface CellUse {
+  /** Where such records are. */
+  readonly range: { from: Bytes; to: Bytes };
+  /** What a record there names, in order. Throws `corrupt`. */
+  of(key: Bytes, value: Bytes): CellRun[];
+  /**
+   * What takes the record's place when the bytes of run i are in the given cells instead, of which all but the last are whole;
+   * undefined: where they were.
+   */
+  moved(key: Bytes, value: Bytes, runs: readonly (readonly CellRef[] | undefined)[]): Effect[];
 }
 
 /** Small data that rides in a record, durable by the journal alone, until a commit moves it into a chunk. */
@@ -195,6 +218,21 @@ export interface Tree extends Startable {
   leaseMs(): number;
   /** Leads, and no other client was heard of for a while. */
   alone(): boolean;
+  /**
+   * How garbage collection stands at the leader, wherever it is; `begin` asks for a cycle (which runs when `garbage` is worked
+   * there). Readers of what is not in the tree any more have `graceMs`, an hour unless told.
+   */
+  collect(begin?: { graceMs?: number | undefined }): Promise<CollectionStatus>;
+  /** Garbage collection as background work, done while this process leads. */
+  readonly garbage: {
+    readonly name: string;
+    readonly counters: Record<string, number>;
+    step(signal: AbortSignal): Promise<boolean>;
+    /** Called when some waits. */
+    onWork: () => void;
+    /** Called when the tree stops. */
+    onStop: () => void;
+  };
   /** Writes what is only in the journal into the root. */
   commit(): Promise<void>;
   status(): TreeStatus;

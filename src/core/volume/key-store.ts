@@ -2,15 +2,16 @@
 
 import { asBuffer, type Bytes, concatBytes } from '../base/bytes.ts';
 import { decode, encode } from '../base/codec.ts';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import { type Abortable, type Deferred, deferred, Semaphore } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { spaceKey } from '../tree/keys.ts';
 import type { Tree } from '../tree/tree.ts';
-import { deleteReply, getReply, keyOperation, keyQuery, listReply, putReply } from './key-view.ts';
+import { deleteReply, getReply, keyOperation, keyQuery, listReply, putReply, valueRecord } from './key-view.ts';
 import type { KeyChange, KeyStore, KeyValue, ListKeysOptions, PutKeyOptions } from './keys.ts';
 
 const cellReadsMax = 4;
+const attemptsMax = 3;
 
 export function openKeyStore(tree: Tree): KeyStore {
   return new TreeKeyStore(tree);
@@ -26,12 +27,14 @@ class TreeKeyStore implements KeyStore {
 
   async get(key: Bytes, options: Abortable = {}): Promise<KeyValue> {
     checkKey(key);
-    const reply = await this.tree.query(encode(keyQuery, { type: 'get', key }), options);
-    const { version, value } = decode(getReply, reply);
-    if (value.type === 'bytes') return { key, version, value: value.bytes };
-    const slots = new Semaphore(cellReadsMax);
-    const cells = value.cells.map((cell) => slots.run(() => this.tree.readCells(cell, cell.cell, 1, options)));
-    return { key, version, value: concatBytes((await Promise.all(cells)).flat()) };
+    return again(async () => {
+      const reply = await this.tree.query(encode(keyQuery, { type: 'get', key }), options);
+      const { version, value } = decode(getReply, reply);
+      if (value.type === 'bytes') return { key, version, value: value.bytes };
+      const slots = new Semaphore(cellReadsMax);
+      const cells = value.cells.map((cell) => slots.run(() => this.tree.readCells(cell, cell.cell, 1, options)));
+      return { key, version, value: concatBytes((await Promise.all(cells)).flat()) };
+    });
   }
 
   async put(key: Bytes, value: Bytes, options: PutKeyOptions = {}): Promise<number> {
@@ -43,10 +46,12 @@ class TreeKeyStore implements KeyStore {
       const operation = { type: 'put', key, value: { type: 'bytes', bytes: value }, ifAbsent, ifVersion } as const;
       return decode(putReply, await this.tree.do(encode(keyOperation, operation), { signal }));
     }
-    // The bytes are durable before the operation that names them.
-    const chunks = await this.tree.writeChunks(cellsOf(value), { signal });
-    const operation = { type: 'put', key, value: { type: 'chunks', chunks }, ifAbsent, ifVersion } as const;
-    return decode(putReply, await this.tree.do(encode(keyOperation, operation), { signal, chunks }));
+    return again(async () => {
+      // The bytes are durable before the operation that names them.
+      const chunks = await this.tree.writeChunks(cellsOf(value), { signal });
+      const operation = { type: 'put', key, value: { type: 'chunks', chunks }, ifAbsent, ifVersion } as const;
+      return decode(putReply, await this.tree.do(encode(keyOperation, operation), { signal, chunks }));
+    });
   }
 
   async delete(key: Bytes, options: Abortable & { ifVersion?: number } = {}): Promise<boolean> {
@@ -97,8 +102,10 @@ class Watch implements AsyncIterableIterator<KeyChange> {
       }
       for (const effect of effects) {
         if (effect.type === 'deleteRange') continue;
-        if (start.equals(asBuffer(effect.key).subarray(0, start.length)))
-          this.push({ type: effect.type, key: effect.key.subarray(1), version: sequence });
+        if (!start.equals(asBuffer(effect.key).subarray(0, start.length))) continue;
+        // A record that only tells where the same value is now is no change of it.
+        if (effect.type === 'put' && decode(valueRecord, effect.value).version !== sequence) continue;
+        this.push({ type: effect.type, key: effect.key.subarray(1), version: sequence });
       }
     });
     if (signal?.aborted) this.end();
@@ -149,6 +156,17 @@ class Watch implements AsyncIterableIterator<KeyChange> {
   private wake(): void {
     this.waiting?.resolve();
     this.waiting = undefined;
+  }
+}
+
+/** What garbage collection took between two steps is asked for, or written, anew: what is there still is found then. */
+async function again<T>(task: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await task();
+    } catch (error) {
+      if (!isError(error, 'lost') || attempt === attemptsMax) throw error;
+    }
   }
 }
 

@@ -23,9 +23,19 @@ import { asError, InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
 import { keyBytes } from '../crypto/cipher.ts';
-import { cellRef, chunkKey, chunkRecord, prefixRange, spaceKey, spaces, userKeyOf, valueKey } from '../tree/keys.ts';
+import {
+  cellRef,
+  chunkKey,
+  chunkRecord,
+  prefixRange,
+  spaceKey,
+  spaceRange,
+  spaces,
+  userKeyOf,
+  valueKey,
+} from '../tree/keys.ts';
 import { dropCells, encodeChunkRecord } from '../tree/packing.ts';
-import type { CellRef, MapReader, PendingData, Transaction, TreeView, WrittenChunk } from '../tree/tree.ts';
+import type { CellRef, CellUse, MapReader, PendingData, Transaction, TreeView, WrittenChunk } from '../tree/tree.ts';
 
 const key = bytes(limits.keyBytesMax);
 const cellsMax = Math.ceil(limits.valueBytesMax / limits.cellBytesMax);
@@ -98,9 +108,21 @@ const pending: PendingData = {
   },
 };
 
+const cells: CellUse = {
+  range: spaceRange('value'),
+  of: (_, value) => cellsOf(decode(valueRecord, value)).map((cell) => ({ ...cell, skip: 0 })),
+  moved: (key, value, runs) => {
+    const { version, body } = decode(valueRecord, value);
+    if (body.type !== 'cells') return [{ type: 'put', key, value }];
+    const moved = body.cells.flatMap((cell, i) => runs[i] ?? [cell]);
+    return [{ type: 'put', key, value: encode(valueRecord, { version, body: { type: 'cells', cells: moved } }) }];
+  },
+};
+
 export const keyView: TreeView = {
   kind: 'keys',
   pending,
+  cells,
 
   execute(operation: Bytes, transaction: Transaction): Promise<Bytes> {
     const asked = fromCaller(() => decode(keyOperation, operation));

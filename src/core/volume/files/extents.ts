@@ -5,9 +5,10 @@
 import { asBuffer, type Bytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { MapReader, PendingData } from '../../tree/tree.ts';
+import { spaceRange } from '../../tree/keys.ts';
+import type { CellRef, CellUse, Effect, MapReader, PendingData } from '../../tree/tree.ts';
 import type { Inode } from './inodes.ts';
-import { behindInode, extentKey, fileSpaces, lastOf } from './records.ts';
+import { behindInode, extentKey, fileSpaces, inodeOf, lastOf } from './records.ts';
 import type { Work } from './work.ts';
 
 /** Where the bytes are. Cells: from `skip` bytes behind the start of the cell on, through the full cells behind it. */
@@ -76,6 +77,34 @@ export const pending: PendingData = {
       : undefined,
   moved: (value, { chunk, cell }) =>
     encodeExtent(asBuffer(value).readUInt32BE(0), { type: 'cells', chunk, cell, skip: 0 }),
+};
+
+/** Extents name cells; one whose bytes move becomes as many as there are runs of whole cells in one chunk. */
+export const cells: CellUse = {
+  range: spaceRange('extent'),
+  of: (key, value) => {
+    const { length, body } = decodeExtent(key, value);
+    return body.type === 'cells' ? [{ chunk: body.chunk, cell: body.cell, skip: body.skip, length }] : [];
+  },
+  moved: (key, value, [cells]) => {
+    if (cells === undefined) return [{ type: 'put', key, value }];
+    const inode = inodeOf(key);
+    const effects: Effect[] = [];
+    let { start } = decodeExtent(key, value);
+    for (let i = 0; i < cells.length; ) {
+      const { chunk, cell } = cells[i] as CellRef;
+      let length = 0;
+      for (let next = cells[i]; next?.chunk === chunk; next = cells[++i]) length += next.length;
+      const last = start + length - 1;
+      effects.push({
+        type: 'put',
+        key: extentKey(inode, last),
+        value: encodeExtent(length, { type: 'cells', chunk, cell, skip: 0 }),
+      });
+      start = last + 1;
+    }
+    return effects;
+  },
 };
 
 /** The part of an extent in [from, to), both inside it. */

@@ -8,7 +8,7 @@ import type { MapReader, Transaction, TreeView } from '../../tree/tree.ts';
 import { allocate, change, write } from './data.ts';
 import { list, needEntry } from './entries.ts';
 import { getExtended, listExtended, removeExtended, setExtended } from './extended.ts';
-import { pending } from './extents.ts';
+import { cells, pending } from './extents.ts';
 import { fileError } from './files.ts';
 import { attributesOf, type Inode } from './inodes.ts';
 import { extents, seek } from './layout.ts';
@@ -39,6 +39,7 @@ export function createFileView({ nameKey, names = new NameHashes(nameKey) }: Fil
   return {
     kind: 'files',
     pending,
+    cells,
 
     async execute(operation: Bytes, transaction: Transaction): Promise<Bytes> {
       const asked = fromCaller(() => decode(fileOperation, operation));

@@ -3,7 +3,7 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { decode, encode } from '../../base/codec.ts';
-import { InfinitError } from '../../base/errors.ts';
+import { InfinitError, isError } from '../../base/errors.ts';
 import { type Abortable, Semaphore } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Tree } from '../../tree/tree.ts';
@@ -69,6 +69,17 @@ export class Reading {
 
   /** What the tree holds from the offset on. */
   async read(state: FileState, offset: number, length: number, options: Abortable): Promise<BaseRead> {
+    try {
+      return await this.readOnce(state, offset, length, options);
+    } catch (error) {
+      if (!isError(error, 'lost')) throw error;
+      // What was remembered may have been written elsewhere since, and garbage collection has come by.
+      this.forget(state);
+      return this.readOnce(state, offset, length, options);
+    }
+  }
+
+  private async readOnce(state: FileState, offset: number, length: number, options: Abortable): Promise<BaseRead> {
     const reads: Promise<Bytes[]>[] = [];
     let size = 0;
     for (let at = offset; ; ) {

@@ -4,8 +4,8 @@
 import type { Bytes } from '../../base/bytes.ts';
 import { decode, encode } from '../../base/codec.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
-import { chunkCodings, chunkKey, chunkRecord, type SuperRecord, superKey, superRecord } from '../../tree/keys.ts';
-import { dropCells } from '../../tree/packing.ts';
+import { chunkKey, type SuperRecord, superKey, superRecord } from '../../tree/keys.ts';
+import { dropCells, encodeChunkRecord } from '../../tree/packing.ts';
 import type { MapReader, Transaction, WrittenChunk } from '../../tree/tree.ts';
 import { fileError } from './files.ts';
 import { decodeInode, encodeInode, type Inode } from './inodes.ts';
@@ -165,9 +165,7 @@ export class Work {
     for (const inode of this.changed) this.put(inodeKey(inode.inode), encodeInode(inode));
     for (const [number, { chunk, live }] of this.named) {
       if (live <= 0) continue;
-      const { address, key, stored, generation } = chunk;
-      const record = { address, key, stored, live, coding: chunkCodings.replicated, generation };
-      this.put(chunkKey(number), encode(chunkRecord, record));
+      this.put(chunkKey(number), encodeChunkRecord(chunk, live));
     }
     if (this.dead.size > 0) {
       const cells = Array.from(this.dead, ([chunk, length]) => ({ chunk, cell: 0, length }));
