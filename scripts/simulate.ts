@@ -10,6 +10,8 @@ import {
   standard,
 } from '../test/simulator/mixed/options.ts';
 import { Simulation } from '../test/simulator/mixed/simulation.ts';
+import { runPlanted } from '../test/simulator/planted/planting.ts';
+import { plantOf, plants } from '../test/simulator/planted/plants.ts';
 import { rememberVerifications } from '../test/simulator/runtime/cheap-crypto.ts';
 import { createWorld } from '../test/simulator/runtime/world.ts';
 import { Coverage, openDuties } from '../test/simulator/watch/coverage.ts';
@@ -23,6 +25,9 @@ const { values } = parseArgs({
     minutes: { type: 'string' },
     overlay: { type: 'string' },
     profile: { type: 'string' },
+    faults: { type: 'string' },
+    plant: { type: 'string' },
+    'until-broken': { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
@@ -44,6 +49,7 @@ function optionsOf(seed: string): MixedOptions {
     minutes: Number(values.minutes ?? standard.minutes),
     overlay: (values.overlay ?? standard.overlay) as MixedOptions['overlay'],
     profile: (values.profile ?? standard.profile) as Profile,
+    faults: values.faults?.split(',') ?? [],
   };
 }
 
@@ -85,6 +91,7 @@ async function main(): Promise<number> {
     sum.keys += result.operations.keys;
     sum.files += result.operations.files;
     sum.registers += result.operations.registers;
+    if (values['until-broken'] && sum.broken > 0) break;
   }
   const hours = (sum.virtualMs / 3_600_000).toFixed(1);
   process.stdout.write(
@@ -100,4 +107,21 @@ async function main(): Promise<number> {
   return sum.broken > 0 ? 1 : 0;
 }
 
-process.exit(await main());
+/** Planted bugs: each must be found by a rule that should find it. */
+async function plant(name: string): Promise<number> {
+  const missed: string[] = [];
+  for (const one of name === 'all' ? plants : [plantOf(name)]) {
+    const { caught, rules, seeds, output } = await runPlanted(one);
+    const by = [...new Set(rules)].join(', ');
+    const how = caught
+      ? `found by ${by} in seed ${seeds}`
+      : `NOT FOUND in ${seeds} seeds${by && `, but ${by} is broken`}`;
+    process.stdout.write(`${one.name} (${one.bug}): ${how}\n`);
+    if (!caught) missed.push(one.name);
+    if (values.verbose || !caught) process.stdout.write(`${output.slice(0, 4000)}\n`);
+  }
+  if (missed.length > 0) process.stdout.write(`not found: ${missed.join(', ')}\n`);
+  return missed.length > 0 ? 1 : 0;
+}
+
+process.exit(await (values.plant === undefined ? main() : plant(values.plant)));

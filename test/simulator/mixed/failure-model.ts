@@ -21,5 +21,5 @@ export function mayLose(watch: Watch, cast: Cast, { device, down }: Actor): bool
     const header = entry && watch.trees.headerOf(entry);
     if (header?.segments.some(({ members }) => !majority(members))) return false;
   }
-  return cast.storage.length > 3 && watch.blocks.thin(2, host) === 0;
+  return cast.storage.length > 3 && watch.blocks.thin(2, host).length === 0;
 }

@@ -29,6 +29,8 @@ export interface FaultsOptions {
   watch: Watch;
   random: SeededRandom;
   profile: Profile;
+  /** Kinds there are; all when empty. */
+  only: readonly string[];
   /** Hosts that lead a tree now. */
   leads: (actor: Actor) => boolean;
 }
@@ -80,9 +82,10 @@ export class Faults {
 
   /** One more fault, of a kind that is possible now. */
   strike(): void {
-    const { random } = this.options;
+    const { random, only } = this.options;
+    const possible = only.length === 0 ? names : names.filter((name) => only.includes(name));
     for (let tries = 0; tries < 5; tries++) {
-      const name = names[random.below(names.length)] as FaultName;
+      const name = possible[random.below(possible.length)] as FaultName;
       if (this.faults[name](this.after)) return;
     }
   }
@@ -278,7 +281,7 @@ export class Faults {
   /** Says goodbye, and comes back later. */
   private leave(): boolean {
     const node = this.spare();
-    if (!node) return false;
+    if (!node?.ready) return false;
     const { cast, world } = this.options;
     this.reach('leave');
     const { life } = node.device.host;

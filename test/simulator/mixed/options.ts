@@ -14,6 +14,8 @@ export interface MixedOptions {
   overlay: 'chord' | 'kouncil' | 'kalimero';
   /** `skew10`: clocks are 10 % off, which may make local reads stale and nothing else. */
   profile: Profile;
+  /** Kinds of faults there are; all when empty. */
+  faults: readonly string[];
   /** Ends as soon as something is broken. */
   eager: boolean;
 }
@@ -37,6 +39,7 @@ export const standard: Omit<MixedOptions, 'seed'> = {
   minutes: 0.5,
   overlay: 'chord',
   profile: 'mixed',
+  faults: [],
   eager: true,
 };
 
@@ -45,7 +48,7 @@ export function commandOf(options: MixedOptions): string {
   const { seed, ...rest } = options;
   const words = Object.entries(rest).flatMap(([name, value]) => {
     const usual = standard[name as keyof typeof standard];
-    return value === usual || typeof value === 'boolean' ? [] : [`--${name} ${value}`];
+    return String(value) === String(usual) || typeof value === 'boolean' ? [] : [`--${name} ${value}`];
   });
   return ['npm run simulate --', `--seed ${seed}`, ...words].join(' ');
 }

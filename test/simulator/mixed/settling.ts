@@ -1,5 +1,5 @@
 // What a network owes its users once faults have ended: every register on as many live members as it should have, in a simple
-// configuration.
+// configuration, every block in as many copies.
 
 import { toHex } from '../../../src/core/base/bytes.ts';
 import type { Watch } from '../watch/watch.ts';
@@ -23,5 +23,6 @@ export function hold(watch: Watch, cast: Cast, members: number): string | undefi
     if (gone) return `${name} has the member ${toHex(gone.store)}, which is no store of a running node`;
     if (current.length < members) return `${name} has ${current.length} members`;
   }
-  return undefined;
+  const [thin] = watch.blocks.thin(members);
+  return thin && `block ${thin.slice(0, 12)} has fewer than ${members} copies`;
 }

@@ -2,7 +2,7 @@
 // faults with quiet times between them, and at the end everything restarted and read again. docs/protocols.md 8 has what is
 // watched; the same seed gives the same course of events.
 
-import { asError } from '../../../src/core/base/errors.ts';
+import { isError } from '../../../src/core/base/errors.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { openVolume } from '../../../src/core/node/volumes.ts';
 import type { TreeStatus } from '../../../src/core/tree/tree.ts';
@@ -10,6 +10,7 @@ import type { KeyStore } from '../../../src/core/volume/keys.ts';
 import { describe, findViolation } from '../linearizable.ts';
 import type { SeededRandom } from '../runtime/random.ts';
 import type { World } from '../runtime/world.ts';
+import type { Rule } from '../watch/rules.ts';
 import { treeIdOf, Watch } from '../watch/watch.ts';
 import { type Cluster, makeCluster, openStore } from '../whole.ts';
 import { type Actor, Cast, type Role } from './cast.ts';
@@ -107,8 +108,7 @@ export class Simulation {
     const cast = new Cast(world, cluster, roles, watch.coverage);
     this.cast = cast;
     await world.settle(watch.know(cluster.network, cluster.devices));
-    cast.onError = (actor, error) =>
-      watch.report('progress', `${actor.name}: ${asError(error).stack ?? String(error)}`);
+    cast.onError = (actor, error) => this.failed(actor.name, error);
     for (const { device } of cast.actors)
       device.onOpened = (linked) => {
         watch.opened(linked, device);
@@ -120,6 +120,7 @@ export class Simulation {
       watch,
       random: this.random.fork('faults'),
       profile: options.profile,
+      only: options.faults,
       leads: (actor) => this.status.get(actor)?.().role === 'leader',
     });
     this.faults.begin();
@@ -212,7 +213,7 @@ export class Simulation {
   }
 
   private failed(who: string, error: unknown): void {
-    this.watch.report('progress', `${who}: ${error instanceof Error ? error.stack : String(error)}`);
+    this.watch.report(ruleOf(error), `${who}: ${error instanceof Error ? error.stack : String(error)}`);
   }
 
   private sleep(timeMs: number): Promise<void> {
@@ -316,6 +317,13 @@ export class Simulation {
     const violation = findViolation(this.keys.history);
     if (violation) this.watch.report('linearizable', `key ${violation.key}\n${describe(violation.operations)}`);
   }
+}
+
+/** What the nodes found broken by themselves. */
+function ruleOf(error: unknown): Rule {
+  if (!isError(error, 'corrupt')) return 'progress';
+  if (error.message.includes('rollback detected')) return 'G4';
+  return error.data?.alarm === undefined ? 'progress' : 'L1';
 }
 
 function methodsOf(peers: unknown): string[] {

@@ -11,7 +11,7 @@ import { VirtualOffload } from './offload.ts';
 import type { SeededRandom } from './random.ts';
 import type { World } from './world.ts';
 
-/** Whose process a runtime, or the log of one, belongs to: for those who watch what happens inside. */
+/** Whose process a runtime, its clock or its log belongs to: for those who watch what happens inside. */
 export const lifeOf = new WeakMap<object, Life>();
 
 export interface HostOptions {
@@ -147,6 +147,7 @@ export class Life {
     };
     lifeOf.set(this.runtime, this);
     lifeOf.set(this.runtime.log, this);
+    lifeOf.set(this.clock, this);
   }
 
   schedule(delayUs: number, label: string, task: () => void): Cancel {

@@ -5,7 +5,7 @@ import { type Bytes, equalBytes, toHex } from '../../../src/core/base/bytes.ts';
 import { decode } from '../../../src/core/base/codec.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import { blockAddress } from '../../../src/core/block/address.ts';
-import { treeTagOf } from '../../../src/core/block/immutable.ts';
+import { decodeImmutableHeader, treeTagOf } from '../../../src/core/block/immutable.ts';
 import { decompressSync } from '../../../src/core/runtime/system/offload.ts';
 import type { PutOptions } from '../../../src/core/store/store.ts';
 import { BaseTree } from '../../../src/core/tree/base/base-tree.ts';
@@ -15,6 +15,7 @@ import { chunkRecord, spaces } from '../../../src/core/tree/keys.ts';
 import type { NodeRef } from '../../../src/core/tree/tree.ts';
 import type { Host } from '../runtime/host.ts';
 import type { Coverage } from './coverage.ts';
+import type { Swept } from './probes.ts';
 import type { Report } from './rules.ts';
 import type { StoreMirror, Stores } from './stores.ts';
 
@@ -31,6 +32,8 @@ export interface BlockCheckerOptions {
   report: Report;
   coverage: Coverage;
   replicas: () => number;
+  /** Of the chosen root of a tree. */
+  generationOf: (tree: string) => number | undefined;
 }
 
 export class BlockChecker {
@@ -67,23 +70,32 @@ export class BlockChecker {
     this.swept.delete(name);
   }
 
-  /** A silo has deleted a block; `sweep`: garbage collection asked for it. */
-  removed(mirror: StoreMirror, address: string, sweep: boolean): void {
+  /** A silo has deleted a block, by order of a sweep or for another reason. */
+  removed(mirror: StoreMirror, address: string, order: Swept | undefined): void {
     const { stores, report, coverage, replicas } = this.options;
-    coverage.reach(sweep ? 'store/block swept' : 'store/block dropped');
-    if (sweep) {
-      this.swept.add(address);
-      for (const [tree, { blocks }] of this.reached)
-        if (blocks.has(address))
-          report(
-            'E1',
-            `${mirror.host.name} swept block ${address.slice(0, 12)}, which the root of ${tree.slice(0, 12)} reaches`,
-          );
+    coverage.reach(order ? 'store/block swept' : 'store/block dropped');
+    if (order) {
+      this.sweptBy(mirror, address, order);
       return;
     }
     const left = stores.holders('block', address).length;
     if (left < replicas())
       report('I3', `${mirror.host.name} dropped block ${address.slice(0, 12)}, of which ${left} copies are left`);
+  }
+
+  /** E1 to E3. */
+  private sweptBy(mirror: StoreMirror, address: string, { tree, generation }: Swept): void {
+    const { stores, report, generationOf } = this.options;
+    const name = `${mirror.host.name} swept block ${address.slice(0, 12)}`;
+    this.swept.add(address);
+    for (const [other, { blocks }] of this.reached)
+      if (blocks.has(address)) report('E1', `${name}, which the root of ${other.slice(0, 12)} reaches`);
+    const block = stores.content.get(address);
+    if (block && !decodeImmutableHeader(block).treeTag.equals(treeTagOf(Buffer.from(tree, 'hex'))))
+      report('E2', `${name} by an order of ${tree.slice(0, 12)}, which is another tree`);
+    const chosen = generationOf(tree);
+    if (chosen === undefined || chosen < generation)
+      report('E3', `${name} by generation ${generation}, and the root of ${tree.slice(0, 12)} has ${chosen}`);
   }
 
   /** A root is known to be chosen: everything it reaches was acknowledged before (L6). */
@@ -106,6 +118,8 @@ export class BlockChecker {
     const see = (address: Bytes, what: string) => {
       const block = toHex(address);
       blocks.add(block);
+      if (this.swept.has(block))
+        this.options.report('E1', `${what} ${block.slice(0, 12)} of the root of ${name} was swept`);
       if (this.walked.has(block)) return;
       this.walked.add(block);
       if (!this.acknowledged.has(block))
@@ -160,15 +174,14 @@ export class BlockChecker {
     }
   }
 
-  /** Acknowledged blocks that fewer than so many sound disks besides that one hold. */
-  thin(copies: number, besides?: Host): number {
+  /** Acknowledged blocks that fewer than so many disks hold; besides one: of sound ones without it. */
+  thin(copies: number, besides?: Host): string[] {
     const { stores } = this.options;
-    let count = 0;
-    for (const address of this.acknowledged.keys()) {
-      if (this.swept.has(address)) continue;
-      const holders = stores.holders('block', address).filter(({ host, rotted }) => host !== besides && !rotted);
-      if (holders.length < copies) count++;
-    }
-    return count;
+    return [...this.acknowledged.keys()].filter((address) => {
+      if (this.swept.has(address)) return false;
+      const holders = stores.holders('block', address);
+      const counted = besides ? holders.filter(({ host, rotted }) => host !== besides && !rotted) : holders;
+      return counted.length < copies;
+    });
   }
 }

@@ -12,6 +12,7 @@ import { type Service, Services } from '../../../src/core/peer/services.ts';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry } from '../../../src/core/silo/silo.ts';
+import { Sweeper } from '../../../src/core/store/sweeper.ts';
 import { type Root, RootRegister, type TreeContext } from '../../../src/core/tree/context.ts';
 import { Leader } from '../../../src/core/tree/leader.ts';
 import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
@@ -36,6 +37,13 @@ export interface Led {
   epoch: number;
 }
 
+/** By which order a block goes. */
+export interface Swept {
+  /** Hex of the root register's address. */
+  tree: string;
+  generation: number;
+}
+
 export interface Observer {
   served(call: Served): void;
   /** A silo is asked to write, and has said that it is durable. */
@@ -43,6 +51,8 @@ export interface Observer {
   stored(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void;
   /** Entries whose writing was refused. */
   notStored(life: Life, silo: LogSilo, entries: readonly SiloEntry[]): void;
+  /** A sweep is about to delete a block, and has ended with it. */
+  sweeping(life: Life, address: Address, order: Swept | undefined): void;
   /** A majority holds the batch, says its writer. */
   appended(led: Led, batch: JournalBatch): void;
   /** A leader has run an operation; a retry of one that was answered before is not run. */
@@ -89,6 +99,7 @@ function install(): void {
   installed = true;
   wrapCalls();
   wrapSilos();
+  wrapSweeps();
   wrapJournals();
   wrapLeaders();
   wrapRoots();
@@ -132,6 +143,24 @@ function wrapSilos(): void {
     }
     observer.stored(life, silo, entries);
   });
+}
+
+function wrapSweeps(): void {
+  wrap<[unknown, Swept, Address], Promise<void>>(
+    Sweeper.prototype,
+    'drop',
+    async (real, self, pass, order, address) => {
+      const life = lifeOf.get((self as { options: { clock: object } }).options.clock);
+      const observer = seenBy(life);
+      if (!life || !observer) return real(pass, order, address);
+      observer.sweeping(life, address, order);
+      try {
+        await real(pass, order, address);
+      } finally {
+        observer.sweeping(life, address, undefined);
+      }
+    },
+  );
 }
 
 function wrapJournals(): void {

@@ -110,7 +110,12 @@ export class RegisterChecker {
     this.acceptors.set(at, acceptor);
     if (compareBallots(record.promised, acceptor.promised) < 0) report('G6', `a promise went back at ${at}`);
     acceptor.promised = record.promised;
-    if (!record.accepted) return;
+    if (!record.accepted) {
+      // What is kept of a register that has moved away holds no vote.
+      if (acceptor.accepted) this.options.coverage.reach('register/stub kept');
+      acceptor.accepted = undefined;
+      return;
+    }
     const { ballot, image } = record.accepted;
     const version = image.state.value.version;
     if (acceptor.accepted && compareBallots(ballot, acceptor.accepted.ballot) < 0)

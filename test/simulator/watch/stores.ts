@@ -11,7 +11,7 @@ import type { Report } from './rules.ts';
 
 interface Held {
   bytes: number;
-  /** Of registers and journals, which are compared to the byte. */
+  /** Of registers, which are compared to the byte. */
   digest: string | undefined;
 }
 
@@ -80,7 +80,7 @@ export class Stores {
         if (mirror.held.delete(name)) this.onRemoved(mirror, space, toHex(key));
         continue;
       }
-      const exact = space === 'register' || space === 'journal';
+      const exact = space === 'register';
       mirror.held.set(name, { bytes: value.length, digest: exact ? digestOf(value) : undefined });
       if (space === 'block' && !this.content.has(toHex(key))) this.content.set(toHex(key), asBuffer(value).subarray(4));
     }
@@ -164,7 +164,7 @@ export class Stores {
     else mirror.held.set(name, { bytes, digest: undefined });
   }
 
-  /** Registers and journals of an opened silo, to the byte: these reads take the process's time. */
+  /** Registers of an opened silo, to the byte: these reads take the process's time. */
   async compareContent(life: Life, silo: LogSilo): Promise<void> {
     const mirror = this.of(life.host);
     for (const [name, { digest }] of [...mirror.held]) {

@@ -5,6 +5,7 @@ import { type Bytes, fromBase64, toHex } from '../../../src/core/base/bytes.ts';
 import { decode } from '../../../src/core/base/codec.ts';
 import { asError, isError } from '../../../src/core/base/errors.ts';
 import { networkIdOf, nodeIdOf } from '../../../src/core/block/address.ts';
+import { readImage } from '../../../src/core/block/register-validity.ts';
 import { type JournalBatch, rootHeader } from '../../../src/core/consensus/consensus.ts';
 import type { JournalAnswer } from '../../../src/core/consensus/journal/messages.ts';
 import type { RegisterCall, WireReply } from '../../../src/core/consensus/register/messages.ts';
@@ -24,7 +25,7 @@ import type { Device } from '../whole.ts';
 import { BlockChecker } from './blocks.ts';
 import { Coverage, knownAnswers, knownStates } from './coverage.ts';
 import { RegisterHistory } from './history.ts';
-import { type Led, type Observer, observe, type Served } from './probes.ts';
+import { type Led, type Observer, observe, type Served, type Swept } from './probes.ts';
 import { RegisterChecker } from './registers.ts';
 import { RingChecker } from './rings.ts';
 import type { Report, Violation } from './rules.ts';
@@ -57,8 +58,8 @@ export class Watch implements Observer {
   /** Records written before that. */
   private readonly early: (() => void)[] = [];
   private readonly fences = new Map<string, bigint>();
-  /** Processes that carry out a sweep now. */
-  private readonly sweeping = new Map<Life, number>();
+  /** What sweeps are about to delete. */
+  private readonly sweeps = new Map<Host, Map<string, Swept>>();
 
   constructor(world: World, { staleReads = false, replicas }: WatchOptions) {
     this.world = world;
@@ -71,7 +72,11 @@ export class Watch implements Observer {
     this.stores = new Stores(report);
     this.history = new RegisterHistory(report);
     this.trees = new TreeChecker({ report, coverage, staleReads });
-    this.blocks = new BlockChecker({ stores: this.stores, report, coverage, replicas });
+    const generationOf = (tree: string) => {
+      const newest = this.registers.latest(tree);
+      return newest && this.trees.headerOf(newest)?.gcGeneration;
+    };
+    this.blocks = new BlockChecker({ stores: this.stores, report, coverage, replicas, generationOf });
     this.rings = new RingChecker(report, coverage);
     this.registers = new RegisterChecker({
       networkId: () => this.networkId,
@@ -80,7 +85,7 @@ export class Watch implements Observer {
       onChosen: (address, entry, before, after) => this.trees.chosen(address, entry, before, after),
     });
     this.stores.onRemoved = ({ host }, space, key) => {
-      if (space === 'block') this.blocks.removed(this.stores.of(host), key, (this.sweeping.get(host.life) ?? 0) > 0);
+      if (space === 'block') this.blocks.removed(this.stores.of(host), key, this.sweeps.get(host)?.get(key));
     };
     observe(world, this);
   }
@@ -163,6 +168,7 @@ export class Watch implements Observer {
       const { store, answer } = response as { store: Bytes; answer: JournalAnswer };
       coverage.reach(`answer/jnl ${answer.type}`);
       this.named(life, store, method);
+      if (method === 'jnl.fence' && answer.type === 'tails') this.fenced(life, store, request as Shown);
     } else if (method === 'block.get') {
       const { address } = request as { address: Bytes };
       this.blocks.served(life.host, address, (response as { block: Bytes }).block);
@@ -228,6 +234,23 @@ export class Watch implements Observer {
     this.fences.set(at, fence);
   }
 
+  /** L7: a member that says it obeys a fence has written that down. */
+  private fenced({ host }: Life, store: Bytes, { tree, proof }: Shown): void {
+    if (!this.networkId) return;
+    const { epoch } = decode(rootHeader, readImage(this.networkId, proof).state.value.payload);
+    const at = `${host.name} ${toHex(store)} ${toHex(tree).slice(0, 12)}`;
+    const durable = this.fences.get(at) ?? 0n;
+    if (durable < BigInt(epoch))
+      this.report('L7', `${at} answered the fence of epoch ${epoch}, and ${durable} is durable`);
+  }
+
+  sweeping({ host }: Life, address: Bytes, order: Swept | undefined): void {
+    const sweeps = this.sweeps.get(host) ?? new Map<string, Swept>();
+    this.sweeps.set(host, sweeps);
+    if (order) sweeps.set(toHex(address), order);
+    else sweeps.delete(toHex(address));
+  }
+
   appended(led: Led, batch: JournalBatch): void {
     this.trees.appended(led, batch);
   }
@@ -248,6 +271,12 @@ export class Watch implements Observer {
       );
     });
   }
+}
+
+/** A request that shows a signed root. */
+interface Shown {
+  tree: Bytes;
+  proof: Bytes;
 }
 
 interface Voted {
