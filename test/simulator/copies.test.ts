@@ -75,9 +75,16 @@ test('a lost node is made up for once it is evicted, and not before; when it com
   lost.crash();
   await world.runFor(40_000);
   assert.equal((await counted(world, rest)).least, factor - 1, 'nothing moves before the eviction delay');
+  const short = rest.map((device) => device.linked?.node.blocks?.redundancy(60_000));
+  assert.ok(short.some((told) => told?.shortages.some(({ reason }) => reason === 'node away')));
+  assert.ok(short.every((told) => told?.shortages.every(({ reason }) => reason === 'node away')));
   await world.runFor(120_000);
   const healed = await counted(world, rest);
   assert.deepEqual([healed.least, healed.most, healed.blocks], [factor, factor, before.blocks]);
+  for (const device of rest) {
+    const told = device.linked?.node.blocks?.redundancy(60_000);
+    assert.deepEqual([told?.underReplicated, told?.missing, told?.shortages], [0, 0, []]);
+  }
   lost.host.restart();
   await world.settle(lost.startNode([]));
   await world.runFor(15_000);

@@ -12,6 +12,7 @@ import { Fetching } from '../store/fetching.ts';
 import { HeldBlocks } from '../store/held-blocks.ts';
 import { Inventory } from '../store/inventory.ts';
 import { Rebalance } from '../store/rebalance.ts';
+import { type BlockRedundancy, blockRedundancy } from '../store/redundancy.ts';
 import { Repair } from '../store/repair.ts';
 import { Scrub } from '../store/scrub.ts';
 import type { Throttle } from '../store/throttle.ts';
@@ -41,6 +42,8 @@ export interface Blocks {
   readonly transfer: BlockTransfer;
   /** Reads everything once, from now on. */
   scrubNow(): void;
+  /** How many copies there are, and why they are not more. */
+  redundancy(evictionDelayMs: number): BlockRedundancy;
   /** Look only at what is here. */
   readonly lookers: readonly Worker[];
   /** Bring copies to where they belong. */
@@ -78,7 +81,16 @@ export function serveBlocks(parts: BlocksParts): Blocks {
     scrub.now();
     scrubber.wake();
   };
+  const redundancy = (evictionDelayMs: number) => {
+    const { arcs = [], lacks, comparedMs } = repair;
+    const known = { arcs, lacks, comparedMs, missing: repair.missing(), surplus: rebalance.surplus() };
+    return blockRedundancy({ ...common, ...known, evictionDelayMs });
+  };
+  absence.events.on('back', () => {
+    repair.soon();
+    repairing.wake();
+  });
   const lookers = [new Worker(census, runtime, periodMs, throttle), scrubber];
   const movers = [repairing, new Worker(rebalance, runtime, periodMs, throttle)];
-  return { held, inventory, repair, rebalance, scrub, scrubNow, transfer, lookers, movers };
+  return { held, inventory, repair, rebalance, scrub, scrubNow, redundancy, transfer, lookers, movers };
 }

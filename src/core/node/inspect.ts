@@ -4,6 +4,7 @@ import { toBase64, toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
 import type { WorkerFacts } from '../cli/running.ts';
 import { formatEndpoint } from '../runtime/endpoint.ts';
+import type { Shortage } from '../store/redundancy.ts';
 import type { Queries } from './monitor.ts';
 import type { Node } from './node.ts';
 
@@ -86,7 +87,44 @@ async function redundancy(node: Node): Promise<Record<string, unknown>> {
     if (held.members < desired || held.joint) under++;
   }
   const network = await networkRegister(node);
-  return { desired_factor: desired, type: 'replication', registers, under_replicated_registers: under, ...network };
+  return {
+    ...{ desired_factor: desired, type: 'replication', registers, under_replicated_registers: under, ...network },
+    ...blocksOf(node),
+  };
+}
+
+/** The blocks of a storage node: how many lack copies, why, and what is being done. */
+function blocksOf(node: Node): Record<string, unknown> {
+  if (node.blocks === undefined) return {};
+  const { scrub } = node.blocks;
+  const told = node.blocks.redundancy(node.network().consensus['eviction-delay']);
+  const rotten = scrub.rottenRecords();
+  return {
+    blocks: told.blocks,
+    blocks_counted: told.counted,
+    under_replicated_blocks: told.underReplicated,
+    ...(told.shortages.length === 0 ? {} : { shortages: told.shortages.map(shortage) }),
+    missing_blocks: told.missing,
+    bad_blocks: told.bad,
+    surplus_blocks: told.surplus,
+    ...(rotten.length === 0 ? {} : { rotten_records: rotten }),
+    ...(told.comparedMs === undefined ? {} : { compared_ms_ago: told.comparedMs }),
+    work: Object.fromEntries(
+      workers(node)
+        .filter(({ name }) => blockWorkers.includes(name))
+        .map(({ name, state, backlog, last_error }) => [name, { state, backlog, last_error }]),
+    ),
+  };
+}
+
+const blockWorkers = ['census', 'membership', 'repair', 'rebalance', 'scrub'];
+
+function shortage(one: Shortage): Record<string, unknown> {
+  const { reason, blocks } = one;
+  if (one.reason === 'few nodes') return { reason, nodes: one.nodes, blocks };
+  const node = toBase64(one.node);
+  if (one.reason === 'node away') return { reason, node, away_ms: one.awayMs, evicted_in_ms: one.evictedInMs, blocks };
+  return { reason, node, blocks };
 }
 
 async function networkRegister(node: Node): Promise<Record<string, unknown>> {

@@ -57,8 +57,9 @@ export class Repair implements Work {
   private sends: { entry: InventoryEntry; to: NodeRecord }[] = [];
   private readonly wanted = new Set<string>();
   /** By node: blocks held here that it lacked when compared last, and did not take since. */
-  private readonly lacks = new Map<string, Set<string>>();
+  readonly lacks = new Map<string, Set<string>>();
   private nextRoundMs = 0;
+  private roundEndedMs: number | undefined;
   private periodMs = roundMs.first;
   private quiet = true;
   private withFormer = true;
@@ -78,11 +79,14 @@ export class Repair implements Work {
     return this.wanted.size + this.fetches.length + this.sends.length + ranges;
   }
 
-  /** Distinct blocks held here that others who are to hold them lack. */
-  short(): number {
-    const names = new Set<string>();
-    for (const lacking of this.lacks.values()) for (const name of lacking) names.add(name);
-    return names.size;
+  /** Milliseconds since the last round ended; undefined before the first. */
+  get comparedMs(): number | undefined {
+    return this.roundEndedMs && Math.round(this.parts.runtime.clock.monotonic() - this.roundEndedMs);
+  }
+
+  /** Compares again at the next wake, whatever the time. */
+  soon(): void {
+    this.nextRoundMs = 0;
   }
 
   /** Blocks this node is to hold, or has a bad copy of, that wait to be fetched. */
@@ -141,7 +145,8 @@ export class Repair implements Work {
     this.counts.rounds++;
     if (this.quiet) this.withFormer = false;
     this.periodMs = this.quiet ? Math.min(this.periodMs * 2, roundMs.max) : roundMs.first;
-    this.nextRoundMs = this.parts.runtime.clock.monotonic() + this.periodMs;
+    this.roundEndedMs = this.parts.runtime.clock.monotonic();
+    this.nextRoundMs = this.roundEndedMs + this.periodMs;
   }
 
   /** Everything of the nodes that placement depends on, and who can be compared with. */
