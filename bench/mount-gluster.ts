@@ -9,12 +9,22 @@ import { join } from 'node:path';
 import { family, isMounted, run, type Scene, unmount, until } from './mount-scene.ts';
 import type { Target } from './mount-targets.ts';
 
+/** A volume of three bricks, and what acts on it: `start force`, `heal full`. Bricks are folders of this machine. */
+export interface Gluster extends Target {
+  bricks: readonly string[];
+  volume(command: string, ...words: string[]): Promise<string>;
+  nameOf(brick: string): string;
+}
+
 const address = '10.99.0.1';
 const volume = 'bench';
 const startTimeoutMs = 30_000;
 const needed = ['glusterd', 'gluster', 'glusterfs', 'unshare', 'nsenter', 'ip'];
 
-/** Runs as the first process of the space: all of them end when it does, which is when its input ends. */
+/**
+ * Runs as the first process of the space: all of them end when it does, which is when its input ends. It stays a shell, which takes
+ * leave of those that ended: a brick that was killed is known to be dead then.
+ */
 const script = `
   set -e
   ip link set lo up
@@ -23,7 +33,8 @@ const script = `
   mkdir -p /run/gluster /var/log/glusterfs
   mount -t tmpfs none /var/log/glusterfs
   glusterd -N -f "$0/glusterd.vol" -l "$0/glusterd.log" -p "$0/glusterd.pid" &
-  exec cat > /dev/null`;
+  cat > /dev/null
+  :`;
 
 /** Why it cannot run here, if it cannot. */
 export function glusterMissing(): string | undefined {
@@ -41,7 +52,7 @@ function isInstalled(program: string): boolean {
   }
 }
 
-export async function startGluster(scene: Scene): Promise<Target> {
+export async function startGluster(scene: Scene): Promise<Gluster> {
   const folder = join(scene.folder, 'gluster');
   const mountpoint = join(folder, 'mountpoint');
   const bricks = ['one', 'two', 'three'].map((name) => join(folder, name));
@@ -51,8 +62,9 @@ export async function startGluster(scene: Scene): Promise<Target> {
   const inside = (words: readonly string[]) =>
     run('nsenter', ['--target', String(first), '--net', '--mount', '--pid', ...words], { signal: scene.signal });
   const gluster = (...words: string[]) => inside(['gluster', '--mode=script', 'volume', ...words]);
+  const nameOf = (brick: string) => `${address}:${brick}`;
   await until('glusterd answers', startTimeoutMs, () => succeeds(gluster('list')), scene.signal);
-  await gluster('create', volume, 'replica', '3', ...bricks.map((brick) => `${address}:${brick}`), 'force');
+  await gluster('create', volume, 'replica', '3', ...bricks.map(nameOf), 'force');
   await gluster('start', volume);
 
   let client: ChildProcess | undefined;
@@ -82,6 +94,9 @@ export async function startGluster(scene: Scene): Promise<Target> {
       await start();
     },
     output: () => readFileSync(join(folder, 'client.log'), 'utf8').slice(-4000),
+    bricks,
+    volume: (command, ...words) => gluster(command, volume, ...words),
+    nameOf,
   };
 }
 

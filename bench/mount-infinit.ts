@@ -3,10 +3,16 @@
 
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Lab, type Running } from '../test/end-to-end/device.ts';
+import { type Device, Lab, type Running } from '../test/end-to-end/device.ts';
 import { profiled, setUpNetwork, startNodes } from './cluster.ts';
 import { family, isMounted, type Scene, unmount, warn } from './mount-scene.ts';
 import type { Target } from './mount-targets.ts';
+
+/** Its storage nodes: devices, and their processes as they run. */
+export interface Infinit extends Target {
+  nodes: readonly Device[];
+  running: (Running & { endpoint: string })[];
+}
 
 const volume = 'alice/shared';
 const stopTimeoutMs = 60_000;
@@ -22,7 +28,7 @@ export function infinitMissing(): string | undefined {
 }
 
 /** With `profile` its processes leave CPU profiles in that folder when they end in order: of the mount, of the last one. */
-export async function startInfinit(scene: Scene, profile?: string): Promise<Target> {
+export async function startInfinit(scene: Scene, profile?: string): Promise<Infinit> {
   const mountpoint = join(scene.folder, 'infinit');
   mkdirSync(mountpoint);
   const lab = new Lab();
@@ -66,6 +72,8 @@ export async function startInfinit(scene: Scene, profile?: string): Promise<Targ
       await start();
     },
     output: () => [...running, ...(mount ? [mount] : [])].map(({ output }) => output.slice(-2000)).join(''),
+    nodes,
+    running,
   };
 }
 
