@@ -24,13 +24,15 @@ export default class NetworkWorkers extends BaseCommand {
     const acting = await this.acting();
     const { networkWorkers } = await this.running();
     const workers = await networkWorkers({ ...acting, name, scrub: parsed.flags.scrub });
-    const rows = workers.map(({ name, state, backlog, counters, last_error }) => [
-      ...[name, state, backlog ?? '-'],
-      [
-        ...Object.entries(counters).map(([what, count]) => `${what} ${count}`),
-        ...(last_error ? [last_error] : []),
-      ].join(', '),
-    ]);
+    const rows = workers.map(({ name, state, backlog, counters, last_error }) => {
+      const done = Object.entries(counters).flatMap(([what, count]) => (count > 0 ? [`${words(what)} ${count}`] : []));
+      return [name, state, backlog ?? '-', [...done, ...(last_error ? [last_error] : [])].join(', ')];
+    });
     this.render(workers, table([['worker', 'state', 'backlog', 'since the start'], ...rows]));
   }
+}
+
+/** `readBytes` as `read bytes`. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }

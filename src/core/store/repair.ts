@@ -134,6 +134,7 @@ export class Repair implements Work {
         if (toHex(node.id) === toHex(self) || overlay.liveness(node.id) !== 'alive') continue;
         const comparison = new Comparison(this.parts.inventory, ranges);
         this.tasks.push({ node, mutual: kind === 0, comparison });
+        if (kind === 0) this.lacks.set(toHex(node.id), new Set());
       }
     }
     this.quiet = true;
