@@ -13,6 +13,7 @@ import { createFilesystemSilo } from '../../../src/core/descriptor/silos.ts';
 import { createUser } from '../../../src/core/descriptor/users.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { diagnose } from '../../../src/core/node/doctor/doctor.ts';
+import { redundancyFindings } from '../../../src/core/node/doctor/redundancy.ts';
 import type { Context } from '../../../src/core/node/link.ts';
 import { found, newDevice, type TestDevice } from '../descriptor/support.ts';
 
@@ -115,5 +116,40 @@ test('a network that does not run here', async (t) => {
   const { device } = await scene(t);
   assert.deepEqual((await troubles(device, ['redundancy'])).redundancy, [
     'warning alice/n: it does not run on this device: its copies are not known',
+  ]);
+});
+
+test('what lacks copies, why, and what is being done', () => {
+  const whole = { desired_factor: 3, registers: 4, under_replicated_registers: 0, network_register_members: 3 };
+  const tell = (more: object) =>
+    redundancyFindings('alice/n', { ...whole, ...more }).map(
+      ({ sane, reason }) => `${sane ? 'warning' : 'fault'} ${reason}`,
+    );
+  assert.deepEqual(tell({ blocks: 9, shortages: [], missing_blocks: 0, bad_blocks: 0, work: {} }), []);
+  assert.deepEqual(tell({ network_register_error: 'too few members answer' }), [
+    'fault nothing can be agreed on: too few members answer',
+  ]);
+  const work = { repair: { state: 'working', backlog: 7 }, membership: { state: 'idle' } };
+  const shortages = [
+    { reason: 'few nodes', nodes: 2, blocks: 9 },
+    { reason: 'node away', node: 'q83vASNFZ4kabcdef=', away_ms: 1000, evicted_in_ms: 599_000, blocks: 5 },
+    { reason: 'node closed', node: 'q83vASNFZ4kabcdef=', blocks: 2 },
+    { reason: 'node lacks', node: 'q83vASNFZ4kabcdef=', blocks: 1 },
+  ];
+  assert.deepEqual(
+    tell({ under_replicated_registers: 1, blocks: 9, shortages, missing_blocks: 3, bad_blocks: 1, work }),
+    [
+      'warning 1 of 4 registers kept here have fewer than 3 members (membership: idle)',
+      'warning 9 of 9 blocks kept here lack copies: there are 2 nodes for 3 copies (repair: working, 7 to do)',
+      'warning 5 of 9 blocks kept here lack copies: node q83vASNFZ4ka is away; its copies are made elsewhere in 10 min unless it comes back (repair: working, 7 to do)',
+      'warning 2 of 9 blocks kept here lack copies: node q83vASNFZ4ka takes no more data (repair: working, 7 to do)',
+      'warning 1 of 9 blocks kept here lack copies: they are on their way to node q83vASNFZ4ka (repair: working, 7 to do)',
+      'warning 3 blocks that belong here are still being fetched (repair: working, 7 to do)',
+      'warning 1 copies kept here are rotten, and are replaced from good ones (repair: working, 7 to do)',
+    ],
+  );
+  assert.deepEqual(tell({ rotten_records: [{}], work: { scrub: { state: 'idle', last_error: 'disk error' } } }), [
+    'fault 1 records of registers or journals kept here are rotten',
+    'warning scrub was held up: disk error',
   ]);
 });
