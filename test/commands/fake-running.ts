@@ -4,6 +4,8 @@ import { type Bytes, compareBytes, toHex } from '../../src/core/base/bytes.ts';
 import { InfinitError } from '../../src/core/base/errors.ts';
 import type {
   Acting,
+  CollectionFacts,
+  CollectOptions,
   DiagnoseOptions,
   InspectWhat,
   OpenKeysOptions,
@@ -30,6 +32,7 @@ export class FakeRunning implements Running {
   private readonly stores = new Map<string, FakeKeys>();
   private readonly volumes = new Map<string, VolumeStatus>();
   private readonly attributes = new Map<string, string>();
+  private collections: CollectionFacts[] = [];
 
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
@@ -49,6 +52,7 @@ export class FakeRunning implements Running {
       diagnose: (options) => this.diagnose(options),
       openKeys: (options) => this.openKeys(options),
       runVolume: (options) => this.runVolume(options),
+      collect: (options) => this.collect(options),
       volumeStatus: (options) => this.volumeStatus(options),
       stopVolume: (options) => this.stopVolume(options),
       volumeAttribute: (options) => this.volumeAttribute(options),
@@ -130,6 +134,34 @@ export class FakeRunning implements Running {
   async volumeStatus(options: Acting & { name: string }): Promise<VolumeStatus> {
     const { name } = await getVolume(options.context, options.as, options.name);
     return this.volumes.get(name) ?? { name, status: 'stopped' };
+  }
+
+  /** Each answer shows the cycle a little further. */
+  async collect({
+    context,
+    as,
+    kind,
+    name: given,
+    begin,
+    graceMs,
+    progress,
+  }: CollectOptions): Promise<CollectionFacts> {
+    const { name } = await (kind === 'volume' ? getVolume(context, as, given) : getKeyValueStore(context, as, given));
+    if (kind === 'volume' && !this.volumes.has(name))
+      throw new InfinitError('unavailable', `volume "${name}" is not running on this device`);
+    if (begin) {
+      const ended = '2026-01-01T00:00:00.000Z';
+      const last = { generation: 2, nodes: 2, missed: 1, bytes: 4_200_000, copies: 12, ended };
+      this.collections = [
+        { name, state: 'idle', generation: 1, asked: true },
+        { name, state: 'waiting', generation: 2, asked: false, wait_ms: graceMs ?? 3_600_000 },
+        { name, state: 'idle', generation: 2, asked: false, last },
+      ];
+    }
+    while (progress !== undefined && this.collections.length > 1) progress(this.collections.shift() as CollectionFacts);
+    const [next, ...rest] = this.collections;
+    if (rest.length > 0) this.collections = rest;
+    return next ?? { name, state: 'idle', generation: 0, asked: false };
   }
 
   async stopVolume(options: Acting & { name: string }): Promise<VolumeStatus> {

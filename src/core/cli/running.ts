@@ -129,6 +129,31 @@ export interface VolumeStatus {
   pid?: number;
 }
 
+/** How garbage collection of a volume or a key-value store stands, at the process that leads it. */
+export interface CollectionFacts {
+  name: string;
+  state: 'idle' | 'tidying' | 'marking' | 'waiting' | 'sweeping';
+  /** Of the cycle that runs, or the last one. */
+  generation: number;
+  /** A cycle was asked for and has not begun. */
+  asked: boolean;
+  /** For how long what is not used any more is still kept for those who read it. */
+  wait_ms?: number;
+  /** The last cycle that ended well: what silos gave back, of how many nodes; nodes that were away. */
+  last?: { generation: number; ended: string; copies: number; bytes: number; nodes: number; missed: number };
+  last_error?: string;
+}
+
+export interface CollectOptions extends Acting {
+  name: string;
+  kind: 'volume' | 'key-value-store';
+  /** Asks for a cycle; else only tells. */
+  begin: boolean;
+  graceMs?: number | undefined;
+  /** Waits until the cycle has ended, and tells of each state it comes to. Throws `unavailable` when it is given up. */
+  progress?: ((facts: CollectionFacts) => void) | undefined;
+}
+
 export interface VolumeAttributeOptions extends Acting {
   /** Absolute, on a mounted volume of the acting user. */
   path: string;
@@ -196,6 +221,8 @@ export interface Running {
   createVolumeRoot(options: Acting & { name: string; peers?: readonly string[] }): Promise<void>;
   /** Whether a process of this home has it open, and what it says. */
   volumeStatus(options: Acting & { name: string }): Promise<VolumeStatus>;
+  /** Throws `unavailable` when no process of this device serves it, or none leads it. */
+  collect(options: CollectOptions): Promise<CollectionFacts>;
   /** Unmounts and waits for the end of the process. Throws `unavailable` when none runs, `conflict` while files are open. */
   stopVolume(options: Acting & { name: string }): Promise<VolumeStatus>;
   /** The value as it is or was set. */

@@ -19,6 +19,7 @@ import type { PeerIdentity } from '../peer/peer.ts';
 import { parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
 import { inBackground, reporting } from './background.ts';
+import { collectQueries } from './collecting.ts';
 import { diagnose as examine } from './doctor/doctor.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
@@ -133,7 +134,10 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
         const server = new KvServer({ peers, clock: context.runtime.clock, store: named, admit: onlyUser(linked) });
         closers.push(async () => server.close());
       }
-      await serveUntilStopped(options, 'key-value-store', store.name, linked, { tree: () => tree.status() });
+      await serveUntilStopped(options, 'key-value-store', store.name, linked, {
+        tree: () => tree.status(),
+        ...collectQueries(store.name, tree),
+      });
     } finally {
       for (const close of closers.reverse()) await close();
     }
@@ -194,6 +198,7 @@ export const openKeys: Running['openKeys'] = async (options: OpenKeysOptions) =>
 export const diagnose: Running['diagnose'] = ({ context, as, groups, variables, ignoreNonLinked }) =>
   examine({ context, as, variables, ignoreNonLinked }, groups);
 
+export { collect } from './collecting.ts';
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 
 export const found: Running['found'] = ({ context, as }, link, seal) => foundNetwork(context, as, link, seal);

@@ -14,6 +14,7 @@ import type { Mounted } from '../gateway/fuse/fuse.ts';
 import { mountFiles } from '../gateway/fuse/mount.ts';
 import { mountType, parseMountTable } from '../gateway/fuse/mount-table.ts';
 import { inBackground, reporting } from './background.ts';
+import { collectQueries } from './collecting.ts';
 import { LettingGo } from './letting-go.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askMonitor, type Queries } from './monitor.ts';
@@ -152,6 +153,7 @@ function queriesOf(
   };
   return {
     tree: () => tree.status(),
+    ...collectQueries(volume.name, tree),
     volume: (): VolumeStatus => {
       const { role, epoch } = tree.status();
       return {
