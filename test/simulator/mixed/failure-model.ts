@@ -10,7 +10,7 @@ import type { Actor, Cast } from './cast.ts';
 export function mayLose(watch: Watch, cast: Cast, { device, down }: Actor): boolean {
   const { host, linked } = device;
   const own = linked && toHex(linked.node.options.silo?.storeId ?? Buffer.alloc(0));
-  if (!own || down) return false;
+  if (!own || down || watch.changing) return false;
   const lasts = ({ store }: Member) => toHex(store) !== own && !watch.stores.dead.has(toHex(store));
   const majority = (set: readonly Member[]) => set.filter(lasts).length * 2 > set.length;
   for (const address of watch.registers.addresses)

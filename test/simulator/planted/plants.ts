@@ -95,7 +95,7 @@ export const plants: readonly Plant[] = [
     bug: 'Y5: an emptied disk has the id of the one before it',
     file: 'src/core/silo/filesystem/superblock.ts',
     find: 'storeId: runtime.random.bytes(storeIdBytes),',
-    replace: 'storeId: Buffer.alloc(storeIdBytes, folder.length + Buffer.byteLength(folder)),',
+    replace: 'storeId: Buffer.alloc(storeIdBytes, runtime.transport.localAddresses()[0]),',
     rules: ['G5', 'G7', 'G1', 'G2'],
     seeds: 6,
     faults: ['loseDisk'],

@@ -32,6 +32,8 @@ import type { Report, Violation } from './rules.ts';
 import { Stores } from './stores.ts';
 import { TreeChecker } from './trees.ts';
 
+/** What was sent has arrived, or never will. */
+const arrivalMs = 3_000;
 /** Enough to know what is wrong. */
 const violationsMax = 20;
 
@@ -58,6 +60,8 @@ export class Watch implements Observer {
   /** Records written before that. */
   private readonly early: (() => void)[] = [];
   private readonly fences = new Map<string, bigint>();
+  /** Changes of members under way. */
+  private readonly changes = new Set<{ life: Life; deadSinceMs: number | undefined }>();
   /** What sweeps are about to delete. */
   private readonly sweeps = new Map<Host, Map<string, Swept>>();
 
@@ -123,7 +127,9 @@ export class Watch implements Observer {
       const real = registers[name]?.bind(node.registers) as (...args: unknown[]) => Promise<unknown>;
       registers[name] = async (...args) => {
         const begin = this.world.timeUs;
-        const snapshot = (await real(...args)) as { address: Bytes; version: number; valueHash: Bytes };
+        const change = { life, deadSinceMs: undefined };
+        if (name === 'reconfigure') this.changes.add(change);
+        const snapshot = (await real(...args).finally(() => this.changes.delete(change))) as Snapshot;
         const at = { address: toHex(snapshot.address), by: life.host.name, begin, end: this.world.timeUs };
         const { version, valueHash } = snapshot;
         this.history.ended(at, { version, hash: toHex(valueHash), wrote: name === 'write' });
@@ -131,6 +137,16 @@ export class Watch implements Observer {
         return snapshot;
       };
     }
+  }
+
+  /** Whether somebody proposes members now, or died doing so a moment ago: what he sent may not have arrived. */
+  get changing(): boolean {
+    const now = this.world.nowMs;
+    for (const change of this.changes) {
+      if (!change.life.alive) change.deadSinceMs ??= now;
+      if (change.deadSinceMs !== undefined && now - change.deadSinceMs > arrivalMs) this.changes.delete(change);
+    }
+    return this.changes.size > 0;
   }
 
   private watchStore({ node }: LinkedNode, life: Life): void {
@@ -271,6 +287,12 @@ export class Watch implements Observer {
       );
     });
   }
+}
+
+interface Snapshot {
+  address: Bytes;
+  version: number;
+  valueHash: Bytes;
 }
 
 /** A request that shows a signed root. */

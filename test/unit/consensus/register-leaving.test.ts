@@ -64,6 +64,23 @@ test('a stub answers where the register went, and votes in nothing it gave way t
   }
 });
 
+test('who moved out is asked again with evidence when a joint state not chosen yet names it', () => {
+  // 4 and 5 hold the joint state; 1 and 2, which have stubs of the change before, are the majority of the new set with 4.
+  const back = enterJoint(moved, members(1, 2, 4));
+  const held = { ballot: at(8), image: imageOf(back), from: moved };
+  const nodes = members(1, 2, 3, 4, 5).map(({ node }) => node);
+  let step = beginPrepare(at(9), nodes, undefined);
+  for (const node of [4, 5])
+    step = onReply(step.attempt, memberOf(node), 'prepare', { type: 'promise', entry: held, committed: false });
+  step = onReply(step.attempt, memberOf(1), 'prepare', { type: 'moved', generation: 2, current: members(3, 4, 5) });
+  assert.equal(step.attempt.phase, 'preparing');
+  const [again] = step.send;
+  assert.ok(again?.message.type === 'prepare' && again.message.evidence?.image === held.image);
+  assert.equal(toHex(again.node), toHex(memberOf(1).node));
+  step = onReply(step.attempt, memberOf(1), 'prepare', { type: 'promise', entry: undefined, committed: false });
+  assert.equal(step.attempt.phase, 'ready');
+});
+
 test('a later configuration lets it in again, above what it had promised only', () => {
   const back = enterJoint(moved, members(1, 4, 5));
   const evidence = { image: imageOf(back), from: moved };

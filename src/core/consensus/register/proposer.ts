@@ -127,7 +127,8 @@ export function onReply(attempt: Attempt, member: Member, message: Message['type
     case 'unknown':
       return advance(withAnswer(attempt, answer(false, true)));
     case 'moved': {
-      const told = withAnswer(heard, answer(false));
+      // It may be new in a joint state that is not chosen yet: then it promises when shown that, as a blank one does.
+      const told = withAnswer(heard, answer(false, true));
       if (told.phase !== 'preparing' || told.moves >= limits.movesFollowedMax) return advance(told);
       const further = ask({ ...told, moves: told.moves + 1 }, nodesOf(reply.current), told.top?.image.hash);
       const after = advance(further.attempt);
