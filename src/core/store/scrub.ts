@@ -60,9 +60,10 @@ export class Scrub implements Work {
     return [...this.rotten.values()];
   }
 
-  /** What is left of the pass. */
+  /** What should have been read by now. */
   backlog(): number {
-    return Math.max(0, this.total() - this.doneOfPass);
+    if (!this.due()) return 0;
+    return Math.max(0, Math.ceil(this.atOnce ? this.total() : this.wantedByNow()) - this.doneOfPass);
   }
 
   /** Reads everything once from the beginning, as fast as callers allow. Wake the worker. */
@@ -73,10 +74,13 @@ export class Scrub implements Work {
 
   /** Whether the next piece is due by now: pieces are spread evenly over the period. */
   private due(): boolean {
-    if (this.atOnce) return true;
+    if (this.atOnce || this.total() === 0) return this.atOnce;
+    return this.doneOfPass + stepBlocks <= this.wantedByNow() || this.wantedByNow() >= this.total();
+  }
+
+  private wantedByNow(): number {
     const { runtime, periodMs } = this.parts;
-    const passedMs = runtime.clock.monotonic() - this.beganMs;
-    return this.doneOfPass + stepBlocks <= (this.total() * passedMs) / periodMs || passedMs >= periodMs;
+    return this.total() * Math.min(1, (runtime.clock.monotonic() - this.beganMs) / periodMs);
   }
 
   async step(signal: AbortSignal): Promise<boolean> {
