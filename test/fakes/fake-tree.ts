@@ -5,6 +5,7 @@ import { bytes, decode, encode, struct, text, u64, union } from '../../src/core/
 import { InfinitError } from '../../src/core/base/errors.ts';
 import type { RootHeader } from '../../src/core/consensus/consensus.ts';
 import { type KeyPair, keyPairFromSeed } from '../../src/core/crypto/keys.ts';
+import type { Peers } from '../../src/core/peer/peer.ts';
 import { TreeDirectory } from '../../src/core/tree/directory.ts';
 import { type OpenTreeOptions, openTree } from '../../src/core/tree/engine.ts';
 import { createTreeRoot } from '../../src/core/tree/root.ts';
@@ -52,6 +53,12 @@ export const set = (tree: Tree, key: string, value: Uint8Array, options = {}): P
 export const get = (tree: Tree, key: string): Promise<number> =>
   tree.query(encode(request, { type: 'get', key })).then((reply) => decode(u64, reply));
 export const fail = (tree: Tree): Promise<Uint8Array> => tree.do(encode(request, { type: 'fail' }));
+
+export interface OpenedOptions extends Partial<OpenTreeOptions> {
+  start?: boolean;
+  /** Instead of the process's own: tests hear things differently. */
+  hears?: (peers: FakePeers) => Peers;
+}
 
 /** A process with the tree open. */
 export interface Opened {
@@ -106,14 +113,14 @@ export class TreeWorld {
   }
 
   /** A new process that opens the tree. */
-  async open(name: string, options: Partial<OpenTreeOptions> & { start?: boolean } = {}): Promise<Opened> {
+  async open(name: string, options: OpenedOptions = {}): Promise<Opened> {
     const process = new Process(this.world, name);
     const user = options.user ?? this.owner;
     const peers = new FakePeers(this.network, process, { userKey: user.publicKey });
     const tree = openTree({
       runtime: process.runtime,
       store: this.cluster.store(process),
-      directory: new TreeDirectory(peers),
+      directory: new TreeDirectory(options.hears?.(peers) ?? peers),
       user,
       treeId: this.treeId,
       rootAddress: this.address,

@@ -10,7 +10,7 @@ import {
   type TreeFiles,
   type TreeFilesOptions,
 } from '../../src/core/volume/files/tree-files.ts';
-import { type Opened, TreeWorld } from './fake-tree.ts';
+import { type Opened, type OpenedOptions, TreeWorld } from './fake-tree.ts';
 import type { WorldOptions } from './world.ts';
 
 /** Room the network says it has. */
@@ -39,10 +39,14 @@ export class FilesWorld {
   }
 
   /** The first to open makes the root, and leads. */
-  async open(name: string, options: Partial<TreeFilesOptions> = {}): Promise<FilesClient> {
+  async open(
+    name: string,
+    options: Partial<TreeFilesOptions> & Pick<OpenedOptions, 'hears'> = {},
+  ): Promise<FilesClient> {
     let files: TreeFiles | undefined;
     const opened = await this.trees.open(name, {
       onForwarded: async (effects: readonly Effect[]) => files?.forwarded(effects),
+      ...(options.hears && { hears: options.hears }),
     });
     const { runtime } = opened.process;
     files = openTreeFiles(opened.tree, { runtime, capacity: async () => capacity, ...options });
