@@ -231,7 +231,15 @@ class FakeWriter implements JournalWriter {
     this.batches.push(batch);
     const done = deferred();
     this.waiting.push({ last: batch.last, done });
-    for (const storage of this.storages) void this.pump(storage);
+    const pump = () => {
+      for (const storage of this.storages) void this.pump(storage);
+    };
+    if (!this.cluster.appendsEarly) pump();
+    else {
+      // Planted: it says that all members have what has not left yet.
+      done.resolve();
+      this.process.runtime.clock.after(500, pump);
+    }
     return done.promise;
   }
 

@@ -99,6 +99,8 @@ export class Cluster {
   /** Round trips asked of the cluster, by kind. */
   readonly counts = { put: 0, get: 0, registerRead: 0, registerWrite: 0, append: 0, fence: 0, hold: 0 };
   bugs: PlantedBugs = {};
+  /** Planted: journal writers answer before a member has the batch. */
+  appendsEarly = false;
   /** Called before a register write takes effect; may throw (refused) or answer `lose` (done, but the answer is lost). */
   onWrite: ((by: Process, payload: Bytes) => 'lose' | undefined) | undefined;
   /** Holds back the answer to a register write; it shows what the register says by then, as the contract allows. */
