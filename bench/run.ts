@@ -1,6 +1,7 @@
 // `npm run bench`: the measurements one after another, printed as a section for bench/RESULTS.md. Words behind `--` go to the
 // comparison of keys (`npm run bench -- --quick`). `npm run bench -- --suite mount` runs that one alone, and words go to it: mounts
-// take an hour, so that is the only way to them, and to healing (`--suite heal`). Needs a built program (`npm run build`); etcd on the path for the comparison.
+// take an hour, so that is the only way to them, to healing (`--suite heal`) and to large rings (`--suite ring-scale --nodes 1000000`).
+// Needs a built program (`npm run build`), but for rings; etcd on the path for the comparison.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, statfsSync } from 'node:fs';
@@ -17,7 +18,14 @@ const usual: readonly [title: string, file: string, words: readonly string[]][] 
   ['Commands', 'cli.ts', words.includes('--quick') ? ['--rounds', '5', '--wait', '0'] : wait],
   ['Keys', 'kv.ts', words],
 ];
-const suites: Record<string, string> = { silo: 'Silo', cli: 'Commands', kv: 'Keys', mount: 'Mounts', heal: 'Healing' };
+const suites: Record<string, string> = {
+  silo: 'Silo',
+  cli: 'Commands',
+  kv: 'Keys',
+  mount: 'Mounts',
+  heal: 'Healing',
+  'ring-scale': 'Chord at scale',
+};
 const title = suite === undefined ? undefined : suites[suite];
 if (at >= 0 && title === undefined) throw new Error(`no suite ${suite}: there are ${Object.keys(suites).join(', ')}`);
 const parts: typeof usual = title === undefined ? usual : [[title, `${suite}.ts`, words]];
