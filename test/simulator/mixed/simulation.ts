@@ -5,9 +5,10 @@
 import { isError } from '../../../src/core/base/errors.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { openVolume } from '../../../src/core/node/volumes.ts';
-import type { TreeStatus } from '../../../src/core/tree/tree.ts';
+import type { Tree } from '../../../src/core/tree/tree.ts';
 import type { KeyStore } from '../../../src/core/volume/keys.ts';
 import { describe, findViolation } from '../linearizable.ts';
+import type { Life } from '../runtime/host.ts';
 import type { SeededRandom } from '../runtime/random.ts';
 import type { World } from '../runtime/world.ts';
 import type { Rule } from '../watch/rules.ts';
@@ -38,7 +39,8 @@ export class Simulation {
   private readonly random: SeededRandom;
   private readonly keys: MixedKeyLoad;
   private readonly registers: RegisterLoad;
-  private readonly status = new Map<Actor, () => TreeStatus>();
+  /** The tree an actor has open, and in which of its processes. */
+  private readonly trees = new Map<Actor, { tree: Tree; life: Life }>();
   private readonly stores = new Map<Actor, KeyStore>();
   private cast: Cast | undefined;
   private faults: Faults | undefined;
@@ -121,7 +123,7 @@ export class Simulation {
       random: this.random.fork('faults'),
       profile: options.profile,
       only: options.faults,
-      leads: (actor) => this.status.get(actor)?.().role === 'leader',
+      leads: (actor) => this.trees.get(actor)?.tree.status().role === 'leader',
     });
     this.faults.begin();
     const [first, ...others] = cast.of('storage').slice(0, options.nodes) as [Actor, ...Actor[]];
@@ -178,7 +180,7 @@ export class Simulation {
     const { host, linked } = device;
     const { life } = host;
     const { keys, tree } = await openStore(device, cluster, true);
-    this.status.set(actor, () => tree.status());
+    this.trees.set(actor, { tree, life });
     this.stores.set(actor, keys);
     if (this.over || !linked) return;
     const sleep = (timeMs: number) => host.runtime.clock.sleep(timeMs);
@@ -193,7 +195,7 @@ export class Simulation {
   private async openFiles(actor: Actor) {
     if (!actor.device.linked || !this.volume) throw new Error(`${actor.name} does not run`);
     const { files, tree } = await openVolume(actor.device.linked, this.volume, { door: true });
-    this.status.set(actor, () => tree.status());
+    this.trees.set(actor, { tree, life: actor.device.host.life });
     return files;
   }
 
@@ -226,6 +228,7 @@ export class Simulation {
     const { world, random, watch } = this;
     const [cast, faults] = [this.cast as Cast, this.faults as Faults];
     const endMs = world.nowMs + this.options.minutes * 60_000;
+    this.collect(endMs).catch((error: unknown) => this.failed('garbage', error));
     while (world.nowMs < endMs && !this.broken) {
       const calmMs = Math.min(endMs, world.nowMs + stormMs / 2 + random.below(stormMs));
       while (world.nowMs < calmMs && !this.broken) {
@@ -236,6 +239,24 @@ export class Simulation {
       faults.calm();
       await world.runFor(quietMs);
       watch.blocks.check();
+    }
+  }
+
+  /** Asks for cycles of garbage collection now and then, of any tree, at any of its clients. */
+  private async collect(endMs: number): Promise<void> {
+    const { world, random, watch } = this;
+    while (world.nowMs < endMs && !this.over) {
+      await this.sleep(2_000 + random.below(6_000));
+      const open = [...this.trees].filter(([{ device }, { life }]) => life.alive && device.host.life === life);
+      const [, chosen] = open[random.below(open.length)] ?? [];
+      if (!chosen) continue;
+      try {
+        await Promise.race([chosen.tree.collect({ graceMs: random.below(1_500) }), this.sleep(20_000)]);
+        watch.coverage.reach('garbage/cycle asked for');
+      } catch (error) {
+        if (!isError(error, 'unavailable', 'cancelled', 'conflict', 'denied', 'lost')) throw error;
+        watch.coverage.reach(`garbage/refused: ${error.kind}`);
+      }
     }
   }
 

@@ -107,7 +107,8 @@ export const knownStates: readonly string[] = [
     'full',
     'generation raised',
   ]),
-  ...each('store', ['block dropped', 'block swept', 'torn tail']),
+  ...each('store', ['block dropped', 'block swept']),
+  ...each('garbage', ['cycle asked for', 'generation chosen', 'sweep ordered', 'sweep of a deposed leader']),
 ];
 
 export const knownFaults: readonly string[] = [

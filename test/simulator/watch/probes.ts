@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { toHex } from '../../../src/core/base/bytes.ts';
 import { asError, type InfinitError } from '../../../src/core/base/errors.ts';
 import type { Address } from '../../../src/core/block/address.ts';
-import type { JournalBatch } from '../../../src/core/consensus/consensus.ts';
+import type { JournalBatch, JournalSegment } from '../../../src/core/consensus/consensus.ts';
 import { SegmentWriter } from '../../../src/core/consensus/journal/writer.ts';
 import type { CallContext, PeerIdentity } from '../../../src/core/peer/peer.ts';
 import { type Service, Services } from '../../../src/core/peer/services.ts';
@@ -54,7 +54,7 @@ export interface Observer {
   /** A sweep is about to delete a block, and has ended with it. */
   sweeping(life: Life, address: Address, order: Swept | undefined): void;
   /** A majority holds the batch, says its writer. */
-  appended(led: Led, batch: JournalBatch): void;
+  appended(led: Led, segment: JournalSegment, batch: JournalBatch): void;
   /** A leader has run an operation; a retry of one that was answered before is not run. */
   executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran): void;
   /** A leader answers. */
@@ -165,10 +165,13 @@ function wrapSweeps(): void {
 
 function wrapJournals(): void {
   wrap<[JournalBatch], Promise<void>>(SegmentWriter.prototype, 'append', async (real, self, batch) => {
-    const writer = self as unknown as { parts: { runtime: Runtime }; tree: Address; epoch: number };
+    const writer = self as unknown as { parts: { runtime: Runtime } } & Pick<
+      SegmentWriter,
+      'tree' | 'epoch' | 'segment'
+    >;
     await real(batch);
     const life = lifeOf.get(writer.parts.runtime);
-    if (life) seenBy(life)?.appended({ life, tree: toHex(writer.tree), epoch: writer.epoch }, batch);
+    if (life) seenBy(life)?.appended({ life, tree: toHex(writer.tree), epoch: writer.epoch }, writer.segment, batch);
   });
 }
 

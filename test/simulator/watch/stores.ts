@@ -58,6 +58,11 @@ export class Stores {
     return this.all().filter(({ held }) => held.has(`${space}/${key}`));
   }
 
+  /** Whether the disk of that store holds a value. */
+  has(storeId: string, space: Space, key: string): boolean {
+    return this.all().some((mirror) => mirror.storeId === storeId && mirror.held.has(`${space}/${key}`));
+  }
+
   storing({ host }: Life, entries: readonly SiloEntry[]): void {
     const { writing } = this.of(host);
     for (const { space, key } of entries) {

@@ -33,6 +33,8 @@ interface Watched {
   pending: Execution[];
   /** Operations that have taken effect for good. */
   lasting: Set<string>;
+  /** Hosts that led, with their last epoch. */
+  ledBy: Map<string, number>;
   /** The highest epoch that answered anything. */
   answeredEpoch: number;
 }
@@ -92,12 +94,13 @@ export class TreeChecker {
     if (after.gcGeneration < before.gcGeneration) went('the generation', before.gcGeneration, after.gcGeneration);
   }
 
-  private cover(before: RootHeader | undefined, { state, epoch, segments, applied }: RootHeader): void {
+  private cover(before: RootHeader | undefined, { state, epoch, segments, applied, gcGeneration }: RootHeader): void {
     const { coverage } = this.options;
     const reach = (what: string) => coverage.reach(`tree/${what}`);
     reach(`${state} chosen`);
     if (epoch > 5) reach('epochs above 5');
     if (segments.length > 1) reach('two segments');
+    if (before && gcGeneration > before.gcGeneration) coverage.reach('garbage/generation chosen');
     if (before && before.epoch === epoch && segments.length > before.segments.length) reach('ensemble change');
     if (before && before.epoch === epoch && applied > before.applied && state === 'active') reach('commit');
     if (before?.state === 'idle' && state === 'active') reach('takeover from idle');
@@ -136,6 +139,16 @@ export class TreeChecker {
     watched.batches.push({ epoch, first, last, digest: digestOf(data) });
   }
 
+  /** Whether somebody leads the tree in an epoch after that one. */
+  isDeposed(tree: string, epoch: number): boolean {
+    return [...this.of(tree).active.keys()].some((later) => later > epoch);
+  }
+
+  /** The epoch of a client's last leadership of a tree, by the host it led from. */
+  epochOf(tree: string, host: string): number | undefined {
+    return this.of(tree).ledBy.get(host);
+  }
+
   /** T4: a candidate has read the journal above `root`. */
   recovered(tree: string, root: RootHeader, batches: readonly JournalBatch[]): void {
     const found = new Set(batches.map(({ first, last, data }) => `${first} ${last} ${digestOf(data)}`));
@@ -170,6 +183,7 @@ export class TreeChecker {
     this.options.coverage.reach(`answer/tree ${outcome.type}`);
     if (outcome.type !== 'done') return;
     const watched = this.of(tree);
+    watched.ledBy.set(life.host.name, epoch);
     if (!watched.active.has(epoch))
       this.options.report(
         'L8',
@@ -189,6 +203,7 @@ export class TreeChecker {
       batches: [],
       pending: [],
       lasting: new Set<string>(),
+      ledBy: new Map(),
       answeredEpoch: 0,
     };
     this.trees.set(tree, known);

@@ -1,14 +1,23 @@
 // Everything that watches one simulated world: passes on what the probes tell, collects violations and coverage. One world, one
 // watch; nothing it does changes what happens in the nodes, save that it reads silos back after restarts.
 
-import { type Bytes, fromBase64, toHex } from '../../../src/core/base/bytes.ts';
+import {
+  type Bytes,
+  concatBytes,
+  equalBytes,
+  fromBase64,
+  toHex,
+  u32Bytes,
+  u48Bytes,
+} from '../../../src/core/base/bytes.ts';
 import { decode } from '../../../src/core/base/codec.ts';
 import { asError, isError } from '../../../src/core/base/errors.ts';
 import { networkIdOf, nodeIdOf } from '../../../src/core/block/address.ts';
 import { readImage } from '../../../src/core/block/register-validity.ts';
-import { type JournalBatch, rootHeader } from '../../../src/core/consensus/consensus.ts';
+import { type JournalBatch, type JournalSegment, rootHeader } from '../../../src/core/consensus/consensus.ts';
 import type { JournalAnswer } from '../../../src/core/consensus/journal/messages.ts';
 import type { RegisterCall, WireReply } from '../../../src/core/consensus/register/messages.ts';
+import { labelledHash } from '../../../src/core/crypto/hash.ts';
 import type { NetworkDescriptor } from '../../../src/core/descriptor/descriptor.ts';
 import { keyFromJson } from '../../../src/core/descriptor/keys.ts';
 import { nodeKeyPair } from '../../../src/core/descriptor/node-keys.ts';
@@ -171,7 +180,7 @@ export class Watch implements Observer {
     };
   }
 
-  served({ life, method, request, response, error }: Served): void {
+  served({ life, method, request, from, response, error }: Served): void {
     const { coverage } = this;
     coverage.reach(`message/${method}`);
     if (error) {
@@ -188,9 +197,19 @@ export class Watch implements Observer {
     } else if (method === 'block.get') {
       const { address } = request as { address: Bytes };
       this.blocks.served(life.host, address, (response as { block: Bytes }).block);
+    } else if (method === 'block.sweep') {
+      coverage.reach('garbage/sweep ordered');
+      this.ordered(request as { tree: Bytes }, from.id);
     } else if (method === 'tree.query') {
       if ((response as { leaseMs: number }).leaseMs > 0) coverage.reach('tree/leased answer');
     }
+  }
+
+  private ordered({ tree }: { tree: Bytes }, by: Bytes): void {
+    const host = [...this.nodes].find(([, id]) => equalBytes(id, by))?.[0];
+    const epoch = host && this.trees.epochOf(toHex(tree), host.name);
+    if (epoch !== undefined && this.trees.isDeposed(toHex(tree), epoch))
+      this.coverage.reach('garbage/sweep of a deposed leader');
   }
 
   private voted(life: Life, { calls }: { calls: RegisterCall[] }, { store, replies }: Voted): void {
@@ -267,8 +286,19 @@ export class Watch implements Observer {
     else sweeps.delete(toHex(address));
   }
 
-  appended(led: Led, batch: JournalBatch): void {
+  /** L1 begins here: a majority of the segment's members has the batch on its disks, or the chosen root contains it. */
+  appended(led: Led, segment: JournalSegment, batch: JournalBatch): void {
     this.trees.appended(led, batch);
+    const newest = this.registers.latest(led.tree);
+    if (newest && (this.trees.headerOf(newest)?.applied ?? 0) >= batch.last) return;
+    const key = journalKey(led.tree, segment.id, batch);
+    const held = segment.members.filter(({ store }) => this.stores.has(toHex(store), 'journal', key));
+    if (held.length * 2 > segment.members.length) return;
+    const of = `${held.length} of ${segment.members.length} members`;
+    this.report(
+      'L1',
+      `${led.life.host.name} acknowledged records to ${batch.last} of ${led.tree.slice(0, 12)}, held by ${of}`,
+    );
   }
 
   executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran): void {
@@ -304,6 +334,12 @@ interface Shown {
 interface Voted {
   store: Bytes;
   replies: WireReply[];
+}
+
+/** Where a member keeps a batch (`journal/member-store.ts`). */
+function journalKey(tree: string, segment: number, { first, last }: JournalBatch): string {
+  const prefix = labelledHash('journal-key', Buffer.from(tree, 'hex')).subarray(0, 16);
+  return toHex(concatBytes([prefix, u32Bytes(segment), u48Bytes(first), u48Bytes(last)]));
 }
 
 /** The id a tree has in its roots. */
