@@ -147,6 +147,7 @@ export class Node {
       runtime,
       peers: this.peers,
       self: () => this.selfRecord?.current(),
+      ...(selfRecord === undefined ? {} : { positions: selfRecord.weighing }),
       contacts: options.state,
       certify: (record) => certifyRecord(admission, record),
       replicationFactor: replicas,
@@ -168,9 +169,10 @@ export class Node {
 
   /** Makes the parts; nothing runs and nothing is sent before `start`. */
   static async open(options: NodeOptions): Promise<Node> {
-    const { runtime, state, node, silo, zone } = options;
+    const { runtime, state, node, silo, zone, network } = options;
     const userKey = options.user.publicKey;
-    const record = silo && (await SelfRecord.open({ runtime, state, node, userKey, silo, zone }));
+    const record =
+      silo && (await SelfRecord.open({ runtime, state, node, userKey, silo, zone, overlay: network.overlay.type }));
     const opened = new Node(options, record, await DatabaseSeenVersions.open(state.database, runtime.clock));
     await opened.book.load();
     return opened;

@@ -2,6 +2,7 @@
 
 import { type Bytes, equalBytes } from '../base/bytes.ts';
 import { encode } from '../base/codec.ts';
+import { limits } from '../base/limits.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { type NodeStatement, signRecord } from '../overlay/node-record.ts';
 import { type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
@@ -10,14 +11,16 @@ import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import type { NodeState } from './state.ts';
 
-/** A node refuses placement when this part of its capacity is used. */
-const closedAtPart = 0.95;
+/** A node takes nothing new once this part of its capacity is free or less, until more than the second is. */
+const closedAtFreePart = 0.05;
+const openAtFreePart = 0.07;
 /** Free space is rounded down, so that the record does not change with every block; less where there is little of it. */
 const freeStepBytesMax = 256 * 1024 * 1024;
 const freeSteps = 256;
 /** Without a limit or a disk that tells, a node counts as this large. */
 const assumedCapacityBytes = 1024 ** 4;
 const serialName = 'record-serial';
+const positionsName = 'record-positions';
 
 export interface SelfRecordOptions {
   runtime: Runtime;
@@ -26,17 +29,23 @@ export interface SelfRecordOptions {
   userKey: Uint8Array;
   silo: Silo;
   zone: string | undefined;
+  /** The network's: says how many positions a node takes. */
+  overlay: string;
 }
 
 export class SelfRecord {
   private readonly options: SelfRecordOptions;
-  private readonly positions: number;
+  /** Whether `positions` was found among other nodes. */
+  private settled: boolean;
+  private positions: number;
   private record: NodeRecord;
   private credentials: () => Bytes = () => Buffer.alloc(0);
 
-  private constructor(options: SelfRecordOptions, serial: number) {
+  private constructor(options: SelfRecordOptions, serial: number, positions: number | undefined) {
     this.options = options;
-    this.positions = positionsFor(capacityOf(options.silo));
+    this.settled = positions !== undefined;
+    this.positions =
+      positions ?? (options.overlay === 'kouncil' ? limits.kouncilPositions : positionsFor(capacityOf(options.silo)));
     this.record = signRecord(options.node, this.statement([], serial, false));
   }
 
@@ -44,12 +53,25 @@ export class SelfRecord {
     const before = Number((await options.state.setting(serialName)) ?? 0);
     const serial = Math.max(before + 1, options.runtime.clock.now());
     await options.state.set(serialName, String(serial));
-    return new SelfRecord(options, serial);
+    const positions = Number((await options.state.setting(positionsName)) ?? 0);
+    const settled = options.overlay === 'kouncil' && Number.isInteger(positions) && positions > 0;
+    return new SelfRecord(options, serial, settled ? positions : undefined);
   }
 
   current(): NodeRecord {
     return this.record;
   }
+
+  /** For an overlay that weighs nodes. Kept over restarts: positions that change move data. */
+  readonly weighing = {
+    settled: () => this.settled,
+    set: (count: number) => {
+      this.settled = true;
+      this.positions = count;
+      this.update({});
+      this.options.state.set(positionsName, String(count)).catch(() => {}); // found again after the next start
+    },
+  };
 
   /** From now on the record shows what this node presents to peers; others believe no record without. */
   certify(credentials: () => Bytes): void {
@@ -72,7 +94,9 @@ export class SelfRecord {
     const { silo, userKey, zone } = this.options;
     const usage = silo.usage();
     const capacityBytes = capacityOf(silo);
-    const closed = usage.freeBytes < capacityBytes * (1 - closedAtPart);
+    // Undefined while the first record is made.
+    const wasClosed = (this.record as NodeRecord | undefined)?.closed ?? false;
+    const closed = usage.freeBytes < capacityBytes * (wasClosed ? openAtFreePart : closedAtFreePart);
     const step = Math.min(freeStepBytesMax, Math.ceil(capacityBytes / freeSteps));
     const freeBytes = Math.floor(Math.min(usage.freeBytes, capacityBytes) / step) * step;
     const stores = [silo.storeId];

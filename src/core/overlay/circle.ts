@@ -6,6 +6,7 @@ import { limits } from '../base/limits.ts';
 import { type NodeName, type Point, positionPoint } from './ring.ts';
 
 const placeDigits = 13;
+const wholeCircle = 16 ** placeDigits;
 /** A position: number of its node times this, and its index. */
 const perNode = limits.kouncilPositionsMax;
 
@@ -40,6 +41,53 @@ export class Circle {
     const { length } = this.places;
     const start = this.ownerIndex(point);
     for (let i = 0; i < length; i++) yield this.nameAt((start + i) % length);
+  }
+
+  /**
+   * The part of all addresses for which the node, with so many positions among those of the others, is one of the first `copies`
+   * distinct nodes.
+   */
+  share(node: NodeName, positions: number, copies: number): number {
+    this.settle();
+    const own = Array.from({ length: positions }, (_, index) => placeOf(positionPoint(node, index))).sort(
+      (a, b) => a - b,
+    );
+    const self = this.numbers.get(node);
+    let sum = 0;
+    for (const [i, place] of own.entries()) {
+      const before = i > 0 ? (own[i - 1] as number) : (own.at(-1) as number) - wholeCircle;
+      sum += Math.min(place - before, this.reach(place, self, copies));
+    }
+    return Math.min(1, sum / wholeCircle);
+  }
+
+  /** How far back from the place there are addresses with fewer than `copies` other nodes before it. */
+  private reach(place: number, self: number | undefined, copies: number): number {
+    const { length } = this.places;
+    const seen = new Set<number>();
+    const start = this.firstFrom(place);
+    for (let i = 1; i <= length; i++) {
+      const at = (((start - i) % length) + length) % length;
+      const number = Math.floor((this.holders[at] as number) / perNode);
+      if (number === self) continue;
+      seen.add(number);
+      if (seen.size < copies) continue;
+      const away = place - (this.places[at] as number);
+      return start - i >= 0 ? away : away + wholeCircle;
+    }
+    return wholeCircle;
+  }
+
+  /** Of the first position at or behind the place. */
+  private firstFrom(place: number): number {
+    let low = 0;
+    let high = this.places.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.places[middle] as number) < place) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   private nameAt(index: number): { readonly node: NodeName } {

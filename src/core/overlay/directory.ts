@@ -37,19 +37,30 @@ export class Directory {
   onHeard: (standings: readonly Standing[]) => void = () => {};
   private readonly context: OverlayContext;
   private readonly view: View;
+  private readonly positionsMax: number;
   private readonly records = new Map<NodeName, NodeRecord>();
   private readonly fetches = new Map<NodeName, Promise<void>>();
   private readonly open = new Set<AbortController>();
   private saving: Cancel | undefined;
   private saved = '';
 
-  constructor(context: OverlayContext, view: View) {
+  /** `positionsMax`: more than a node of this overlay may hold do not count, whatever its record says. */
+  constructor(context: OverlayContext, view: View, { positionsMax = limits.positionsPerNodeMax as number } = {}) {
     this.context = context;
+    this.positionsMax = positionsMax;
     this.view = view;
     this.self = toHex(context.peers.self.id);
   }
 
+  /** With the positions that count. */
   get(node: NodeName): NodeRecord | undefined {
+    const record = this.signed(node);
+    const tooMany = record !== undefined && record.positions > this.positionsMax;
+    return tooMany ? { ...record, positions: this.positionsMax } : record;
+  }
+
+  /** As its node signed it. */
+  private signed(node: NodeName): NodeRecord | undefined {
     const own = node === this.self ? this.context.self() : undefined;
     return own ?? this.records.get(node);
   }
@@ -290,7 +301,7 @@ export class Directory {
     const asked = request.ids.length > 0 ? request.ids : nodes;
     const known: Standing[] = [];
     for (const node of asked.slice(0, limits.knownContactsMax + 1)) {
-      const record = this.get(node);
+      const record = this.signed(node);
       if (record) known.push({ record, liveness: this.view.liveness(node) });
     }
     const digest = digestOf(known, whole);

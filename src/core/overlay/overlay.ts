@@ -94,6 +94,8 @@ export interface OverlayContext {
   contacts: ContactStore;
   /** Throws `denied`, `conflict` or `corrupt` unless the network certifies the node of a record as a storage node of its user. */
   certify: (record: NodeRecord) => void;
+  /** For an overlay that finds out how many positions this node should hold: whether it has before, and what to say from now on. */
+  positions?: { settled: () => boolean; set: (count: number) => void };
   /** Replicas a block has; placement looks a few further. */
   replicationFactor: number;
 }

@@ -86,12 +86,12 @@ export function positionsFor(capacityBytes: number): number {
   return Math.min(limits.positionsPerNodeMax, Math.max(limits.positionsPerNodeMin, wanted));
 }
 
-/** The positions of all records in ring order; of one node not more than `most`. */
-export function circleOf(records: Iterable<NodeRecord>, most: number = limits.positionsPerNodeMax): Entry[] {
+/** The positions of all records in ring order. */
+export function circleOf(records: Iterable<NodeRecord>): Entry[] {
   const entries: Entry[] = [];
   for (const record of records) {
     const node = toHex(record.id);
-    for (let index = 0; index < Math.min(record.positions, most); index++) entries.push(entryOf(node, index));
+    for (let index = 0; index < record.positions; index++) entries.push(entryOf(node, index));
   }
   return entries.sort(byPoint);
 }

@@ -232,6 +232,8 @@ export class Repair implements Work {
     const { absence, held, overlay, fetching, self, replicationFactor } = this.parts;
     if (await held.has(address)) return;
     if (!held.isBad(address)) {
+      // Readers ask closed nodes too; what they miss there is not for them to take.
+      if (overlay.record(self)?.closed === true) return;
       const holders = await absence.holders(address, replicationFactor, { signal, closed: true });
       if (!holders.some(({ id }) => toHex(id) === toHex(self))) return;
     }

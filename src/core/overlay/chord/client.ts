@@ -4,7 +4,6 @@
 import { fromHex, toHex } from '../../base/bytes.ts';
 import { Events } from '../../base/events.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
-import { limits } from '../../base/limits.ts';
 import type { Address, NodeId } from '../../block/address.ts';
 import type { Peer } from '../../peer/peer.ts';
 import type { Endpoint } from '../../runtime/runtime.ts';
@@ -117,10 +116,6 @@ export class ChordClient implements Overlay {
     return { overlay: 'chord', client: true, whole: this.whole, locations: this.owner.cached, nodes };
   }
 
-  private positionsOf(node: NodeName): number {
-    return Math.min(this.directory.get(node)?.positions ?? 0, limits.positionsPerNodeMax);
-  }
-
   private livenessOf(node: NodeName): Liveness {
     return this.view.get(node) ?? 'unknown';
   }
@@ -133,7 +128,7 @@ export class ChordClient implements Overlay {
   private nearby(key: Point): FindAnswer {
     const nodes = [...this.living()].filter((node) => this.livenessOf(node) !== 'unknown');
     const entries = nodes.flatMap((node) =>
-      Array.from({ length: this.positionsOf(node) }, (_, index) => entryOf(node, index)),
+      Array.from({ length: this.directory.get(node)?.positions ?? 0 }, (_, index) => entryOf(node, index)),
     );
     return { type: 'closer', entries: entries.filter((entry) => entry.point !== key), behind: [] };
   }

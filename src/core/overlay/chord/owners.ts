@@ -64,7 +64,7 @@ export class Owners {
 
   /** A node came, went, or changed: what was remembered of its places is forgotten. */
   refute(node: NodeName): void {
-    const positions = Math.min(this.parts.directory.get(node)?.positions ?? 0, limits.positionsPerNodeMax);
+    const positions = this.parts.directory.get(node)?.positions ?? 0;
     for (let index = 0; index < positions; index++) this.locations.refute(positionPoint(node, index));
   }
 

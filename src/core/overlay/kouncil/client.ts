@@ -3,6 +3,7 @@
 import { fromHex, toHex } from '../../base/bytes.ts';
 import { Events } from '../../base/events.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
+import { limits } from '../../base/limits.ts';
 import type { Address, NodeId } from '../../block/address.ts';
 import type { Peer } from '../../peer/peer.ts';
 import type { Endpoint } from '../../runtime/runtime.ts';
@@ -34,7 +35,7 @@ export class KouncilClient implements Overlay {
     this.absent = { by: undefined, digest: '', nodes: new Map() };
     const liveness = (node: NodeName) => this.view.get(node) ?? 'unknown';
     const standing = () => ({ nodes: [...this.view.keys()], whole: false });
-    this.directory = new Directory(context, { liveness, standing });
+    this.directory = new Directory(context, { liveness, standing }, { positionsMax: limits.kouncilPositionsMax });
     this.table = new Table(context, this.directory, liveness);
     this.directory.onChange = (record) => {
       this.table.enter(record);

@@ -21,6 +21,9 @@ import { Table } from './table.ts';
 const comparePeriodMs = 5000;
 const reconnectPeriodMs = 5000;
 const sweepPeriodMs = 10 * 60_000;
+/** Between two looks at whether this node has its share of the data; before the first that told. */
+const weighPeriodMs = 10 * 60_000;
+const weighFirstMs = 30_000;
 const seedRetryMinMs = 1000;
 const seedRetryMaxMs = 15_000;
 /** Nodes that news of a record is told to by each who hears it first, and how long it gathers. */
@@ -55,7 +58,7 @@ export class KouncilStorage implements Overlay {
       const nodes = this.nodes().map(({ id }) => toHex(id));
       return { nodes, whole: nodes.length <= limits.knownContactsMax };
     };
-    this.directory = new Directory(context, { liveness, standing });
+    this.directory = new Directory(context, { liveness, standing }, { positionsMax: limits.kouncilPositionsMax });
     this.prober = new Prober(context, this.directory, this.detector);
     this.prober.onChange = (change) => this.livenessChanged(change);
     this.table = new Table(context, this.directory, liveness);
@@ -102,6 +105,7 @@ export class KouncilStorage implements Overlay {
     if (met) await this.introduce(met).catch(() => undefined);
     else if (seeds.length > 0) this.retrySeeds(seeds, seedRetryMinMs);
     checkSignal(options.signal);
+    this.weigh();
     this.tryUnknown();
     this.every(
       'tick',
@@ -117,6 +121,11 @@ export class KouncilStorage implements Overlay {
       'reconnect',
       () => reconnectPeriodMs,
       () => this.reconnect(1),
+    );
+    this.every(
+      'weigh',
+      () => (this.context.positions?.settled() === false ? weighFirstMs : weighPeriodMs),
+      () => this.weigh(),
     );
     this.every(
       'sweep',
@@ -178,6 +187,17 @@ export class KouncilStorage implements Overlay {
     if (own === undefined) return;
     if (matters(this.own, own)) this.rumour(this.detector.self);
     this.own = own;
+  }
+
+  /** Declares as many positions as this node's capacity asks for, once others are known to compare it with. */
+  private weigh(): void {
+    const { positions } = this.context;
+    if (positions === undefined || this.directory.all().length === 0) return;
+    const settled = positions.settled();
+    const wanted = this.table.weigh(settled ? this.context.self()?.positions : undefined);
+    if (settled && wanted === this.context.self()?.positions) return;
+    positions.set(wanted);
+    this.noteSelf();
   }
 
   private tryUnknown(): void {
