@@ -7,6 +7,7 @@ import type {
   CollectionFacts,
   CollectOptions,
   DiagnoseOptions,
+  DrainFacts,
   InspectWhat,
   OpenKeysOptions,
   RunKeyValueStoreOptions,
@@ -37,7 +38,7 @@ export class FakeRunning implements Running {
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
     const { runNetwork, inspectNetwork, networkWorkers, listServices, runKeyValueStore, found } = this;
-    const { createVolumeRoot, publishNetwork } = this;
+    const { createVolumeRoot, publishNetwork, drainNetwork } = this;
     return {
       ...{
         runNetwork,
@@ -48,6 +49,7 @@ export class FakeRunning implements Running {
         found,
         createVolumeRoot,
         publishNetwork,
+        drainNetwork,
       },
       diagnose: (options) => this.diagnose(options),
       openKeys: (options) => this.openKeys(options),
@@ -97,6 +99,14 @@ export class FakeRunning implements Running {
   async publishNetwork({ name }: { name: string }): Promise<{ nodes: number }> {
     if (name.endsWith('unreachable')) throw new InfinitError('unavailable', 'no storage node is reachable');
     return { nodes: 3 };
+  }
+
+  async drainNetwork(options: Parameters<Running['drainNetwork']>[0]): Promise<DrainFacts & { name: string }> {
+    const { name } = await getLink(options.context, options.as, options.name);
+    const facts = { name, state: 'draining' as const, registers: 2, journals: 1, blocks: 40, confirmed: 17, copies: 2 };
+    if (options.cancel) return { ...facts, state: 'idle' };
+    options.progress(facts);
+    return { ...facts, state: 'drained', registers: 0, journals: 0, confirmed: 40 };
   }
 
   async networkWorkers(): Promise<WorkerFacts[]> {

@@ -1,98 +1,16 @@
 // Members of registers on whole nodes (docs/protocols.md 2.5): eviction after the delay and not before, a node that comes back,
-// a network that shrinks node by node, a disk lost while another node is away.
+// a network that shrinks node by node, a disk lost while another node is away, nodes that leave for good.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { fromBase64, toHex, utf8 } from '../../src/core/base/bytes.ts';
+import { toHex } from '../../src/core/base/bytes.ts';
 import { isError } from '../../src/core/base/errors.ts';
-import type { Address } from '../../src/core/block/address.ts';
-import type { RegisterSnapshot } from '../../src/core/consensus/consensus.ts';
-import type { LinkedNode } from '../../src/core/node/link.ts';
-import type { OpenStore } from '../../src/core/node/trees.ts';
-import { createWorld, type World } from './runtime/world.ts';
-import { type Cluster, type Device, makeCluster, openStore } from './whole.ts';
+import type { DrainProgress } from '../../src/core/store/drain.ts';
+import { evictionDelayMs, Scene } from './membership-scene.ts';
+import type { Device } from './whole.ts';
 
-const evictionDelayMs = 60_000;
 /** Noticing a death, the delay, and a round of the workers. */
 const evictedMs = evictionDelayMs + 45_000;
-
-class Scene {
-  readonly world: World;
-  readonly cluster: Cluster;
-  readonly nodes: Device[];
-  readonly client: Device;
-  keys: OpenStore['keys'] | undefined;
-
-  constructor(world: World, cluster: Cluster) {
-    this.world = world;
-    this.cluster = cluster;
-    this.nodes = cluster.devices.slice(0, -1);
-    this.client = cluster.devices.at(-1) as Device;
-  }
-
-  static async begin(seed: number, nodes: number): Promise<Scene> {
-    const world = createWorld({ seed: process.env.INFINIT_SEED ?? seed });
-    const scene = new Scene(world, await makeCluster(world, { nodes, clients: 1, evictionDelayMs }));
-    const [first, ...others] = scene.nodes as [Device, ...Device[]];
-    await world.settle(first.startNode([]));
-    await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
-    await world.runFor(10_000);
-    await world.settle(scene.client.startClient([first.endpoint]));
-    scene.keys = (await world.settle(openStore(scene.client, scene.cluster, true))).keys;
-    for (let i = 0; i < 10; i++) await scene.put(`k${i}`, `v${i}`);
-    await world.runFor(95_000);
-    return scene;
-  }
-
-  async put(key: string, value: string): Promise<void> {
-    if (this.keys === undefined) throw new Error('no store is open');
-    await this.world.settle(this.keys.put(utf8(key), utf8(value)), { limitMs: 120_000 });
-  }
-
-  async get(key: string): Promise<string> {
-    if (this.keys === undefined) throw new Error('no store is open');
-    const { value } = await this.world.settle(this.keys.get(utf8(key)), { limitMs: 120_000 });
-    return Buffer.from(value).toString();
-  }
-
-  running(): LinkedNode[] {
-    return this.nodes.flatMap((device) => device.linked ?? []);
-  }
-
-  async registers(): Promise<RegisterSnapshot[]> {
-    const [{ node }] = this.running() as [LinkedNode];
-    const trees = (await this.world.settle(node.networkRegister?.read() ?? Promise.reject())).trees;
-    const addresses: Address[] = [
-      fromBase64(this.cluster.network.founding?.register ?? ''),
-      ...trees.map(({ root }) => root),
-    ];
-    return Promise.all(addresses.map((address) => this.world.settle(node.registers.read(address))));
-  }
-
-  /** Of each register, the numbers of the devices that are its members. */
-  async members(): Promise<number[][]> {
-    const names = new Map(this.nodes.map((device, i) => [this.ids.get(device) ?? '', i]));
-    return (await this.registers()).map(({ members, joint }) => {
-      assert.equal(joint, false);
-      return members.map(({ node }) => names.get(toHex(node)) ?? -1).sort();
-    });
-  }
-
-  private readonly ids = new Map<Device, string>();
-
-  note(): void {
-    for (const device of this.nodes) if (device.linked) this.ids.set(device, toHex(device.linked.node.peers.self.id));
-  }
-
-  counter(device: Device | undefined, name: string): number {
-    const worker = device?.linked?.node.workers.find((each) => each.name === 'membership');
-    return worker?.status().counters[name] ?? 0;
-  }
-
-  async readsEverything(): Promise<void> {
-    for (let i = 0; i < 10; i++) assert.equal(await this.get(`k${i}`), `v${i}`);
-  }
-}
 
 test('a node that stays away is replaced after the delay and not before; when it comes back it gives up what moved on', {
   timeout: 300_000,
@@ -167,4 +85,69 @@ test('with a disk lost while another member is away nothing is agreed on; when i
   const known = new Set(scene.running().map(({ node }) => toHex(node.self()?.store ?? Buffer.alloc(0))));
   for (const store of stores) assert.ok(known.has(store), 'every member is a store that is there');
   await scene.readsEverything();
+});
+
+function drained(device: Device): Promise<DrainProgress> {
+  const drain = device.linked?.node.drain;
+  if (drain === undefined) throw new Error('the node does not run');
+  return drain.run(new AbortController().signal);
+}
+
+test('each of five nodes is drained in turn and switched off, and comes back: everything stays readable', {
+  timeout: 400_000,
+}, async () => {
+  const scene = await Scene.begin(14, 5);
+  scene.note();
+  for (let i = 0; i < 5; i++) await scene.put(`big${i}`, `${i}`.repeat(200_000));
+  await scene.world.runFor(60_000);
+  for (const [i, device] of scene.nodes.entries()) {
+    const done = drained(device);
+    await scene.put(`during ${i}`, `${i}`);
+    const { state, registers, journals, copies } = await scene.world.settle(done, { limitMs: 300_000 });
+    assert.deepEqual([state, registers, journals, copies], ['drained', 0, 0, 3]);
+    for (const members of await scene.members()) {
+      assert.equal(members.length, 3);
+      assert.ok(!members.includes(i));
+    }
+    await scene.world.settle(device.linked?.node.stop() ?? Promise.resolve());
+    device.crash();
+    // Nobody waits for an eviction: one more node may go at once, and everything is there.
+    const another = scene.nodes[(i + 1) % 5] as Device;
+    another.crash();
+    await scene.readsEverything();
+    for (let n = 0; n < 5; n++) assert.equal((await scene.get(`big${n}`)).length, 200_000);
+    for (const back of [another, device]) {
+      back.host.restart();
+      await scene.world.settle(back.startNode([]));
+    }
+    await scene.world.runFor(45_000);
+  }
+  for (let i = 0; i < 5; i++) assert.equal(await scene.get(`during ${i}`), `${i}`);
+});
+
+test('the last node cannot be drained, and a drain that is given up leaves the node as it was', {
+  timeout: 300_000,
+}, async () => {
+  const scene = await Scene.begin(15, 3);
+  scene.note();
+  const before = await scene.members();
+  const [first, second, third] = scene.nodes as [Device, Device, Device];
+  const abort = new AbortController();
+  const given = first.linked?.node.drain?.run(abort.signal);
+  abort.abort();
+  assert.ok(given);
+  await assert.rejects(scene.world.settle(given), (error) => isError(error, 'cancelled'));
+  assert.equal(first.linked?.node.drain?.isLeaving, false);
+  await scene.world.runFor(120_000);
+  assert.deepEqual(await scene.members(), before);
+  for (const device of [second, third]) {
+    await scene.world.settle(drained(device), { limitMs: 300_000 });
+    await scene.world.settle(device.linked?.node.stop() ?? Promise.resolve());
+    device.crash();
+    await scene.readsEverything();
+  }
+  for (const members of await scene.members()) assert.deepEqual(members, [0]);
+  await assert.rejects(scene.world.settle(drained(first)), (error) => isError(error, 'unavailable'));
+  await scene.put('still', 'works');
+  assert.equal(await scene.get('still'), 'works');
 });

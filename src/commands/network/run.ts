@@ -25,6 +25,10 @@ export default class NetworkRun extends RunCommand {
       default: true,
       allowNo: true,
     }),
+    'resign-on-shutdown': Flags.boolean({
+      description: 'when stopped, hand over what this node holds first, within 5 minutes',
+      default: false,
+    }),
     'background-rate': bytesFlag('most bytes background work moves a second', 'no limit'),
     'scrub-period': durationFlag('read everything kept, looking for rotten bytes, within this time (default: 14 days)'),
   };
@@ -41,6 +45,8 @@ export default class NetworkRun extends RunCommand {
       ...options,
       rebalancingAutoExpand: flags['paxos-rebalancing-auto-expand'],
       rebalancingInspect: flags['paxos-rebalancing-inspect'],
+      resignOnShutdown: flags['resign-on-shutdown'],
+      force: this.invocation.forceRequested(),
       ...(flags['background-rate'] === undefined ? {} : { backgroundRate: flags['background-rate'] }),
       ...(flags['scrub-period'] === undefined ? {} : { scrubPeriodMs: flags['scrub-period'] }),
       ...(this.script && options.daemon === undefined ? { script: this.requests(flags.input) } : {}),

@@ -78,7 +78,27 @@ export interface RunNetworkOptions extends RunOptions {
   backgroundRate?: number;
   /** How long one reading of everything kept takes. */
   scrubPeriodMs?: number;
+  /** At the end others take over what this node holds, for some minutes at most. */
+  resignOnShutdown: boolean;
+  /** Fires when a stop is asked for once more: end at once. */
+  force: AbortSignal;
   script?: Script;
+}
+
+/** How far a node is in leaving for good; JSON-safe. */
+export interface DrainFacts {
+  state: 'idle' | 'draining' | 'drained';
+  /** It is still a member of. */
+  registers: number;
+  /** Volumes and stores that count on this node's journal. */
+  journals: number;
+  blocks: number;
+  /** Of them: held by enough others. */
+  confirmed: number;
+  /** Other nodes that hold each block in the end. */
+  copies: number;
+  /** Why it ended early. */
+  error?: string;
 }
 
 export interface RunKeyValueStoreOptions extends RunOptions {
@@ -210,6 +230,13 @@ export interface Running {
   inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>>;
   /** Brings the owner's descriptor of a network into it; how many nodes heard of it. Throws `unavailable` when none is reached. */
   publishNetwork(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
+  /**
+   * Has others take over what the node of this device holds, then ends it; or gives that up. Throws `unavailable` when it does not
+   * run or nobody can take over; `cancelled` leaves the drain going on.
+   */
+  drainNetwork(
+    options: Acting & { name: string; cancel: boolean; progress(facts: DrainFacts): void },
+  ): Promise<DrainFacts & { name: string }>;
   /** What the running process does in the background. `scrub`: it reads everything it keeps once, from now on. */
   networkWorkers(options: Acting & { name: string; scrub?: boolean }): Promise<WorkerFacts[]>;
   /** Services registered in the network; needs a running node or a peer. */

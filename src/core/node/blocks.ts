@@ -30,6 +30,8 @@ export interface BlocksParts {
   /** How long scrub takes for everything; undefined: two weeks. */
   scrubPeriodMs?: number | undefined;
   replicationFactor: number;
+  /** Whether this node is about to leave for good. */
+  leaving: () => boolean;
 }
 
 export interface Blocks {
@@ -55,11 +57,11 @@ const scrubLookMs = 60_000;
 const scrubPeriodMs = 14 * 24 * 60 * 60_000;
 
 export function serveBlocks(parts: BlocksParts): Blocks {
-  const { runtime, peers, overlay, absence, silo, throttle, unwanted, replicationFactor } = parts;
+  const { runtime, peers, overlay, absence, silo, throttle, unwanted, replicationFactor, leaving } = parts;
   const self = peers.self.id;
   const held = new HeldBlocks(silo);
   const inventory = new Inventory();
-  new BlockService({ held, inventory, peers, throttle, unwanted }).serve();
+  new BlockService({ held, inventory, peers, throttle, unwanted, leaving }).serve();
   const transfer = new BlockTransfer({ overlay, held, throttle });
   const fetching = new Fetching({ self, overlay, held, throttle, unwanted });
   const common = { runtime, self, overlay, absence, held, inventory, transfer, fetching, replicationFactor };

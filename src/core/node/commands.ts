@@ -4,6 +4,7 @@ import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import type {
   Acting,
+  DrainFacts,
   OpenKeysOptions,
   RunKeyValueStoreOptions,
   RunNetworkOptions,
@@ -21,6 +22,7 @@ import type { Endpoint } from '../runtime/runtime.ts';
 import { inBackground, reporting } from './background.ts';
 import { collectQueries } from './collecting.ts';
 import { diagnose as examine } from './doctor/doctor.ts';
+import { resign } from './draining.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askNetwork } from './running-network.ts';
@@ -28,6 +30,8 @@ import { serveScript } from './script.ts';
 import { announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
 import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
+
+const drainLookMs = 500;
 
 export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptions) => {
   const { context, as } = options;
@@ -46,6 +50,7 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
       await linked.node.start(seedsOf(options, linked), { signal: options.signal });
       if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
       else await serveScript(linked, options.script);
+      if (options.resignOnShutdown) await resign(linked.node, options);
     } finally {
       await linked.close();
     }
@@ -62,11 +67,45 @@ export const networkWorkers: Running['networkWorkers'] = async (options) => {
   return (await ask(options, 'workers')) as WorkerFacts[];
 };
 
+export const drainNetwork: Running['drainNetwork'] = async ({ cancel, progress, ...options }) => {
+  const { name } = await getLink(options.context, options.as, options.name);
+  const drain = async (action: string) => (await ask(options, 'drain', { action })) as DrainFacts;
+  if (cancel) return { ...(await drain('cancel')), name };
+  const { clock } = options.context.runtime;
+  let facts = await drain('start');
+  while (facts.state === 'draining') {
+    progress(facts);
+    await clock.sleep(drainLookMs, { signal: options.signal });
+    facts = await drain('status');
+  }
+  if (facts.state !== 'drained') throw new InfinitError('unavailable', facts.error ?? 'the drain was given up');
+  await drain('finish');
+  await waitUntilEnded(options);
+  return { ...facts, name };
+};
+
+/** The process has let go of its silos when nothing answers any more. */
+async function waitUntilEnded(options: Acting & { name: string }): Promise<void> {
+  const { clock } = options.context.runtime;
+  for (;;) {
+    const isThere = await ask(options, 'status').then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) return;
+    await clock.sleep(drainLookMs, { signal: options.signal });
+  }
+}
+
 /** Asks the process that is this device's storage node. */
-async function ask({ context, as, name }: Acting & { name: string }, query: string): Promise<unknown> {
+async function ask(
+  { context, as, name }: Acting & { name: string },
+  query: string,
+  fields?: Readonly<Record<string, unknown>>,
+): Promise<unknown> {
   const link = await getLink(context, as, name);
   try {
-    return await askNetwork({ context, as }, link.name, query);
+    return await askNetwork({ context, as }, link.name, query, fields);
   } catch (error) {
     if (!isError(error, 'not-found')) throw error;
     throw new InfinitError('unavailable', `network "${link.name}" is not running on this device`, {

@@ -24,7 +24,8 @@ import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import { AbsenceMeter } from '../store/absence.ts';
 import { BlockClient } from '../store/block-client.ts';
-import { Membership } from '../store/membership.ts';
+import type { Unwanted } from '../store/block-service.ts';
+import type { Drain } from '../store/drain.ts';
 import { NetworkRegister } from '../store/network-register.ts';
 import type { Store } from '../store/store.ts';
 import { SweepClient } from '../store/sweep-client.ts';
@@ -36,6 +37,7 @@ import { type Announcement, announcedHosts } from './announcement.ts';
 import { type Blocks, serveBlocks } from './blocks.ts';
 import { DescriptorNews } from './descriptor-news.ts';
 import { DescriptorSync } from './descriptor-sync.ts';
+import { keepMembers } from './members.ts';
 import { PassportBook } from './passport-book.ts';
 import { SelfRecord } from './self-record.ts';
 import type { NodeState } from './state.ts';
@@ -98,6 +100,8 @@ export class Node {
   blocks: Blocks | undefined;
   /** Of a storage node: what moves data in the background shares it. */
   throttle: Throttle | undefined;
+  /** Leaving for good; of a storage node. */
+  drain: Drain | undefined;
   /** Who has been away for how long, as a storage node sees it. */
   readonly absence: AbsenceMeter;
   private readonly book: PassportBook;
@@ -197,9 +201,11 @@ export class Node {
       clock: runtime.clock,
       bytesPerSecond: this.options.backgroundRate,
     }));
+    const unwanted: Unwanted = (...block) => sweeper.isGarbage(...block);
     this.blocks = serveBlocks({
       ...{ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas },
-      unwanted: (...block) => sweeper.isGarbage(...block),
+      leaving: () => this.drain?.isLeaving ?? false,
+      unwanted,
       scrubPeriodMs: this.options.scrubPeriodMs,
     });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
@@ -213,18 +219,19 @@ export class Node {
       authors: book,
     };
     const service = (this.registerService = serveRegisters(voting));
-    serveJournals(voting);
-    const { held } = this.blocks;
+    const journals = serveJournals(voting);
+    const { held, transfer } = this.blocks;
     const sweeper = new Sweeper({ clock: runtime.clock, networkId, held, silo, registers: this.registers });
     const sweeping = new Worker(sweeper, runtime, workerPeriodMs, throttle);
     sweeper.serve(peers, () => sweeping.wake());
     this.workers.push(...this.blocks.lookers, sweeping);
-    if (this.options.rebalancing?.expand === false) return;
     const { registers } = this;
-    const parts = { runtime, self: member, overlay, absence, service, registers };
-    const membership = new Membership({ ...parts, replicationFactor: replicas });
-    absence.events.on('back', () => membership.recheck());
-    this.workers.push(new Worker(membership, runtime, workerPeriodMs), ...this.blocks.movers);
+    const announce = (is: boolean) => void this.selfRecord?.update({ leaving: is });
+    const parts = { runtime, self: member, overlay, absence, service, journals, registers, held, announce };
+    const members = keepMembers({ ...parts, transfer, unwanted, replicationFactor: replicas });
+    this.drain = members.drain;
+    if (this.options.rebalancing?.expand === false) return;
+    this.workers.push(...members.workers, ...this.blocks.movers);
   }
 
   private keepDescriptor(): void {

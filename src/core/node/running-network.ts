@@ -13,6 +13,7 @@ export async function askNetwork(
   { context, as }: { context: Context; as: string },
   network: string,
   query: string,
+  fields: Readonly<Record<string, unknown>> = {},
 ): Promise<unknown> {
   const paths = [monitorSocket(context.home, 'network', as, network)];
   for (const kind of ['volume', 'key-value-store'] as const)
@@ -22,12 +23,12 @@ export async function askNetwork(
   for (const path of paths) {
     try {
       const { kind } = (await askMonitor(path, 'status')) as { kind: string };
-      if (kind === 'storage') return await askMonitor(path, query);
+      if (kind === 'storage') return await askMonitor(path, query, { fields });
       client ??= path;
     } catch (error) {
       if (!isError(error, 'not-found')) throw error;
     }
   }
-  if (client !== undefined) return askMonitor(client, query);
+  if (client !== undefined) return askMonitor(client, query, { fields });
   throw new InfinitError('not-found', `network "${network}" is not running on this device`);
 }

@@ -96,7 +96,7 @@ export class SelfRecord {
     const capacityBytes = capacityOf(silo);
     // Undefined while the first record is made.
     const wasClosed = (this.record as NodeRecord | undefined)?.closed ?? false;
-    const closed = usage.freeBytes < capacityBytes * (wasClosed ? openAtFreePart : closedAtFreePart);
+    const closed = leaving || usage.freeBytes < capacityBytes * (wasClosed ? openAtFreePart : closedAtFreePart);
     const step = Math.min(freeStepBytesMax, Math.ceil(capacityBytes / freeSteps));
     const freeBytes = Math.floor(Math.min(usage.freeBytes, capacityBytes) / step) * step;
     const stores = [silo.storeId];

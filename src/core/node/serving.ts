@@ -8,6 +8,7 @@ import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
 import type { Announcement } from './announcement.ts';
 import { reportReady } from './daemon.ts';
+import { Draining } from './draining.ts';
 import { inspections } from './inspect.ts';
 import type { Context, LinkedNode } from './link.ts';
 import { type Queries, serveMonitor } from './monitor.ts';
@@ -52,10 +53,11 @@ export async function serveUntilStopped(
   const { node } = linked;
   const pids = pidFile(context.home, role, as, name);
   const closers: (() => Promise<void>)[] = [];
+  const draining = node.drain && new Draining(node.drain);
   try {
     if (options.monitoring) {
       const path = monitorSocket(context.home, role, as, name);
-      closers.push(await serveMonitor(path, { ...inspections(node), ...queries }));
+      closers.push(await serveMonitor(path, { ...inspections(node), ...draining?.queries(), ...queries }));
     }
     await writePresence(options, linked);
     await writeFile(context, pids, `${process.pid}\n`);
@@ -65,7 +67,7 @@ export async function serveUntilStopped(
     const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
     options.ready(ready);
     reportReady(ready);
-    await stopped(options.signal);
+    await stopped(draining ? AbortSignal.any([options.signal, draining.left]) : options.signal);
   } finally {
     for (const close of closers.reverse()) await close();
   }

@@ -233,9 +233,14 @@ export class AbsenceMeter implements Absence, Startable {
     for (const [name, { id, evicted }] of this.watched) {
       const liveness = this.options.overlay.liveness(id);
       if (liveness === 'alive') alive++;
-      else if (liveness !== 'unknown' && !evicted && !this.gone.has(name)) lost++;
+      else if (liveness !== 'unknown' && !evicted && !this.gone.has(name) && !this.hasLeft(id)) lost++;
     }
     return alive > lost;
+  }
+
+  /** Said goodbye for good: nobody waits for it. */
+  private hasLeft(node: NodeId): boolean {
+    return this.options.overlay.record(node)?.leaving === true;
   }
 
   private absent(known: Watched, spentMs: number): void {

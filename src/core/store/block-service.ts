@@ -21,6 +21,8 @@ export interface BlockServiceOptions {
   /** Whether a sweep known here says that the block is garbage: copies of other nodes do not bring it back. */
   unwanted: Unwanted;
   inventory: Inventory;
+  /** The node leaves: it takes nothing, and nobody may rely on what it holds. */
+  leaving?: (() => boolean) | undefined;
 }
 
 export class BlockService {
@@ -33,7 +35,9 @@ export class BlockService {
   serve(): void {
     const { held, inventory, throttle, unwanted, peers: background } = this.options;
     const peers = throttle.watching(background);
+    const isLeaving = () => this.options.leaving?.() ?? false;
     const put = async ({ address, generation, block }: messages.BlockPut) => {
+      if (isLeaving()) throw new InfinitError('full', 'the node is leaving the network');
       await held.put(address, block, generation);
       return {};
     };
@@ -50,7 +54,7 @@ export class BlockService {
     background.serve(messages.blockFetch, ({ address }) => throttle.serve(() => held.get(address)));
     background.serve(messages.blockConfirm, async ({ blocks }) => {
       const { storeId: store } = held;
-      const confirmed = blocks.map(({ address, generation }) => held.confirm(address, generation));
+      const confirmed = blocks.map(({ address, generation }) => !isLeaving() && held.confirm(address, generation));
       return { store, held: await Promise.all(confirmed) };
     });
     peers.serve(messages.blockRange, async ({ address, offset, length }) => ({

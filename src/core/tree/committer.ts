@@ -126,6 +126,8 @@ export class Committer {
     if (now < this.retryAt) return false;
     if (this.frozen !== undefined && this.publishing === undefined) return true;
     if (this.filling) return true;
+    // Members of a segment that was left hold records nobody else may have: not for longer than it takes to commit.
+    if (this.newest.header.segments.length > 1) return true;
     return (
       this.dirtySince !== undefined && (now - this.dirtySince > commitAgeMs || now - this.changedAt > commitIdleMs)
     );

@@ -3,14 +3,21 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { toHex } from '../../../src/core/base/bytes.ts';
 import { encode } from '../../../src/core/base/codec.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { type Deferred, deferred } from '../../../src/core/base/lifecycle.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
 import { signBatch } from '../../../src/core/block/register-batch.ts';
 import { imageOf, registerValueHash, signAccessList, signGenesis } from '../../../src/core/block/register-validity.ts';
-import { type JournalSegment, rootHeader } from '../../../src/core/consensus/consensus.ts';
+import {
+  type JournalSegment,
+  type RegisterSnapshot,
+  type RootHeader,
+  rootHeader,
+} from '../../../src/core/consensus/consensus.ts';
 import { nextChain, segmentStart, signChain } from '../../../src/core/consensus/journal/chain.ts';
+import { loadJournal } from '../../../src/core/consensus/journal/member-store.ts';
 import {
   type JournalMethod,
   type JournalResponse,
@@ -33,19 +40,21 @@ const tree = registerAddress(owner.publicKey, salt);
 const member = { node: Buffer.alloc(32, 1), store: Buffer.alloc(8, 1) };
 const segment: JournalSegment = { id: 1, epoch: 1, start: 1, members: [member] };
 
+const header: RootHeader = {
+  format: 1,
+  treeId: Buffer.alloc(16),
+  epoch: 1,
+  state: 'active',
+  leader: undefined,
+  applied: 0,
+  segments: [segment],
+  gcGeneration: 0,
+  sealed: Buffer.alloc(0),
+};
+
 /** A signed root of epoch 1 that lists the segment. */
 function proof(): Buffer {
-  const payload = encode(rootHeader, {
-    format: 1,
-    treeId: Buffer.alloc(16),
-    epoch: 1,
-    state: 'active',
-    leader: undefined,
-    applied: 0,
-    segments: [segment],
-    gcGeneration: 0,
-    sealed: Buffer.alloc(0),
-  });
+  const payload = encode(rootHeader, header);
   const list = { version: 1, owner: owner.publicKey, readers: [], writers: [], worldReader: undefined };
   const access = signAccessList(owner, networkId, tree, { ...list, worldWrite: false });
   const genesis = signGenesis(owner, networkId, salt, [member]);
@@ -88,7 +97,7 @@ function served() {
   } as unknown as Peers;
   const runtime = { clock: { monotonic: () => 0 } } as unknown as Runtime;
   const authors = { mayWrite: () => true, mayStore: () => true };
-  serveJournals({ runtime, peers, silo: slowSilo, member: () => member, networkId, authors });
+  const service = serveJournals({ runtime, peers, silo: slowSilo, member: () => member, networkId, authors });
   const call = async <Q>(method: JournalMethod<Q>, request: Q) => {
     const handler = handlers.get(method.name) as unknown as Handler<Q, JournalResponse>;
     return (await handler(request, { from: { userKey: owner.publicKey } } as unknown as CallContext)).answer;
@@ -97,7 +106,7 @@ function served() {
     assert.ok(batch);
     return call(journalAppend, { tree, segment: 1, epoch: 1, batch });
   };
-  return { append, open: () => call(journalOpen, { tree, segment: 1, proof: proof() }), writes, held };
+  return { append, open: () => call(journalOpen, { tree, segment: 1, proof: proof() }), writes, held, service, silo };
 }
 
 const turns = () => new Promise((resolve) => setImmediate(resolve));
@@ -143,4 +152,49 @@ test('an answer waits for all that was asked before, also when its own write was
   writes[0]?.resolve();
   await Promise.all(both);
   assert.deepEqual(answered, ['1', '2']);
+});
+
+/** The root as it is agreed, with another header. */
+const agreed = (change: Partial<RootHeader>, deleted = false) =>
+  ({
+    address: tree,
+    payload: encode(rootHeader, { ...header, ...change }),
+    deleted,
+  }) as Partial<RegisterSnapshot> as RegisterSnapshot;
+
+test('what an agreed root does not list goes, the fence stays (L7); nothing goes by a root that is recovering', async () => {
+  const { append, open, service, silo } = served();
+  const [first, second] = batches(2);
+  await open();
+  await append(first);
+  const kept = async () => (await loadJournal(silo, tree)) as { fence: number; segments: unknown[] };
+  assert.equal(await service.follow(agreed({})), true);
+  assert.equal(await service.follow(agreed({ epoch: 2, state: 'recovering' })), true);
+  assert.equal(await service.follow(agreed({ epoch: 2, state: 'recovering', segments: [] })), false);
+  assert.equal((await kept()).segments.length, 1);
+  const others = [{ ...segment, id: 2, epoch: 2, start: 2, members: [{ ...member, node: Buffer.alloc(32, 9) }] }];
+  assert.equal(await service.follow(agreed({ epoch: 2, applied: 1, segments: others })), false);
+  const after = await kept();
+  assert.deepEqual([after.fence, after.segments.length], [1, 0]);
+  assert.deepEqual(await append(second), { type: 'closed' });
+});
+
+test('a root of an epoch before the fence changes nothing', async () => {
+  const { append, open, service, silo } = served();
+  await open();
+  await append(batches(1)[0]);
+  assert.equal(await service.follow(agreed({ epoch: 0, state: 'idle', segments: [] })), false);
+  assert.equal((await loadJournal(silo, tree))?.segments.length, 1);
+});
+
+test('the journal of a deleted tree goes whole', async () => {
+  const { append, open, service, silo } = served();
+  await open();
+  await append(batches(1)[0]);
+  const trees: string[] = [];
+  for await (const address of service.trees()) trees.push(toHex(address));
+  assert.deepEqual(trees, [toHex(tree)]);
+  assert.equal(await service.follow(agreed({}, true)), false);
+  assert.equal(await loadJournal(silo, tree), undefined);
+  for await (const key of silo.list('journal')) assert.fail(`left: ${toHex(key)}`);
 });

@@ -119,6 +119,29 @@ export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJour
   return { fence: record.fence, segments: [...segments.values()] };
 }
 
+/** The trees of which there is a journal, as their records say; what cannot be read is left out. */
+export async function* storedTrees(silo: Silo): AsyncIterable<Address> {
+  for await (const key of silo.list('journal')) {
+    if (parseKey(key).segment !== metaSegment) continue;
+    const meta = await read(silo, key).catch(() => undefined);
+    try {
+      if (meta) yield decode(metaRecord, meta).tree;
+    } catch (error) {
+      if (!isError(error, 'corrupt', 'unsupported')) throw error;
+    }
+  }
+}
+
+/** Removes a journal whole, its record last: only of a tree that is deleted for good. */
+export async function removeJournal(silo: Silo, tree: Address): Promise<void> {
+  const entries: SiloEntry[] = [];
+  for await (const key of silo.list('journal', keyBefore(tree))) {
+    if (compareBytes(key.subarray(0, prefixBytes), prefixOf(tree)) !== 0) break;
+    entries.push({ space: 'journal', key, value: undefined });
+  }
+  while (entries.length > 0) await silo.batch(entries.splice(0, limits.siloBatchRecordsMax));
+}
+
 /** Without reading it. */
 export async function hasJournal(silo: Silo, tree: Address): Promise<boolean> {
   return (await silo.size('journal', keyOf(tree, metaSegment, 0, 0))) !== undefined;

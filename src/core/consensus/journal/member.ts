@@ -167,6 +167,13 @@ export class MemberJournal {
     return { answer: { type: 'ok', last: header.applied }, changes };
   }
 
+  /** By a root known to be chosen: what it does not list goes, the fence stays (L7). Nobody shows it, so no grant is asked for. */
+  tidy(header: RootHeader): MemberStep {
+    const changes = header.epoch < this.fence ? [] : this.dropUnlisted(header);
+    if (changes.length > 0) changes.unshift({ type: 'meta' });
+    return { answer: { type: 'ok', last: header.applied }, changes };
+  }
+
   hold(id: number, epoch: number, user: Bytes, now: number): MemberStep {
     const found = this.writable(id, epoch, user);
     if ('type' in found) return { answer: found, changes: [] };

@@ -10,10 +10,10 @@ import { type AuthorCheck, StateVerifier } from '../../block/register-validity.t
 import type { Peers } from '../../peer/peer.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Silo } from '../../silo/silo.ts';
-import { rootHeader } from '../consensus.ts';
+import { type RegisterSnapshot, rootHeader } from '../consensus.ts';
 import { segmentStart } from './chain.ts';
 import { MemberJournal, type MemberStep, type VerifiedRoot } from './member.ts';
-import { entriesOf, hasJournal, loadJournal, readBatches } from './member-store.ts';
+import { entriesOf, hasJournal, loadJournal, readBatches, removeJournal, storedTrees } from './member-store.ts';
 import {
   type JournalAnswer,
   type JournalMethod,
@@ -38,8 +38,18 @@ export interface JournalServiceOptions {
   authors: AuthorCheck;
 }
 
+export interface JournalService {
+  /** Trees of which this store keeps a journal, in whatever order. */
+  trees(): AsyncIterable<Address>;
+  /**
+   * Brings a journal in line with its root as agreed: segments it does not list go, the fence stays; all goes when the tree is
+   * deleted. Returns whether the root counts on this store.
+   */
+  follow(root: RegisterSnapshot): Promise<boolean>;
+}
+
 /** Registers the handlers; call once a node, when it starts: grants given before are waited for from now. */
-export function serveJournals(options: JournalServiceOptions): void {
+export function serveJournals(options: JournalServiceOptions): JournalService {
   const store = new JournalStore(options);
   const now = () => options.runtime.clock.monotonic();
   const serve = <Q extends { tree: Address }>(
@@ -77,6 +87,7 @@ export function serveJournals(options: JournalServiceOptions): void {
   serve(journalHold, (request, user) => ({ step: (j) => j.hold(request.segment, request.epoch, user, now()) }));
   serve(journalRelease, (request, user) => ({ step: (j) => j.release(request.segment, request.epoch, user) }));
   options.peers.serve(journalRead, (request, { from }) => store.read(request, from.userKey));
+  return store;
 }
 
 /** Only a verified root that names this store makes a journal that is not here yet; `creator` is its author. */
@@ -93,7 +104,7 @@ interface Loaded {
   failed: boolean;
 }
 
-class JournalStore {
+class JournalStore implements JournalService {
   private readonly options: JournalServiceOptions;
   private readonly verifier: StateVerifier;
   private readonly startedAt: number;
@@ -105,6 +116,23 @@ class JournalStore {
     this.options = options;
     this.verifier = new StateVerifier(options.networkId);
     this.startedAt = options.runtime.clock.monotonic();
+  }
+
+  trees(): AsyncIterable<Address> {
+    return storedTrees(this.options.silo);
+  }
+
+  async follow({ address: tree, payload, deleted }: RegisterSnapshot): Promise<boolean> {
+    if (deleted) {
+      await (await this.journals.get(toHex(tree)))?.written;
+      await removeJournal(this.options.silo, tree);
+      this.journals.delete(toHex(tree));
+      return false;
+    }
+    const header = decode(rootHeader, payload);
+    await this.answer(tree, { step: (journal) => journal.tidy(header) });
+    const self = this.options.member();
+    return header.segments.some(({ members }) => members.some((member) => sameMember(member, self)));
   }
 
   async answer(tree: Address, { creator, step }: Prepared): Promise<JournalResponse> {

@@ -1,0 +1,103 @@
+// Leaving the network for good: what `network drain` asks of the running node, and what `--resign-on-shutdown` does at its end.
+
+import { asError, InfinitError, isError } from '../base/errors.ts';
+import type { DrainFacts } from '../cli/running.ts';
+import type { Drain } from '../store/drain.ts';
+import type { Queries } from './monitor.ts';
+import type { Node } from './node.ts';
+
+/** A shutdown does not wait longer for others to take over what is here. */
+const resignLimitMs = 5 * 60_000;
+const resignTellMs = 10_000;
+
+const actions = ['start', 'status', 'cancel', 'finish'] as const;
+type Action = (typeof actions)[number];
+
+export class Draining {
+  private readonly drain: Drain;
+  private readonly ended = new AbortController();
+  private running: AbortController | undefined;
+  private failure: string | undefined;
+
+  constructor(drain: Drain) {
+    this.drain = drain;
+  }
+
+  /** Fires when the node is drained and the process is to end. */
+  get left(): AbortSignal {
+    return this.ended.signal;
+  }
+
+  queries(): Queries {
+    return { drain: ({ action }) => this.act(action) };
+  }
+
+  private async act(action: unknown): Promise<DrainFacts> {
+    if (!actions.includes(action as Action)) throw new InfinitError('usage', `known actions: ${actions.join(', ')}`);
+    if (action === 'start') this.start();
+    // What cannot begin says why at once.
+    if (action === 'start') await new Promise((resolve) => setImmediate(resolve));
+    if (action === 'cancel') this.cancel();
+    if (action === 'finish') {
+      if (this.drain.status().state !== 'drained') throw new InfinitError('conflict', 'the node is not drained');
+      this.ended.abort();
+    }
+    return this.facts();
+  }
+
+  private start(): void {
+    if (this.running !== undefined) return;
+    const abort = new AbortController();
+    this.running = abort;
+    this.failure = undefined;
+    this.drain.run(abort.signal).catch((cause: unknown) => {
+      this.running = undefined;
+      if (!isError(cause, 'cancelled')) this.failure = asError(cause).message;
+    });
+  }
+
+  private cancel(): void {
+    if (this.drain.status().state === 'drained') this.drain.takeBack();
+    this.running?.abort();
+    this.running = undefined;
+  }
+
+  private facts(): DrainFacts {
+    return { ...this.drain.status(), ...(this.failure === undefined ? {} : { error: this.failure }) };
+  }
+}
+
+/** Hands over what the node holds before it ends; `force` ends it at once. Never throws: the process ends either way. */
+export async function resign(node: Node, options: { force: AbortSignal; warn(text: string): void }): Promise<void> {
+  const { drain, runtime } = node;
+  if (drain === undefined || drain.status().state === 'drained') return;
+  const { force, warn } = options;
+  const abort = new AbortController();
+  const give = () => abort.abort(new InfinitError('cancelled', 'asked to end at once'));
+  const late = () =>
+    abort.abort(new InfinitError('cancelled', `others did not take over within ${resignLimitMs / 1000} s`));
+  if (force.aborted) return;
+  force.addEventListener('abort', give);
+  const cancelLimit = runtime.clock.after(resignLimitMs, late);
+  let cancelTell = () => {};
+  const tell = () => {
+    const { registers, journals, blocks, confirmed } = drain.status();
+    warn(
+      `handing over: ${registers} registers and ${journals} journals left, ${confirmed} of ${blocks} blocks confirmed`,
+    );
+    cancelTell = runtime.clock.after(resignTellMs, tell);
+  };
+  cancelTell = runtime.clock.after(resignTellMs, tell);
+  warn('handing over what this node holds; interrupt again to end at once');
+  try {
+    const { copies } = await drain.run(abort.signal);
+    warn(`others hold everything this node held (${copies} copies)`);
+  } catch (cause) {
+    if (!isError(cause)) throw cause;
+    warn(`not everything was handed over: ${cause.message}`);
+  } finally {
+    cancelTell();
+    cancelLimit();
+    force.removeEventListener('abort', give);
+  }
+}

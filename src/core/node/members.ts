@@ -1,0 +1,54 @@
+// What a storage node does about who is a member of what, wired: registers and journals that follow placement and absence, and
+// leaving the network for good.
+
+import type { Member } from '../block/address.ts';
+import type { Registers } from '../consensus/consensus.ts';
+import type { JournalService } from '../consensus/journal/service.ts';
+import type { RegisterService } from '../consensus/register/service.ts';
+import type { Overlay } from '../overlay/overlay.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { AbsenceMeter } from '../store/absence.ts';
+import type { Unwanted } from '../store/block-service.ts';
+import type { BlockTransfer } from '../store/block-transfer.ts';
+import { Drain } from '../store/drain.ts';
+import type { HeldBlocks } from '../store/held-blocks.ts';
+import { JournalUpkeep } from '../store/journal-upkeep.ts';
+import { Membership } from '../store/membership.ts';
+import { Worker } from '../store/worker.ts';
+
+export interface MembersParts {
+  runtime: Runtime;
+  self: () => Member;
+  overlay: Overlay;
+  absence: AbsenceMeter;
+  service: RegisterService;
+  journals: JournalService;
+  registers: Registers;
+  held: HeldBlocks;
+  transfer: BlockTransfer;
+  unwanted: Unwanted;
+  replicationFactor: number;
+  announce: (leaving: boolean) => void;
+}
+
+export interface Members {
+  readonly workers: readonly Worker[];
+  readonly drain: Drain;
+}
+
+const periodMs = 30_000;
+
+export function keepMembers(parts: MembersParts): Members {
+  const { runtime, absence } = parts;
+  const membership = new Membership(parts);
+  const journals = new JournalUpkeep(parts);
+  const recheck = () => {
+    membership.recheck();
+    journals.recheck();
+  };
+  absence.events.on('back', recheck);
+  absence.events.on('evicted', () => journals.recheck());
+  const mover = new Worker(membership, runtime, periodMs);
+  const drain = new Drain({ ...parts, journals, moveRegisters: () => mover.wake() });
+  return { workers: [mover, new Worker(journals, runtime, periodMs)], drain };
+}
