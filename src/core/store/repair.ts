@@ -51,7 +51,8 @@ export class Repair implements Work {
   private readonly counts = { rounds: 0, compared: 0, raised: 0, mended: 0, unavailable: 0 };
   /** Where this node is to hold blocks, as of the last round. */
   arcs: readonly Arc[] | undefined;
-  private membership = '';
+  private members = '';
+  private alive = '';
   private tasks: Task[] = [];
   private fetches: { address: Address; from: NodeRecord }[] = [];
   private sends: { entry: InventoryEntry; to: NodeRecord }[] = [];
@@ -112,20 +113,21 @@ export class Repair implements Work {
   /** Plans a round when one is due: who is compared with, where. */
   private async beginRound(signal: AbortSignal): Promise<boolean> {
     const { runtime, self, overlay, held } = this.parts;
-    const membership = this.membershipNow();
-    const changed = membership !== this.membership;
-    if (!changed && runtime.clock.monotonic() < this.nextRoundMs) return false;
-    if (changed || this.arcs === undefined) {
+    const { members, alive } = this.membershipNow();
+    const changed = members !== this.members || this.arcs === undefined;
+    if (!changed && alive === this.alive && runtime.clock.monotonic() < this.nextRoundMs) return false;
+    if (changed) {
       this.arcs = await ownArcs({ ...this.parts, clock: runtime.clock }, { signal });
-      this.membership = membership;
+      this.members = members;
       this.withFormer = true;
       this.periodMs = roundMs.first;
       this.lacks.clear();
     }
+    this.alive = alive;
     for (const address of held.badAddresses()) this.want(address);
     const mutual = new Map<string, { node: NodeRecord; ranges: Range[] }>();
     const former: typeof mutual = new Map();
-    for (const arc of this.arcs) {
+    for (const arc of this.arcs ?? []) {
       share(mutual, arc.holders, arc.ranges);
       if (this.withFormer) share(former, arc.former, arc.ranges);
     }
@@ -151,14 +153,14 @@ export class Repair implements Work {
   }
 
   /** Everything of the nodes that placement depends on, and who can be compared with. */
-  private membershipNow(): string {
+  private membershipNow(): { members: string; alive: string } {
     const { overlay, absence } = this.parts;
-    return [...overlay.nodes(), ...absence.away()]
-      .map(({ id, positions, zone, closed, leaving, stores }) =>
-        [toHex(id), positions, zone, closed, leaving, stores.map(toHex), overlay.liveness(id)].join(' '),
-      )
-      .sort()
-      .join();
+    const records = new Map([...absence.away(), ...overlay.nodes()].map((record) => [toHex(record.id), record]));
+    const members = [...records].map(([name, { positions, zone, closed, leaving, stores }]) =>
+      [name, positions, zone, closed, leaving, stores.map(toHex)].join(' '),
+    );
+    const alive = [...records].flatMap(([name, { id }]) => (overlay.liveness(id) === 'alive' ? [name] : []));
+    return { members: members.sort().join(), alive: alive.sort().join() };
   }
 
   /** Asks one question of the first task; tasks take turns. */

@@ -1,6 +1,6 @@
-// Keeps background work out of the way of callers: while anybody is served, all background work of a node together rests as
-// long as it worked, so that callers have the node for themselves at least half of the time; when nobody calls, it does not
-// rest. A limit of bytes a second may be set besides.
+// Keeps background work out of the way of callers: while anybody is served, all background work of a node together rests twice
+// as long as it worked, so that callers have the node for themselves most of the time; when nobody calls, it does not rest. A
+// limit of bytes a second may be set besides.
 
 import type { Abortable } from '../base/lifecycle.ts';
 import { Semaphore } from '../base/lifecycle.ts';
@@ -10,11 +10,11 @@ import type { Clock } from '../runtime/runtime.ts';
 
 /** Callers that paused no longer than this are still there. */
 const quietMs = 200;
-/** What was worked is rested for this many times. */
-const restFactor = 1;
+/** What was worked is rested for this many times: callers get something of the working time too, and more than half is promised. */
+const restFactor = 2;
 /** A rest is looked at again this often: it ends when the callers do. */
 const lookMs = 50;
-/** Others who wait for this node's background answers wait no longer than this. */
+/** Who waits for a background answer of this node does not wait longer than this for callers to be served. */
 const serveWaitMs = 2000;
 
 export interface ThrottleOptions {
@@ -68,8 +68,9 @@ export class Throttle {
 
   /** Runs what background work of another node asks of this one: the same, but it is never kept waiting long. */
   serve<T>(task: () => Promise<T>): Promise<T> {
+    const until = this.clock.monotonic() + serveWaitMs;
     return this.serving.run(async () => {
-      await this.rested(serveWaitMs);
+      await this.rested(until);
       return this.measured(task);
     });
   }
@@ -83,8 +84,7 @@ export class Throttle {
     if (aheadMs > 0) await this.clock.sleep(aheadMs, options);
   }
 
-  private async rested(longestMs: number, options: Abortable = {}): Promise<void> {
-    const until = this.clock.monotonic() + longestMs;
+  private async rested(until: number, options: Abortable = {}): Promise<void> {
     for (;;) {
       const now = this.clock.monotonic();
       const leftMs = Math.min(this.restUntilMs, until) - now;
