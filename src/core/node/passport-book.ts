@@ -34,7 +34,8 @@ export interface PassportBookOptions {
 export class PassportBook implements AuthorCheck {
   private readonly options: PassportBookOptions;
   private readonly passports = new Map<string, PassportDescriptor>();
-  private readonly storageNodes = new Set<string>();
+  /** Nodes met as storage nodes, with the passport they showed last. */
+  private readonly storageNodes = new Map<string, PassportDescriptor>();
   private readonly meeting = new Set<string>();
   /** Names of the passports of each delegate. */
   private readonly byDelegate = new Map<string, Set<string>>();
@@ -66,18 +67,23 @@ export class PassportBook implements AuthorCheck {
 
   /** For admission: an identity was verified with this passport. */
   admitted(identity: PeerIdentity, passport: PassportDescriptor): void {
-    if (identity.kind === 'storage' && this.storageNodes.size < storageNodesMax)
-      this.storageNodes.add(toHex(identity.id));
+    const name = toHex(identity.id);
+    if (identity.kind === 'storage' && (this.storageNodes.has(name) || this.storageNodes.size < storageNodesMax))
+      this.storageNodes.set(name, passport);
     this.keep(identity.passportHash, passport, true);
   }
 
   mayWrite(userKey: Bytes, hash: Bytes): boolean {
     const passport = this.passports.get(toHex(hash));
     if (passport === undefined || toHex(keyFromJson(passport.user)) !== toHex(userKey)) return false;
-    const network = this.options.network();
+    return this.lets(passport, 'write');
+  }
+
+  /** Whether a passport gives that right now: unexpired, unrevoked. */
+  private lets(passport: PassportDescriptor, right: 'write' | 'storage'): boolean {
     try {
-      const { write } = verifyPassport(network, passport, { now: this.options.runtime.clock.now() });
-      return write && !this.isRevoked(passport);
+      const rights = verifyPassport(this.options.network(), passport, { now: this.options.runtime.clock.now() });
+      return rights[right] && !this.isRevoked(passport);
     } catch (error) {
       if (isError(error)) return false;
       throw error;
@@ -92,12 +98,13 @@ export class PassportBook implements AuthorCheck {
   }
 
   /**
-   * A certified storage node, near the register in this node's view (docs/protocols.md 2.8): nobody moves registers to nodes of
-   * his choice. False for a node not met yet, which is then met: whoever asked will ask again.
+   * A certified storage node whose passport has not ended, near the register in this node's view (docs/protocols.md 2.8): nobody
+   * moves registers to nodes of his choice. False for a node not met yet, which is then met: whoever asked will ask again.
    */
   mayStore(node: NodeId, address: Address): boolean {
     const name = toHex(node);
-    if (this.storageNodes.has(name)) return this.options.isNear(address, node);
+    const passport = this.storageNodes.get(name);
+    if (passport !== undefined) return this.lets(passport, 'storage') && this.options.isNear(address, node);
     if (!this.meeting.has(name) && this.meeting.size < limits.knownContactsMax) {
       this.meeting.add(name);
       this.options

@@ -107,3 +107,29 @@ test('a revoked author writes nothing new, nor whom a revoked delegate let in; t
   network = revoking(passportOf(delegate));
   assert.deepEqual([memberMay(), guestMay(), ownerMay()], [true, false, true]);
 });
+
+test('a node of a revoked user becomes a member of nothing any more (2.8)', () => {
+  const { runtime } = createWorld({ seed: 1 }).host('here');
+  let network = good;
+  const state = { passports: async () => [], rememberPassport: async () => {} } as Partial<NodeState> as NodeState;
+  const book = new PassportBook({ runtime, state, network: () => network, meet: async () => {}, isNear: () => true });
+  const address = Buffer.alloc(32, 7);
+  const nodes = [member, owner].map((user, i) => {
+    const id = Buffer.alloc(32, i + 1);
+    const rights = { write: true, storage: true, sign: false };
+    const his = passportOf(user);
+    const hash = passportHash(his);
+    book.admitted({ id, nodeKey: id, userKey: user.publicKey, kind: 'storage', rights, passportHash: hash }, his);
+    return () => book.mayStore(id, address);
+  });
+  assert.deepEqual(
+    nodes.map((may) => may()),
+    [true, true],
+  );
+  network = revoking(passportOf(member), passportOf(owner));
+  assert.deepEqual(
+    nodes.map((may) => may()),
+    [false, true],
+  );
+  assert.equal(book.mayStore(Buffer.alloc(32, 9), address), false);
+});
