@@ -205,7 +205,9 @@ export class Leader {
     }
     if (now - this.sweptAt >= sessionSweepMs) {
       this.sweptAt = now;
-      await this.internal((transaction) => this.sessions.sweep(transaction, this.context.runtime.clock.now()));
+      await this.internal(async (transaction) => {
+        if (await this.sessions.sweep(transaction, this.context.runtime.clock.now())) this.sweptAt -= sessionSweepMs;
+      });
     }
   }
 

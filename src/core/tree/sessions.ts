@@ -34,6 +34,7 @@ interface Session extends SessionRecord {
 /** A session silent for so long is forgotten. */
 export const sessionSilenceMs = 60 * 60 * 1000;
 const refreshMs = 10 * 60 * 1000;
+const sweptMax = 1024;
 /** The lower bound moves in steps, so that most operations write one record only. */
 const lowestStep = limits.sessionWindowMax / 4;
 
@@ -88,10 +89,11 @@ export class Sessions {
     }
   }
 
-  /** Forgets sessions silent for an hour, some at a time. */
-  async sweep(transaction: Transaction, now: number): Promise<void> {
-    for (const effect of await this.expired(transaction, now))
-      if (effect.type === 'deleteRange') transaction.deleteRange(effect.from, effect.to);
+  /** Forgets sessions silent for an hour, some at a time; whether there may be more. */
+  async sweep(transaction: Transaction, now: number): Promise<boolean> {
+    const expired = await this.expired(transaction, now);
+    for (const effect of expired) if (effect.type === 'deleteRange') transaction.deleteRange(effect.from, effect.to);
+    return expired.length >= sweptMax;
   }
 
   async expired(reader: MapReader, now: number): Promise<Effect[]> {
@@ -101,7 +103,7 @@ export class Sessions {
       if (now - decode(sessionRecord, value).seenAt < sessionSilenceMs) continue;
       out.push({ type: 'deleteRange', from: key, to: answerKey(key.subarray(1), Number.MAX_SAFE_INTEGER) });
       this.cached.delete(toHex(key.subarray(1)));
-      if (out.length >= 1024) break;
+      if (out.length >= sweptMax) break;
     }
     return out;
   }
