@@ -142,11 +142,64 @@ describe('a capture', () => {
   });
 });
 
-async function cycle(w: TreeWorld, { tree }: Opened): Promise<void> {
-  await w.world.until(tree.collect({ graceMs: 0 }));
-  do await w.world.until(tree.garbage.step(new AbortController().signal));
-  while ((await w.world.until(tree.collect())).state !== 'idle');
+function cycle(w: TreeWorld, opened: Opened): Promise<void> {
+  return w.world.until(cycleBeside(opened));
 }
+
+/** The same for one who is within the world already. */
+async function cycleBeside({ tree }: Opened): Promise<void> {
+  await tree.collect({ graceMs: 0 });
+  do await tree.garbage.step(new AbortController().signal);
+  while ((await tree.collect()).state !== 'idle');
+}
+
+describe('an operation asked for again', () => {
+  test('is answered as it was, although its chunks are garbage again by then', async () => {
+    const w = new TreeWorld({ view: keyView, delayMs: [1, 1] });
+    await w.found();
+    const a = await w.open('a');
+    const b = await w.open('b');
+    const [keys, others] = [openKeyStore(a.tree), openKeyStore(b.tree)];
+    await w.world.until(keys.put(utf8('other'), utf8('x')));
+    await w.world.until(others.get(utf8('other')));
+    const appended = w.cluster.counts.append;
+    const put = others.put(utf8('key'), randomBytes(100_000));
+    put.catch(() => {});
+    while (w.cluster.counts.append === appended) await w.world.run(0.25);
+    w.world.cut('a', 'b', false); // the answer is lost
+    await w.world.run(500);
+    assert.equal((await w.world.until(keys.get(utf8('key')))).value.length, 100_000);
+    await w.world.until(keys.delete(utf8('key')));
+    await cycle(w, a);
+    const { swept } = w.cluster.storages[0] ?? assert.fail();
+    assert.ok(swept.bytes > 100_000, 'the chunks went');
+    w.world.heal();
+    const version = await w.world.until(put);
+    await assert.rejects(w.world.until(keys.get(utf8('key'))), (error) => isError(error, 'not-found'));
+    const next = await w.world.until(keys.put(utf8('key'), utf8('y')));
+    assert.ok(next > version + 1, 'the deletion came between');
+  });
+
+  test('and chunks swept before it was ever executed are written again', async () => {
+    const w = new TreeWorld({ view: keyView, delayMs: [1, 1] });
+    await w.found();
+    const a = await w.open('a');
+    const b = await w.open('b');
+    await w.world.until(openKeyStore(a.tree).put(utf8('other'), utf8('x')));
+    const value = randomBytes(150_000);
+    let writes = 0;
+    const late = Object.assign(Object.create(b.tree) as typeof b.tree, {
+      writeChunks: async (...given: Parameters<typeof b.tree.writeChunks>) => {
+        const written = await b.tree.writeChunks(...given);
+        if (writes++ === 0) for (let i = 0; i < 2; i++) await cycleBeside(a);
+        return written;
+      },
+    });
+    await w.world.until(openKeyStore(late).put(utf8('key'), value));
+    assert.equal(writes, 2);
+    assert.ok(value.equals((await w.world.until(openKeyStore(a.tree).get(utf8('key')))).value));
+  });
+});
 
 describe('packing', () => {
   test('moves what a sparse pack still holds, gives back the pack, and is no change to watchers', async () => {
