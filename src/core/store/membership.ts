@@ -92,7 +92,13 @@ export class Membership implements Work {
     const queue: HeldRegister[] = [];
     for await (const held of this.options.service.held()) {
       this.counters.checked++;
-      if (await this.isDue(held)) queue.push(held);
+      try {
+        if (await this.isDue(held)) queue.push(held);
+      } catch (error) {
+        // Nobody leads there at this moment: the others are looked at all the same.
+        if (!isError(error, 'unavailable')) throw error;
+        this.counters.failed++;
+      }
     }
     return queue;
   }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { equalBytes, toHex } from '../../../src/core/base/bytes.ts';
+import { InfinitError } from '../../../src/core/base/errors.ts';
 import type { Member } from '../../../src/core/block/address.ts';
 import type { Registers } from '../../../src/core/consensus/consensus.ts';
 import type { HeldRegister } from '../../../src/core/consensus/register/service.ts';
@@ -16,8 +17,8 @@ const storeId = (byte: number) => Buffer.alloc(8, byte);
 const members: Member[] = [1, 2, 3].map((byte) => ({ node: id(byte), store: storeId(byte) }));
 const emptied = storeId(9);
 
-/** What the worker of a node asks for when the register above is held there and node 1 has a new store. */
-async function asked(self: number): Promise<Member[] | undefined> {
+/** What the worker of a node asks for when the register above is held there and node 1 has a new store; `lost`: nobody leads to it. */
+async function asked(self: number, lost: number[] = []): Promise<Member[] | undefined> {
   const records = members.map(({ node, store }) => ({ id: node, stores: [node[0] === 1 ? emptied : store] }));
   let wanted: Member[] | undefined;
   const membership = new Membership({
@@ -27,11 +28,18 @@ async function asked(self: number): Promise<Member[] | undefined> {
       record: (node: Uint8Array) => records.find((record) => equalBytes(record.id, node)) as NodeRecord | undefined,
       liveness: () => 'alive',
     },
-    absence: { holders: async () => records as NodeRecord[], isEvicted: () => false },
+    absence: {
+      holders: async (address) => {
+        if (lost.includes(address[0] as number)) throw new InfinitError('unavailable', 'nobody leads there');
+        return records as NodeRecord[];
+      },
+      isEvicted: () => false,
+    },
     service: {
       async *held() {
         const config = { generation: 0, current: members, previous: undefined };
-        yield { address: id(7), image: { state: { config } }, committed: true } as unknown as HeldRegister;
+        for (const address of [6, 7])
+          yield { address: id(address), image: { state: { config } }, committed: true } as unknown as HeldRegister;
       },
       retire: async () => false,
       forget: async () => 0,
@@ -56,6 +64,11 @@ test('an emptied first member leaves the change to the next one', async () => {
   );
   assert.equal(await asked(3), undefined);
   assert.equal(await asked(1), undefined);
+});
+
+test('a register nobody leads to at the moment holds up no other', async () => {
+  assert.equal((await asked(2, [6]))?.length, 3);
+  assert.equal(await asked(2, [6, 7]), undefined);
 });
 
 interface Given {
