@@ -38,7 +38,7 @@ export class FakeRunning implements Running {
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
     const { runNetwork, inspectNetwork, networkWorkers, listServices, runKeyValueStore, found } = this;
-    const { createVolumeRoot, publishNetwork, drainNetwork } = this;
+    const { createVolumeRoot, publishNetwork, networkSeen, drainNetwork } = this;
     return {
       ...{
         runNetwork,
@@ -50,6 +50,7 @@ export class FakeRunning implements Running {
         createVolumeRoot,
         publishNetwork,
         drainNetwork,
+        networkSeen,
       },
       diagnose: (options) => this.diagnose(options),
       openKeys: (options) => this.openKeys(options),
@@ -107,6 +108,10 @@ export class FakeRunning implements Running {
     if (options.cancel) return { ...facts, state: 'idle' };
     options.progress(facts);
     return { ...facts, state: 'drained', registers: 0, journals: 0, confirmed: 40 };
+  }
+
+  async networkSeen({ name }: { name: string }): Promise<{ nodes: number }> {
+    return { nodes: name.endsWith('busy') ? 2 : 0 };
   }
 
   async networkWorkers(): Promise<WorkerFacts[]> {

@@ -148,3 +148,32 @@ test('a silo set back to a copy of itself takes another identity, and nothing is
   }
   await world.settle(keys.put(utf8('after'), utf8('x')), { limitMs: 120_000 });
 });
+
+test('a stopped network changes its overlay; a node that starts with the old one hears of it and says to start again', {
+  timeout: 120_000,
+}, async () => {
+  const world = createWorld({ seed: process.env.INFINIT_SEED ?? 6 });
+  const cluster = await makeCluster(world, { nodes: 3, clients: 0 });
+  const [owner, ...others] = cluster.devices;
+  if (!owner) throw new Error('three devices');
+  await world.settle(owner.startNode([]));
+  await world.settle(Promise.all(others.map((device) => device.startNode([owner.endpoint]))));
+  await world.runFor(40_000);
+  for (const device of cluster.devices) await world.settle(device.linked?.close() ?? Promise.resolve());
+  await world.settle(updateNetwork(owner.context, { as: 'alice', name: 'cluster', overlay: 'kouncil' }));
+  await world.settle(owner.startNode([]));
+  const said: string[] = [];
+  for (const device of others) {
+    const { node } = await world.settle(device.startNode([]));
+    void node.outdated.then(({ message }) => said.push(message));
+  }
+  await world.run(() => said.length === 2, { limitMs: 180_000 });
+  assert.equal(said[0], 'network "alice/cluster" has changed from overlay chord to kouncil');
+  for (const device of others) await world.settle(device.linked?.close() ?? Promise.resolve());
+  for (const device of others) await world.settle(device.startNode([]));
+  await world.run(() => cluster.devices.every(({ linked }) => linked?.node.overlay.nodes().length === 3), {
+    limitMs: 60_000,
+  });
+  for (const { linked } of cluster.devices) assert.equal(linked?.node.overlay.inspect().overlay, 'kouncil');
+  assert.equal(await world.settle(owner.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
+});

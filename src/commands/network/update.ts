@@ -3,9 +3,10 @@
 import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag } from '../../core/cli/flags.ts';
-import { protocolFlag, protocolNotice } from '../../core/cli/network-flags.ts';
+import { changedOverlayOf, overlayFlags, protocolFlag, protocolNotice } from '../../core/cli/network-flags.ts';
 import { expandPeers } from '../../core/cli/presence.ts';
 import { pretty, updated } from '../../core/cli/texts.ts';
+import { qualify } from '../../core/descriptor/names.ts';
 
 export default class NetworkUpdate extends BaseCommand {
   static override summary = 'Change a network; its owner only';
@@ -14,6 +15,7 @@ export default class NetworkUpdate extends BaseCommand {
       description: 'Tell nodes where to begin',
       command: 'infinit network update cluster --peer desk.example.org:4242',
     },
+    { description: 'Change the overlay while nothing runs', command: 'infinit network update cluster --kouncil' },
     { description: 'Upgrade the network', command: 'infinit network update cluster --compatibility-version 1.0.0' },
   ];
   static override args = nameArg('network');
@@ -22,6 +24,7 @@ export default class NetworkUpdate extends BaseCommand {
     ...descriptionFlag,
     ...portFlag,
     ...peerFlag,
+    ...overlayFlags,
     ...protocolFlag,
     ...copyFlag,
   };
@@ -31,9 +34,11 @@ export default class NetworkUpdate extends BaseCommand {
     const { flags } = parsed;
     const peers = await expandPeers(this.invocation, flags.peer);
     this.tell(...protocolNotice(flags.protocol));
-    const changes = [peers, flags.description, flags.port, flags['compatibility-version']];
+    const overlay = changedOverlayOf(flags);
+    const changes = [peers, flags.description, flags.port, flags['compatibility-version'], overlay];
     if (changes.every((change) => change === undefined)) throw new InfinitError('usage', 'nothing to update');
     const core = await this.core();
+    if (overlay !== undefined) await this.checkStopped(this.nameOf(parsed), peers);
     const { updateNetwork } = await import('../../core/descriptor/networks.ts');
     const network = await updateNetwork(core, {
       as: this.user,
@@ -42,7 +47,21 @@ export default class NetworkUpdate extends BaseCommand {
       peers,
       version: flags['compatibility-version'],
       port: flags.port,
+      overlay,
     });
     await this.present(network, updated('network', network.name), flags.output, pretty('network', network.name));
+  }
+
+  /** Nodes choose their overlay when they start: of two kinds they would hardly meet. */
+  private async checkStopped(name: string, peers: readonly string[] | undefined): Promise<void> {
+    const { repository } = await this.core();
+    const network = qualify('network', name, this.user);
+    if (!(await repository.has('linked-network', `${this.user}/${network}`))) return;
+    const { networkSeen } = await this.running();
+    const { nodes } = await networkSeen({ ...(await this.acting()), name: network, ...(peers && { peers }) });
+    if (nodes === 0) return;
+    throw new InfinitError('conflict', `network "${network}" runs: its overlay can be changed only while it does not`, {
+      hint: `stop its nodes and mounts everywhere first; ${nodes} ${nodes === 1 ? 'node is' : 'nodes are'} seen from here`,
+    });
   }
 }

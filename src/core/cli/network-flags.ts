@@ -16,12 +16,14 @@ export const modelFlags = {
   chord: Flags.boolean({ description: 'overlay for any number of nodes (default)' }),
   kouncil: Flags.boolean({
     description: 'overlay of up to about 1,000 nodes that know one another: advised for small, stable networks',
-    exclusive: ['chord', 'kelips'],
+    exclusive: ['chord'],
   }),
   kalimero: Flags.boolean({ description: 'overlay of one node', exclusive: ['chord', 'kelips', 'kouncil'] }),
-  kelips: Flags.boolean({ description: 'accepted for older scripts: means chord' }),
+  kelips: Flags.boolean({ description: 'accepted for older scripts: means chord', exclusive: ['kouncil'] }),
   k: Flags.string({ description: 'accepted for older scripts: no effect', helpValue: 'NUMBER' }),
 };
+/** Those a network can change to. */
+export const overlayFlags = { chord: modelFlags.chord, kouncil: modelFlags.kouncil };
 export const zoneFlag = {
   zone: Flags.string({ description: 'place of this node; copies are spread over zones', helpValue: 'ZONE' }),
 };
@@ -52,9 +54,13 @@ export function modelOf(flags: ModelFlagValues) {
 }
 
 /** The overlay an option names. */
-export function overlayOf(flags: { chord?: boolean; kouncil: boolean; kalimero?: boolean }) {
+export function overlayOf(flags: { chord?: boolean; kouncil?: boolean; kalimero?: boolean }) {
+  return flags.kalimero ? ('kalimero' as const) : changedOverlayOf(flags);
+}
+
+/** One a network can change to. */
+export function changedOverlayOf(flags: { chord?: boolean; kouncil?: boolean }) {
   if (flags.kouncil) return 'kouncil' as const;
-  if (flags.kalimero) return 'kalimero' as const;
   return flags.chord ? ('chord' as const) : undefined;
 }
 

@@ -237,6 +237,8 @@ export interface Running {
   drainNetwork(
     options: Acting & { name: string; cancel: boolean; progress(facts: DrainFacts): void },
   ): Promise<DrainFacts & { name: string }>;
+  /** How many storage nodes of a network are seen running from here. */
+  networkSeen(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
   /** What the running process does in the background. `scrub`: it reads everything it keeps once, from now on. */
   networkWorkers(options: Acting & { name: string; scrub?: boolean }): Promise<WorkerFacts[]>;
   /** Services registered in the network; needs a running node or a peer. */

@@ -101,6 +101,8 @@ export interface UpdateNetworkOptions {
   peers?: readonly string[] | undefined;
   /** Never lower than it is. */
   version?: string | undefined;
+  /** Of a network that does not run: nodes choose theirs when they start. */
+  overlay?: 'chord' | 'kouncil' | undefined;
   /** Of this device's link, not of the descriptor. */
   port?: number | undefined;
 }
@@ -112,7 +114,8 @@ export async function updateNetwork(
 ): Promise<NetworkDescriptor> {
   const { as, port } = options;
   let network = await getNetwork(context, as, options.name);
-  if (options.description !== undefined || options.peers !== undefined || options.version !== undefined)
+  const { description, peers, version, overlay } = options;
+  if ([description, peers, version, overlay].some((change) => change !== undefined))
     network = await reviseNetwork(context, as, network, (owner) => changed(owner, network, options));
   if (port !== undefined) {
     const name = `${as}/${network.name}`;
@@ -149,6 +152,7 @@ function changed(owner: KeyPair, network: NetworkDescriptor, options: UpdateNetw
   return signNetwork(owner, {
     ...rest,
     version,
+    overlay: { type: options.overlay ?? network.overlay.type },
     serial: network.serial + 1,
     ...(newDescription !== '' && { description: newDescription }),
     ...(newPeers.length > 0 && { peers: [...newPeers] }),

@@ -124,6 +124,16 @@ export const publishNetwork: Running['publishNetwork'] = async ({ context, as, n
   }
 };
 
+export const networkSeen: Running['networkSeen'] = async ({ context, as, name, peers, signal }) => {
+  const linked = await openLinkedNode({ context, as, network: name, role: 'client' });
+  try {
+    await linked.node.start(seedsOf({ ...(peers && { peers }) }, linked), { signal });
+    return { nodes: linked.node.peers.connected().filter(({ identity }) => identity.kind === 'storage').length };
+  } finally {
+    await linked.close();
+  }
+};
+
 export const listServices: Running['listServices'] = async ({ context, as, name, signal }) => {
   const linked = await openLinkedNode({ context, as, network: name, role: 'client' });
   try {

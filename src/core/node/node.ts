@@ -3,7 +3,7 @@
 
 import { type Bytes, equalBytes, fromBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
-import type { Abortable } from '../base/lifecycle.ts';
+import { type Abortable, deferred } from '../base/lifecycle.ts';
 import { type Member, networkIdOf } from '../block/address.ts';
 import { createJournals } from '../consensus/journal/journals.ts';
 import { serveJournals } from '../consensus/journal/service.ts';
@@ -117,6 +117,7 @@ export class Node {
   private cancelTimer: Cancel = () => {};
   private cancelWake: Cancel = () => {};
   private stopped: Promise<void> | undefined;
+  private readonly whenOutdated = deferred<InfinitError>();
 
   private constructor(options: NodeOptions, selfRecord: SelfRecord | undefined, seen: SeenVersions) {
     const { runtime, node } = options;
@@ -242,6 +243,7 @@ export class Node {
       closeRefused(this.peers, this.admission);
       this.news?.passOn();
       await this.options.learned?.(descriptor);
+      this.checkOverlay(descriptor);
     };
     const sync = new DescriptorSync({ register, user: this.options.user, current: () => this.descriptor, learned });
     const worker = new Worker(sync, this.runtime, descriptorPeriodMs);
@@ -250,6 +252,19 @@ export class Node {
     const { runtime, peers, overlay } = this;
     const serial = () => this.descriptor.serial;
     this.news = new DescriptorNews({ runtime, peers, overlay, serial, look: () => worker.wake() });
+  }
+
+  /** An overlay is chosen when a node starts: the next start has the other. */
+  private checkOverlay({ name, overlay }: NetworkDescriptor): void {
+    const was = this.options.network.overlay.type;
+    if (overlay.type === was) return;
+    const message = `network "${name}" has changed from overlay ${was} to ${overlay.type}`;
+    this.whenOutdated.resolve(new InfinitError('conflict', message, { hint: 'start again' }));
+  }
+
+  /** Resolves when this process cannot go on with what it learned of the network, with the reason. */
+  get outdated(): Promise<InfinitError> {
+    return this.whenOutdated.promise;
   }
 
   /** The owner's device: brings its descriptor into the network and tells the nodes; how many heard it. */

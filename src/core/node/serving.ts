@@ -67,7 +67,9 @@ export async function serveUntilStopped(
     const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
     options.ready(ready);
     reportReady(ready);
-    await stopped(draining ? AbortSignal.any([options.signal, draining.left]) : options.signal);
+    const signal = draining ? AbortSignal.any([options.signal, draining.left]) : options.signal;
+    const outdated = await Promise.race([stopped(signal), node.outdated]);
+    if (outdated !== undefined) throw outdated;
   } finally {
     for (const close of closers.reverse()) await close();
   }
