@@ -364,7 +364,7 @@ export class Faults {
     if (!name) return false;
     this.reach('bit rot');
     watch.stores.of(node.device.host).rotted = true;
-    disk.rot(`${siloFolder}/${name}`, 1 + random.below(40));
+    disk.rot(`${siloFolder}/${name}`, 1 + random.below(400));
     return true;
   }
 

@@ -17,6 +17,7 @@ import { type Root, RootRegister, type TreeContext } from '../../../src/core/tre
 import { Leader } from '../../../src/core/tree/leader.ts';
 import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
 import type { OperationRequest, Outcome } from '../../../src/core/tree/messages.ts';
+import type { Effect } from '../../../src/core/tree/tree.ts';
 import { type Life, lifeOf } from '../runtime/host.ts';
 import type { World } from '../runtime/world.ts';
 
@@ -55,8 +56,8 @@ export interface Observer {
   sweeping(life: Life, address: Address, order: Swept | undefined): void;
   /** A majority holds the batch, says its writer. */
   appended(led: Led, segment: JournalSegment, batch: JournalBatch): void;
-  /** A leader has run an operation; a retry of one that was answered before is not run. */
-  executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran): void;
+  /** A leader has run an operation and journalled these effects; a retry of one that was answered before is not run. */
+  executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran, effects: readonly Effect[]): void;
   /** A leader answers. */
   answered(led: Led, kind: 'operation' | 'query', outcome: Outcome): void;
   /** Somebody who can read it knows that this root is chosen. */
@@ -181,14 +182,21 @@ function ledBy(leader: Leader): Led | undefined {
   return life && { life, tree: toHex(context.rootAddress), epoch: leader.epoch };
 }
 
+/** What each leader has journalled last: its executor runs one operation at a time. */
+const journalled = new WeakMap<object, readonly Effect[]>();
+
 function wrapLeaders(): void {
+  wrap<[Effect[], boolean], void>(Leader.prototype, 'record', (real, self, effects, durable) => {
+    journalled.set(self, effects);
+    real(effects, durable);
+  });
   wrap<[OperationRequest, ExecuteOptions], Promise<Ran>>(
     Leader.prototype,
     'run',
     async (real, self, request, options) => {
       const ran = await real(request, options);
       const led = ledBy(self);
-      if (led) seenBy(led.life)?.executed(led, request, options, ran);
+      if (led) seenBy(led.life)?.executed(led, request, options, ran, journalled.get(self) ?? []);
       return ran;
     },
   );

@@ -1,12 +1,13 @@
 // Trees judged from outside: L1 to L5, L8 over chosen roots, acknowledged journal batches, executed operations and answers.
 
-import { toHex } from '../../../src/core/base/bytes.ts';
+import { type Bytes, toHex } from '../../../src/core/base/bytes.ts';
 import { decode } from '../../../src/core/base/codec.ts';
 import type { JournalBatch, RootHeader } from '../../../src/core/consensus/consensus.ts';
 import { rootHeader } from '../../../src/core/consensus/consensus.ts';
 import type { Entry } from '../../../src/core/consensus/register/messages.ts';
 import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
 import type { OperationRequest, Outcome } from '../../../src/core/tree/messages.ts';
+import type { Effect } from '../../../src/core/tree/tree.ts';
 import type { Coverage } from './coverage.ts';
 import { digestOf, type Led } from './probes.ts';
 import type { Report } from './rules.ts';
@@ -160,7 +161,13 @@ export class TreeChecker {
         );
   }
 
-  executed({ tree, epoch }: Led, request: OperationRequest, { durable }: ExecuteOptions, ran: Ran): void {
+  executed(
+    { tree, epoch }: Led,
+    request: OperationRequest,
+    { durable }: ExecuteOptions,
+    ran: Ran,
+    effects: readonly Effect[],
+  ): void {
     const { coverage } = this.options;
     const watched = this.of(tree);
     if (!durable) coverage.reach('tree/volatile operation');
@@ -174,7 +181,10 @@ export class TreeChecker {
       coverage.reach('tree/deposed leader executes');
       return;
     }
-    if (!durable) return;
+    if (!durable || ran.effects.length === 0) return;
+    // At most once across leaders: the answer is journalled with what it answers.
+    if (!effects.some((effect) => effect.type === 'put' && isAnswerTo(request, effect.key)))
+      this.options.report('L3', `epoch ${epoch} of ${tree.slice(0, 12)} executes without recording the answer`);
     const operation = `${toHex(request.client)}/${request.opSeq}`;
     watched.pending.push({ epoch, sequence: ran.outcome.sequence, operation });
   }
@@ -209,4 +219,15 @@ export class TreeChecker {
     this.trees.set(tree, known);
     return known;
   }
+}
+
+/** `s`, client 16, opSeq 8 (docs/tree-schema.md 3). */
+function isAnswerTo({ client, opSeq }: OperationRequest, key: Bytes): boolean {
+  const bytes = Buffer.from(key);
+  return (
+    bytes[0] === 0x73 &&
+    bytes.length === 25 &&
+    bytes.subarray(1, 17).equals(client) &&
+    Number(bytes.readBigUInt64BE(17)) === opSeq
+  );
 }

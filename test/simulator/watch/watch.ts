@@ -26,8 +26,7 @@ import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry } from '../../../src/core/silo/silo.ts';
 import type { PutOptions } from '../../../src/core/store/store.ts';
 import type { Root } from '../../../src/core/tree/context.ts';
-import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
-import type { OperationRequest, Outcome } from '../../../src/core/tree/messages.ts';
+import type { Outcome } from '../../../src/core/tree/messages.ts';
 import type { Host, Life } from '../runtime/host.ts';
 import type { World } from '../runtime/world.ts';
 import type { Device } from '../whole.ts';
@@ -301,8 +300,8 @@ export class Watch implements Observer {
     );
   }
 
-  executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran): void {
-    this.trees.executed(led, request, options, ran);
+  executed(...told: Parameters<Observer['executed']>): void {
+    this.trees.executed(...told);
   }
 
   answered(led: Led, kind: 'operation' | 'query', outcome: Outcome): void {
