@@ -13,9 +13,10 @@ const factor = 3;
 const silo = '/home/data/blocks/disk';
 
 /** A network of so many nodes, all but the last `later` running, with some large values put into it. */
-async function network(seed: number, options: { nodes: number; later?: number; values?: number }) {
+async function network(seed: number, options: { nodes: number; later?: number; overlay?: 'chord' | 'kouncil' }) {
   const world = createWorld({ seed: process.env.INFINIT_SEED ?? seed });
-  const cluster = await makeCluster(world, { nodes: options.nodes, clients: 1, evictionDelayMs: 60_000 });
+  const { nodes: count, overlay = 'chord' } = options;
+  const cluster = await makeCluster(world, { nodes: count, clients: 1, overlay, evictionDelayMs: 60_000 });
   const nodes = cluster.devices.slice(0, options.nodes);
   const client = cluster.devices.at(-1) as Device;
   const [first, ...others] = nodes.slice(0, options.nodes - (options.later ?? 0)) as [Device, ...Device[]];
@@ -24,7 +25,7 @@ async function network(seed: number, options: { nodes: number; later?: number; v
   await world.runFor(5_000);
   await world.settle(client.startClient([first.endpoint]));
   const { keys, tree } = await world.settle(openStore(client, cluster, true));
-  for (let i = 0; i < (options.values ?? 30); i++) await world.settle(keys.put(utf8(`k${i}`), contentOf(i)));
+  for (let i = 0; i < 30; i++) await world.settle(keys.put(utf8(`k${i}`), contentOf(i)));
   await world.settle(tree.commit());
   await world.runFor(5_000);
   return { world, cluster, nodes, client, keys };
@@ -98,7 +99,7 @@ test('a lost node is made up for once it is evicted, and not before; when it com
 test('who joins gets its share, its former holders drop theirs, and reads find everything all the time', {
   timeout: 300_000,
 }, async () => {
-  const { world, nodes, keys } = await network(12, { nodes: 5, later: 1 });
+  const { world, nodes, keys } = await network(12, { nodes: 5, later: 1, overlay: 'kouncil' });
   const joiner = nodes.at(-1) as Device;
   const before = await counted(world, nodes);
   await world.settle(joiner.startNode([(nodes[0] as Device).endpoint]));
