@@ -121,3 +121,31 @@ test('whole nodes on Kouncil keep what clients put, through the loss of a node a
   const { keys: reopened } = await world.settle(openStore(client, cluster, true), { limitMs: 120_000 });
   assert.ok(Buffer.from((await world.settle(reopened.get(utf8('after')), { limitMs: 60_000 })).value).equals(value));
 });
+
+test('copies of every block stand in three zones', { timeout: 240_000 }, async () => {
+  const world = createWorld({ seed });
+  const zones = ['a', 'a', 'b', 'b', 'c', 'c'];
+  const cluster = await makeCluster(world, { nodes: 6, clients: 1, overlay, zones });
+  const [first, ...others] = cluster.devices.slice(0, 6);
+  const client = cluster.devices[6];
+  if (!first || !client) throw new Error('seven devices');
+  await world.settle(first.startNode([]));
+  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  await world.settle(client.startClient([first.endpoint]));
+  const { keys } = await world.settle(openStore(client, cluster, true));
+  for (let i = 0; i < 10; i++) await world.settle(keys.put(utf8(`k${i}`), Buffer.alloc(100_000, i)));
+  await world.runFor(5 * 60_000);
+  const zonesOf = new Map<string, Set<string>>();
+  for (const [i, device] of cluster.devices.slice(0, 6).entries()) {
+    assert.equal(device.linked?.node.overlay.record(device.linked.node.peers.self.id)?.zone, zones[i]);
+    const list = async () => {
+      for await (const key of device.linked?.node.options.silo?.list('block') ?? []) {
+        const name = toHex(key);
+        zonesOf.set(name, (zonesOf.get(name) ?? new Set()).add(zones[i] as string));
+      }
+    };
+    await world.settle(list());
+  }
+  assert.ok(zonesOf.size >= 10);
+  for (const [name, where] of zonesOf) assert.equal(where.size, 3, `block ${name} stands in ${[...where]}`);
+});

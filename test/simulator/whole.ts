@@ -90,6 +90,8 @@ export interface ClusterOptions {
   replicationFactor?: number;
   overlay?: 'chord' | 'kouncil' | 'kalimero';
   capacity?: number;
+  /** Of the storage nodes, in turn. */
+  zones?: readonly string[];
   evictionDelayMs?: number;
 }
 
@@ -114,6 +116,7 @@ export async function makeCluster(world: World, options: ClusterOptions): Promis
       as,
       name: networkName,
       silos: ['disk'],
+      zone: options.zones?.[0],
       replicationFactor: options.replicationFactor ?? 3,
       overlay: options.overlay ?? 'chord',
       evictionDelayMs: options.evictionDelayMs,
@@ -125,7 +128,9 @@ export async function makeCluster(world: World, options: ClusterOptions): Promis
     const { context } = device;
     await world.settle(importNetwork(context, network));
     const silos = context && devices.indexOf(device) < options.nodes ? ['disk'] : [];
-    await world.settle(linkNetwork(context, { as, name: networkName, silos }));
+    await world.settle(
+      linkNetwork(context, { as, name: networkName, silos, zone: options.zones?.[devices.indexOf(device)] }),
+    );
     await world.settle(context.repository.put('key-value-store', store.name, store));
   }
   return { devices, network, store, user };

@@ -154,6 +154,43 @@ test('three zones of which one has a single node still get one copy each', () =>
   }
 });
 
+test('whoever sees only a successor list places as those who see everybody, zones included', () => {
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({ zone: fc.constantFrom(undefined, 'a', 'b', 'c', 'd'), positions: fc.integer({ min: 1, max: 12 }) }),
+        {
+          minLength: 1,
+          maxLength: 30,
+        },
+      ),
+      place,
+      fc.integer({ min: 1, max: 5 }),
+      (sketches, key, count) => {
+        const records = sketches.map((each, i) => recordOf({ ...each, closed: false, leaving: false }, i));
+        const byNode = new Map(records.map((record) => [toHex(record.id), record]));
+        const walk = walkFrom(circleOf(records), hex(key));
+        // Of the owner's list: R other nodes, 64 positions; and the owner itself.
+        const seen: Entry[] = [];
+        const nodes = new Set<string>();
+        for (const entry of walk) {
+          nodes.add(entry.node);
+          if (nodes.size > 9 || seen.length > 64) break;
+          seen.push(entry);
+        }
+        const placed = (entries: readonly Entry[]) => replicas(entries, count, (node) => byNode.get(node));
+        const whole = placed(walk);
+        assert.deepEqual(placed(seen), whole);
+        const near = [...new Set(walk.slice(0, 8 * count).map(({ node }) => node))].slice(0, 8);
+        const zones = new Set(near.map((node) => byNode.get(node)?.zone ?? node));
+        const used = whole.map(({ id, zone }) => zone ?? toHex(id));
+        assert.equal(new Set(used).size >= Math.min(count, zones.size), true, 'as many zones as there are');
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test('a node nobody has a record of is passed over', () => {
   const record = recordOf({ positions: 1, zone: undefined, closed: false, leaving: false }, 1);
   const node = toHex(record.id);
