@@ -17,6 +17,7 @@ import { errorCodec, hello } from '../../src/core/peer/frames.ts';
 import type { Method, Peers } from '../../src/core/peer/peer.ts';
 import * as blockMessages from '../../src/core/store/messages.ts';
 import * as sweepMessages from '../../src/core/store/sweep-messages.ts';
+import { cycleRecord } from '../../src/core/tree/garbage/garbage.ts';
 import { chunkRecord, superRecord } from '../../src/core/tree/keys.ts';
 import * as lockMessages from '../../src/core/tree/locks/lock-messages.ts';
 import * as treeMessages from '../../src/core/tree/messages.ts';
@@ -69,6 +70,7 @@ function passportMethods(): AnyMethod[] {
 const others: Record<string, Codec<never> | Codec<unknown>> = {
   accessList,
   chunkRecord,
+  cycleRecord,
   deleteReply,
   genesis,
   getReply,

@@ -52,7 +52,9 @@ function assertWithin(usedBytes: number, emptyBytes: number): void {
   assert.ok(usedBytes <= emptyBytes * 1.05, `${usedBytes} bytes are used, ${emptyBytes} were while it was empty`);
 }
 
-test('of a volume: files large and small, written over, cut, deleted while open', { timeout: 600_000 }, async () => {
+test('of a volume: files large and small, written over and deleted, while one stays', {
+  timeout: 600_000,
+}, async () => {
   const { world, client, linked, usage, close } = await started();
   const described = { as: 'alice', name: 'volume', network: 'alice/cluster' };
   const volume = await world.settle(createVolume(client.context, described));

@@ -24,7 +24,7 @@ const settlingMs = 60_000;
 
 const cycleKey = spaceKey('garbage', Buffer.from([0]));
 /** The cycle begun last, so that a new leader knows when the next is due. */
-const cycleRecord = struct({ format: u8, generation: u32, begunMs: u64 });
+export const cycleRecord = struct({ format: u8, generation: u32, begunMs: u64 });
 
 export interface GarbageOptions {
   context: TreeContext;
