@@ -97,6 +97,13 @@ async function isBrick(pid: number, brick: string): Promise<boolean> {
   return line.includes('glusterfsd') && line.includes(brick);
 }
 
+interface Redundancy {
+  under_replicated_registers: number;
+  under_replicated_blocks: number;
+  missing_blocks: number;
+  work: Record<string, { backlog?: number }>;
+}
+
 interface Status {
   silo: { blocks: number };
 }
@@ -111,12 +118,10 @@ async function infinitPatient(scene: Scene): Promise<Patient> {
     const blocks = await Promise.all(nodes.map(async (node) => (await ask<Status>(node, 'status')).silo.blocks));
     if (blocks.some((count) => count !== blocks[0]) || blocks[0] === 0 || files.size === 0) return false;
     for (const node of nodes) {
-      const { under_replicated_registers: under } = await ask<{ under_replicated_registers: number }>(
-        node,
-        'redundancy',
-      );
-      const workers = await ask<{ backlog?: number }[]>(node, 'workers');
-      if (under > 0 || workers.some(({ backlog = 0 }) => backlog > 0)) return false;
+      const told = await ask<Redundancy>(node, 'redundancy');
+      if (told.under_replicated_registers + told.under_replicated_blocks + told.missing_blocks > 0) return false;
+      // What scrub has left is what its pass has not read yet.
+      if (Object.entries(told.work).some(([name, { backlog = 0 }]) => name !== 'scrub' && backlog > 0)) return false;
     }
     return true;
   };

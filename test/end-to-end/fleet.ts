@@ -4,6 +4,9 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { toHex } from '../../src/core/base/bytes.ts';
+import { systemRuntime } from '../../src/core/runtime/system/system.ts';
+import { openSilo } from '../../src/core/silo/registry.ts';
 import { type Connection, connect, inspect, type Node, network, type Redundancy, store } from './cluster.ts';
 import { type Device, eventually, Lab, type Running, run, shell } from './device.ts';
 import { FileLedger } from './file-ledger.ts';
@@ -23,6 +26,7 @@ export interface Member {
 
 export interface FleetOptions {
   nodes: number;
+  healMs: number;
   /** The last node's silo has a file system of its own, of so many bytes. */
   smallDiskBytes?: number;
   /** How long a lost node may stay away. */
@@ -161,11 +165,29 @@ export class Fleet {
     }
   }
 
-  /** Waits until no node knows of anything that has fewer copies than it should, and has nothing left to do about it. */
-  async healed(timeoutMs: number): Promise<void> {
+  /**
+   * Waits until no node knows of anything that has fewer copies than it should, and has nothing left to do about it; with `since`,
+   * having compared after that time what it keeps with what others keep.
+   */
+  async healed(timeoutMs: number, since = Number.NEGATIVE_INFINITY): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     for (const { device } of this.members.filter(({ node }) => !node.ended))
-      await eventually(`${device.name} is healed`, deadline - Date.now(), async () => isHealed(device));
+      await eventually(`${device.name} is healed`, deadline - Date.now(), async () => isHealed(device, since));
+  }
+
+  /** Stops all nodes that run, in order, and looks at what each keeps: where a copy is missing, or rotten. */
+  async keptBy(): Promise<{ blocks: number; registers: number; missing: string[] }> {
+    await this.door?.stop();
+    await this.mount?.stop('SIGINT');
+    const living = this.members.filter(({ node }) => !node.ended);
+    await this.healed(this.options.healMs);
+    for (const { node, device } of living) assert.equal(await node.stop(), 0, `${device.name}: ${node.output}`);
+    const kept = await Promise.all(living.map(({ folder }) => contentsOf(folder)));
+    const all = new Map<string, number>();
+    for (const one of kept) for (const name of one) all.set(name, (all.get(name) ?? 0) + 1);
+    const missing = [...all].filter(([, copies]) => copies < 3).map(([name, copies]) => `${name}: ${copies}`);
+    const blocks = [...all.keys()].filter((name) => name.startsWith('block')).length;
+    return { blocks, registers: all.size - blocks, missing };
   }
 
   private async found(): Promise<void> {
@@ -227,15 +249,43 @@ async function createSilo(device: Device, bytes?: number): Promise<string> {
   return join(disk, 'silo');
 }
 
-interface Worker {
-  name: string;
-  state: string;
-  backlog?: number;
+/** Every block, verified, and every register's key. */
+async function contentsOf(path: string): Promise<string[]> {
+  const opened = await openSilo({ type: 'filesystem', path }, systemRuntime({ log: { level: 'error' } }));
+  const names: string[] = [];
+  try {
+    for (const space of ['block', 'register'] as const)
+      for await (const key of opened.list(space)) {
+        await opened.verify(space, key);
+        names.push(`${space} ${toHex(key)}`);
+      }
+  } finally {
+    await opened.close();
+  }
+  return names;
 }
 
-async function isHealed(device: Device): Promise<boolean> {
-  const found = await inspect<Redundancy & { desired_factor: number }>(device, 'redundancy');
-  if (found.under_replicated_registers > 0 || found.network_register_members < found.desired_factor) return false;
-  const workers = JSON.parse(await device.run(['network', 'workers', network, '--script'])) as Worker[];
-  return workers.every(({ backlog = 0 }) => backlog === 0);
+interface Copies extends Redundancy {
+  desired_factor: number;
+  under_replicated_blocks: number;
+  missing_blocks: number;
+  bad_blocks: number;
+  compared_ms_ago?: number;
+  /** By worker; what scrub has left is what its pass has not read yet. */
+  work: Record<string, { backlog?: number }>;
+}
+
+/** As the node sees it; it has compared what it keeps with what others keep since then. */
+async function isHealed(device: Device, since: number): Promise<boolean> {
+  const found = await inspect<Copies>(device, 'redundancy');
+  const { desired_factor, network_register_members, compared_ms_ago = Number.POSITIVE_INFINITY } = found;
+  const lacking = [
+    found.under_replicated_registers,
+    found.under_replicated_blocks,
+    found.missing_blocks,
+    found.bad_blocks,
+  ];
+  if (lacking.some((count) => count > 0) || network_register_members < desired_factor) return false;
+  if (Date.now() - compared_ms_ago < since) return false;
+  return Object.entries(found.work).every(([name, { backlog }]) => name === 'scrub' || (backlog ?? 0) === 0);
 }
