@@ -1,5 +1,5 @@
 // How many positions a node declares where everybody knows everybody (Kouncil): so many that it gets its share of the data by its
-// capacity (protocols 1.1, decision 013). Pure: it is told what the node would get with how many.
+// capacity (protocols 1.1, decision 017). Pure: it is told what the node would get with how many.
 
 import { limits } from '../base/limits.ts';
 
