@@ -16,6 +16,9 @@ export type Change = Extract<DetectorEffect, { type: 'changed' }>;
 const viaTimeoutMs = 1500;
 const farewellTimeoutMs = 1000;
 
+/** A probe has failed no sooner than this after it began. */
+const quickestFailureMs = 20;
+
 export class Prober {
   readonly detector: Detector;
   /** Called when what is believed of a node changes. */
@@ -92,6 +95,7 @@ export class Prober {
   }
 
   private async ping(to: NodeName): Promise<void> {
+    const began = this.now;
     try {
       const answer = await this.gossip(to, {}, this.detector.pingTimeoutMs);
       this.input((detector, now) => {
@@ -99,11 +103,13 @@ export class Prober {
         for (const news of answer.news) detector.heard(news, now);
       });
     } catch {
+      await this.failing(began);
       this.input((detector, now) => detector.pingFailed(to, now));
     }
   }
 
   private async pingVia(via: NodeName, about: NodeName): Promise<void> {
+    const began = this.now;
     try {
       const timeoutMs = Math.max(viaTimeoutMs, this.detector.pingTimeoutMs);
       const answer = await this.gossip(via, { about }, timeoutMs);
@@ -113,8 +119,15 @@ export class Prober {
         for (const news of answer.news) detector.heard(news, now);
       });
     } catch {
+      await this.failing(began);
       this.input((detector, now) => detector.helperAnswered(about, undefined, now));
     }
+  }
+
+  /** The detector may ask the next at once: refusals that take no time would keep the event loop for ever. */
+  private async failing(began: number): Promise<void> {
+    const leftMs = quickestFailureMs - (this.now - began);
+    if (leftMs > 0) await this.context.runtime.clock.sleep(leftMs);
   }
 
   private async answer(request: GossipRequest, { from, peer, signal }: CallContext): Promise<GossipAnswer> {
