@@ -59,15 +59,24 @@ export class BlockChecker {
       this.options.report('I1', `${host.name} served bytes that are not block ${toHex(address).slice(0, 12)}`);
   }
 
-  /** I2: a put has resolved at its caller. */
-  put(address: Bytes, { quorum }: PutOptions): void {
+  /** I2: a put has resolved at its caller. One of a generation that is over may be swept meanwhile: it is touched before it is named. */
+  put(address: Bytes, { quorum, generation }: PutOptions): void {
     const name = toHex(address);
     const by = new Set(this.options.stores.holders('block', name));
-    if (by.size < quorum)
+    if (by.size < quorum && !this.isOver(name, generation))
       this.options.report('I2', `block ${name.slice(0, 12)} was acknowledged with ${by.size} of ${quorum} copies`);
     const before = this.acknowledged.get(name);
     this.acknowledged.set(name, { quorum, by: new Set([...(before?.by ?? []), ...by]) });
     this.swept.delete(name);
+  }
+
+  /** Whether a later generation is chosen in the root of the block's tree. */
+  private isOver(address: string, generation: number): boolean {
+    const block = this.options.stores.content.get(address);
+    if (!block) return false;
+    const { treeTag } = decodeImmutableHeader(block);
+    const tree = [...this.reached.keys()].find((root) => treeTagOf(Buffer.from(root, 'hex')).equals(treeTag));
+    return tree !== undefined && (this.options.generationOf(tree) ?? 0) > generation;
   }
 
   /** A silo has deleted a block, by order of a sweep or for another reason. */
