@@ -193,7 +193,8 @@ export const plants: readonly Plant[] = [
     file: 'src/core/silo/filesystem/log-silo.ts',
     find: 'return checksum(value) === header.valueChecksum ? value : undefined;',
     replace: 'return value;',
-    rules: ['I1', 'G6'],
+    // Rotten records of registers are met before rotten blocks: nobody can agree on what they say.
+    rules: ['I1', 'G6', 'progress', 'converged'],
     seeds: 8,
     faults: ['rot'],
   },
@@ -256,9 +257,9 @@ export const plants: readonly Plant[] = [
   {
     name: 'no-unification',
     bug: 'a node that was away is not sought again',
-    file: 'src/core/overlay/chord/machine.ts',
-    find: "if (contacts.length > 0 && this.joined) this.apply({ type: 'unify', contacts, positions });",
-    replace: 'void contacts; void positions;',
+    file: 'src/core/overlay/chord/steps.ts',
+    find: "this.walk(index, 'unify', event.contacts);",
+    replace: 'void index;',
     rules: ['R6', 'R1', 'R2'],
     seeds: 10,
     faults: ['scramble', 'isolate', 'cut'],
