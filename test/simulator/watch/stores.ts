@@ -36,6 +36,8 @@ export class Stores {
   /** Every block ever stored, by address. */
   readonly content = new Map<string, Buffer>();
   onRemoved: (mirror: StoreMirror, space: Space, key: string) => void = () => {};
+  /** What dead stores held when they died, by id. */
+  private readonly graves = new Map<string, Set<string>>();
   private readonly mirrors = new Map<Host, StoreMirror>();
   private readonly report: Report;
 
@@ -61,6 +63,17 @@ export class Stores {
   /** Whether the disk of that store holds a value. */
   has(storeId: string, space: Space, key: string): boolean {
     return this.all().some((mirror) => mirror.storeId === storeId && mirror.held.has(`${space}/${key}`));
+  }
+
+  /** Whether that store holds a value, or did when its disk was lost: a vote given before counts, a minority may be lost after it. */
+  hasHeld(storeId: string, space: Space, key: string): boolean {
+    return this.has(storeId, space, key) || (this.graves.get(storeId)?.has(`${space}/${key}`) ?? false);
+  }
+
+  private bury(mirror: StoreMirror): void {
+    if (mirror.storeId === '') return;
+    this.dead.add(mirror.storeId);
+    if (!this.graves.has(mirror.storeId)) this.graves.set(mirror.storeId, new Set(mirror.held.keys()));
   }
 
   storing({ host }: Life, entries: readonly SiloEntry[]): void {
@@ -103,15 +116,14 @@ export class Stores {
 
   /** An empty disk takes the place of the host's. */
   lost(host: Host): void {
-    const mirror = this.of(host);
-    if (mirror.storeId !== '') this.dead.add(mirror.storeId);
+    this.bury(this.of(host));
     this.mirrors.set(host, new StoreMirror(host));
   }
 
   /** The host has its disk of an earlier moment again. */
   setBack(host: Host): void {
     const mirror = this.of(host);
-    this.dead.add(mirror.storeId);
+    this.bury(mirror);
     mirror.rotted = true;
   }
 
@@ -119,9 +131,9 @@ export class Stores {
   async opened(life: Life, silo: LogSilo): Promise<boolean> {
     const mirror = this.of(life.host);
     const { storeId } = mirror;
+    if (storeId !== toHex(silo.storeId)) this.bury(mirror);
     mirror.storeId = toHex(silo.storeId);
     if (storeId !== '' && storeId !== mirror.storeId) {
-      this.dead.add(storeId);
       if (!mirror.rotted) this.report('G6', `${life.host.name} took another store id though its disk was sound`);
       await this.recount(mirror, silo);
       return false;
@@ -136,7 +148,7 @@ export class Stores {
     const mirror = this.of(host);
     const now = toHex(silo.storeId);
     if (mirror.storeId === now) return;
-    if (mirror.storeId !== '') this.dead.add(mirror.storeId);
+    this.bury(mirror);
     mirror.storeId = now;
   }
 

@@ -285,13 +285,16 @@ export class Watch implements Observer {
     else sweeps.delete(toHex(address));
   }
 
-  /** L1 begins here: a majority of the segment's members has the batch on its disks, or the chosen root contains it. */
+  /**
+   * L1 begins here: a majority of the segment's members has the batch on its disks, or had it when a disk was lost, or the
+   * chosen root contains it.
+   */
   appended(led: Led, segment: JournalSegment, batch: JournalBatch): void {
     this.trees.appended(led, batch);
     const newest = this.registers.latest(led.tree);
     if (newest && (this.trees.headerOf(newest)?.applied ?? 0) >= batch.last) return;
     const key = journalKey(led.tree, segment.id, batch);
-    const held = segment.members.filter(({ store }) => this.stores.has(toHex(store), 'journal', key));
+    const held = segment.members.filter(({ store }) => this.stores.hasHeld(toHex(store), 'journal', key));
     if (held.length * 2 > segment.members.length) return;
     const of = `${held.length} of ${segment.members.length} members`;
     this.report(
