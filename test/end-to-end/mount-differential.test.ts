@@ -13,11 +13,11 @@ const memory = '/dev/shm';
 const tmpfs = 0x01021994;
 const file = 'test/end-to-end/mount-differential.test.ts';
 
-/** What to run, unless the environment says otherwise, and how to run it again. */
+/** What to run, unless the environment says otherwise (seeds with commas between), and how to run it again. */
 function courses(seedsUsual: readonly number[], operationsUsual: number) {
   const { INFINIT_SEED, INFINIT_OPERATIONS } = process.env;
   const operations = Number(INFINIT_OPERATIONS ?? operationsUsual);
-  const seeds = INFINIT_SEED === undefined ? seedsUsual : [Number(INFINIT_SEED)];
+  const seeds = INFINIT_SEED?.split(',').map(Number) ?? seedsUsual;
   return seeds.map((seed) => {
     const command = (steps: number) =>
       `INFINIT_SEED=${seed} INFINIT_OPERATIONS=${steps} node --import tsx --test ${file}`;
@@ -41,7 +41,7 @@ test('the model does what Linux does', { timeout: 300_000 }, async (t) => {
 });
 
 test('two mounts of one volume do what the model does', {
-  timeout: 1_800_000,
+  timeout: 1_800_000 + 200 * Number(process.env.INFINIT_OPERATIONS ?? 0),
   skip: cannotMount() ?? false,
 }, async (t) => {
   const lab = new Lab();
