@@ -104,6 +104,8 @@ export const limits = {
   siloQueueChangesMax: 65_536,
   siloCheckpointEveryBytes: 64 * MiB,
   siloCheckpointEveryMs: minute,
+  /** How often a silo asks its device what is free there, when nothing else makes it. */
+  siloDeviceLookMs: 10 * second,
   blockHaveMax: 256,
   /** Copies known to be bad that wait for good ones; further ones are found again. */
   badCopiesMax: 4096,

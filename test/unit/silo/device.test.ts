@@ -6,7 +6,9 @@ import fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { InfinitError, isError } from '../../../src/core/base/errors.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import type { File, Runtime } from '../../../src/core/runtime/runtime.ts';
 import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
 import type { Silo } from '../../../src/core/silo/silo.ts';
@@ -82,6 +84,26 @@ describe('silo on a failing device', () => {
     assert.equal(silo.usage().entries, 1);
     freeBytes = 200 * 1024 * 1024;
     await silo.put('block', keyOf('later'), Buffer.alloc(100_000));
+    await silo.close();
+  });
+
+  it('notices room that others made, though nothing is put', async () => {
+    const runtime = siloRuntime();
+    let freeBytes = 200 * 1024 * 1024;
+    let now = 0;
+    const files = { ...runtime.files, space: async () => ({ freeBytes, totalBytes: 10 ** 12 }) };
+    const clock = { ...runtime.clock, monotonic: () => now };
+    const config = { type: 'filesystem', path: join(root, 'room') };
+    const silo = await openFilesystemSilo(config, { ...runtime, files, clock });
+    freeBytes = 0;
+    await fillUp(silo, 100_000, 100);
+    const full = silo.usage().freeBytes;
+    freeBytes = 200 * 1024 * 1024;
+    assert.equal(silo.usage().freeBytes, full);
+    now += limits.siloDeviceLookMs;
+    silo.usage();
+    await setImmediate();
+    assert.ok(silo.usage().freeBytes > full + 50_000_000, `${full}, then ${silo.usage().freeBytes}`);
     await silo.close();
   });
 

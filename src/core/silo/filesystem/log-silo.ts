@@ -55,6 +55,7 @@ export class LogSilo implements Silo {
   private readonly checkpoints = new Mutex();
   private checkpointNumber: number;
   private checkpointBytes = 0;
+  private lookedAt: number;
   private housekeeping: Promise<void> | undefined;
   private cancelTimer: Cancel | undefined;
   private closing: Promise<void> | undefined;
@@ -64,6 +65,7 @@ export class LogSilo implements Silo {
     this.options = options;
     this.state = state;
     this.replacedStoreId = options.replacedStoreId;
+    this.lookedAt = runtime.clock.monotonic();
     this.checkpointNumber = options.checkpointNumber;
     this.compactor = new Compactor({
       state,
@@ -176,11 +178,20 @@ export class LogSilo implements Silo {
 
   usage(): SiloUsage {
     const { state, options } = this;
+    this.lookAtDevice();
     const { usedBytes, entries, blocks, deadBytes, segments } = state;
     const kept = segments.free.reduce((sum, segment) => sum + segment.bytes, 0);
     const device = segments.deviceFreeBytes + kept + Math.max(0, state.active.bytes - state.offset);
     const freeBytes = Math.floor(Math.max(0, Math.min(options.usedBytesMax - usedBytes, device)));
     return { capacityBytes: options.capacity, usedBytes, deadBytes, freeBytes, entries, blocks };
+  }
+
+  /** Others use it too: who takes nothing because it is full hears in no other way that it has room again. The next to ask is told. */
+  private lookAtDevice(): void {
+    const now = this.options.runtime.clock.monotonic();
+    if (this.closing !== undefined || now - this.lookedAt < limits.siloDeviceLookMs) return;
+    this.lookedAt = now;
+    this.state.segments.checkDevice(0).catch((error: unknown) => this.warn('looking at the device', error));
   }
 
   /** Memory of the index. */
