@@ -107,6 +107,34 @@ describe('silo on a failing device', () => {
     await silo.close();
   });
 
+  it('refuses while others have filled the file system to the last byte, and goes on when there is room', async (context) => {
+    const mount = join(root, 'shared');
+    await fs.mkdir(mount);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', mount], { stdio: 'ignore' });
+    } catch {
+      return context.skip('only root can mount a small file system');
+    }
+    try {
+      const config = { type: 'filesystem', path: join(mount, 'silo') };
+      const silo = await openFilesystemSilo(config, siloRuntime());
+      await silo.put('block', keyOf('before'), Buffer.alloc(1_000_000, 1));
+      await assert.rejects(fs.writeFile(join(mount, 'others'), Buffer.alloc(64 * 1024 * 1024)), { code: 'ENOSPC' });
+      const taken = await fillUp(silo, 1_000_000, 64);
+      await fails('full', silo.put('block', keyOf('refused'), Buffer.alloc(1_000_000)));
+      await fs.rm(join(mount, 'others'));
+      await silo.put('block', keyOf('after'), Buffer.alloc(1_000_000, 2));
+      await silo.close();
+      const again = await openFilesystemSilo(config, siloRuntime());
+      assert.ok((await again.get('block', keyOf('before'))).equals(Buffer.alloc(1_000_000, 1)));
+      assert.ok((await again.get('block', keyOf('after'))).equals(Buffer.alloc(1_000_000, 2)));
+      assert.equal(again.usage().entries, taken + 2);
+      await again.close();
+    } finally {
+      execFileSync('umount', ['-l', mount]);
+    }
+  });
+
   it('survives a file system that is really full', async (context) => {
     const mount = join(root, 'mount');
     await fs.mkdir(mount);

@@ -341,10 +341,11 @@ export class Writer {
     this.reclaiming = true;
     this.options
       .reclaim()
+      // Others may have taken what is left for checkpoints, too: then nothing is gained, and all that is here stays good.
+      .catch((error) => (isError(error, 'full') ? false : this.fail(error)))
       .then((gained) => {
-        if (!gained) this.exhaustedAt = this.state.sequence;
+        if (gained === false) this.exhaustedAt = this.state.sequence;
       })
-      .catch((error) => this.fail(error))
       .finally(() => {
         this.reclaiming = false;
         for (const resolve of this.waiters.splice(0)) resolve();
