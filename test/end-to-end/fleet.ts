@@ -167,12 +167,15 @@ export class Fleet {
 
   /**
    * Waits until no node knows of anything that has fewer copies than it should, and has nothing left to do about it; with `since`,
-   * having compared after that time what it keeps with what others keep.
+   * those have compared after that time what they keep with what others keep.
    */
-  async healed(timeoutMs: number, since = Number.NEGATIVE_INFINITY): Promise<void> {
+  async healed(timeoutMs: number, since = Number.NEGATIVE_INFINITY, those = this.members): Promise<void> {
     const deadline = Date.now() + timeoutMs;
-    for (const { device } of this.members.filter(({ node }) => !node.ended))
-      await eventually(`${device.name} is healed`, deadline - Date.now(), async () => isHealed(device, since));
+    for (const member of this.members.filter(({ node }) => !node.ended)) {
+      const comparedSince = those.includes(member) ? since : Number.NEGATIVE_INFINITY;
+      const { device } = member;
+      await eventually(`${device.name} is healed`, deadline - Date.now(), async () => isHealed(device, comparedSince));
+    }
   }
 
   /** Stops all nodes that run, in order, and looks at what each keeps: where a copy is missing, or rotten. */

@@ -135,8 +135,8 @@ describe('three nodes in networks of their own', { timeout: 900_000, skip }, () 
         await progress(20, 4);
         const restartedAt = Date.now();
         await fleet.restart(member);
-        // Who comes makes all compare what they keep.
-        await fleet.healed(healMs, restartedAt);
+        // Who comes compares what it keeps with what others keep, and gets and gives what is missing.
+        await fleet.healed(healMs, restartedAt, [member]);
       }
     };
     await under('rolling restart', faults, (line) => t.diagnostic(line));
