@@ -21,8 +21,10 @@ import type { StoreMirror, Stores } from './stores.ts';
 
 interface Acknowledged {
   quorum: number;
-  /** Disks that held it when it was acknowledged. */
-  by: ReadonlySet<StoreMirror>;
+  /** The highest garbage generation in which a put or touch of it has resolved. */
+  generation: number;
+  /** Disks that held it when it was acknowledged, but for those from which a sweep rightly took an older copy. */
+  by: Set<StoreMirror>;
 }
 
 const chunkSpace = Buffer.from(spaces.chunk)[0];
@@ -39,8 +41,8 @@ export interface BlockCheckerOptions {
 export class BlockChecker {
   private readonly options: BlockCheckerOptions;
   private readonly acknowledged = new Map<string, Acknowledged>();
-  /** Taken by a sweep of their tree. */
-  private readonly swept = new Set<string>();
+  /** Of which a sweep took a copy: the highest generation of such a sweep. */
+  private readonly swept = new Map<string, number>();
   /** Per tree: what the newest root reaches, and of which version it is. */
   private readonly reached = new Map<string, { version: number; blocks: ReadonlySet<string> }>();
   private readonly walked = new Set<string>();
@@ -59,15 +61,37 @@ export class BlockChecker {
       this.options.report('I1', `${host.name} served bytes that are not block ${toHex(address).slice(0, 12)}`);
   }
 
-  /** I2: a put has resolved at its caller. One of a generation that is over may be swept meanwhile: it is touched before it is named. */
-  put(address: Bytes, { quorum, generation }: PutOptions): void {
+  /**
+   * I2: a put has resolved at its caller, or a touch has said that enough hold the block. In a generation that is over it may be
+   * swept meanwhile: it is touched before it is named.
+   */
+  confirmed(address: Bytes, { quorum, generation }: PutOptions): void {
+    const { stores, report } = this.options;
     const name = toHex(address);
-    const by = new Set(this.options.stores.holders('block', name));
-    if (by.size < quorum && !this.isOver(name, generation))
-      this.options.report('I2', `block ${name.slice(0, 12)} was acknowledged with ${by.size} of ${quorum} copies`);
+    const holders = stores.holders('block', name);
+    const marked = holders.filter((mirror) => stores.isMarked(mirror, name, generation));
+    if (marked.length < quorum && !this.isOver(name, generation))
+      report(
+        'I2',
+        `block ${name.slice(0, 12)} was acknowledged with ${marked.length} of ${quorum} copies of generation ${generation}`,
+      );
     const before = this.acknowledged.get(name);
-    this.acknowledged.set(name, { quorum, by: new Set([...(before?.by ?? []), ...by]) });
-    this.swept.delete(name);
+    this.acknowledged.set(name, {
+      quorum,
+      generation: Math.max(generation, before?.generation ?? 0),
+      by: new Set([...(before?.by ?? []), ...holders]),
+    });
+  }
+
+  /**
+   * Whether what was acknowledged of a block may be gone: a sweep took copies, and nobody has put or touched it in that generation
+   * or a later one (docs/protocols.md 5, the rule that makes dedup safe). Sweeps take single copies at different times: a touch
+   * that finds enough left marks them, so this sweep never takes those. The block is live then, though copies that the touch
+   * did not reach were taken before it or are taken after it.
+   */
+  private isSwept(address: string): boolean {
+    const swept = this.swept.get(address);
+    return swept !== undefined && swept > (this.acknowledged.get(address)?.generation ?? 0);
   }
 
   /** Whether a later generation is chosen in the root of the block's tree. */
@@ -80,11 +104,11 @@ export class BlockChecker {
   }
 
   /** A silo has deleted a block, by order of a sweep or for another reason. */
-  removed(mirror: StoreMirror, address: string, order: Swept | undefined): void {
+  removed(mirror: StoreMirror, address: string, had: number, order: Swept | undefined): void {
     const { stores, report, coverage, replicas } = this.options;
     coverage.reach(order ? 'store/block swept' : 'store/block dropped');
     if (order) {
-      this.sweptBy(mirror, address, order);
+      this.sweptBy(mirror, address, had, order);
       return;
     }
     const left = stores.holders('block', address).length;
@@ -93,12 +117,17 @@ export class BlockChecker {
   }
 
   /** E1 to E3. */
-  private sweptBy(mirror: StoreMirror, address: string, { tree, generation }: Swept): void {
+  private sweptBy(mirror: StoreMirror, address: string, had: number, { tree, generation }: Swept): void {
     const { stores, report, generationOf } = this.options;
     const name = `${mirror.host.name} swept block ${address.slice(0, 12)}`;
-    this.swept.add(address);
+    this.swept.set(address, Math.max(generation, this.swept.get(address) ?? 0));
+    // A copy older than the sweep may go though the block is live, when others were marked since the sweep's generation.
+    if (had >= generation && !mirror.rotted)
+      report('E1', `${name} of generation ${had} by a sweep of generation ${generation}`);
+    else this.acknowledged.get(address)?.by.delete(mirror);
     for (const [other, { blocks }] of this.reached)
-      if (blocks.has(address)) report('E1', `${name}, which the root of ${other.slice(0, 12)} reaches`);
+      if (blocks.has(address) && (other !== tree || this.isSwept(address)))
+        report('E1', `${name}, which the root of ${other.slice(0, 12)} reaches`);
     const block = stores.content.get(address);
     if (block && !decodeImmutableHeader(block).treeTag.equals(treeTagOf(Buffer.from(tree, 'hex'))))
       report('E2', `${name} by an order of ${tree.slice(0, 12)}, which is another tree`);
@@ -127,7 +156,7 @@ export class BlockChecker {
     const see = (address: Bytes, what: string) => {
       const block = toHex(address);
       blocks.add(block);
-      if (this.swept.has(block))
+      if (this.isSwept(block))
         this.options.report('E1', `${what} ${block.slice(0, 12)} of the root of ${name} was swept`);
       if (this.walked.has(block)) return;
       this.walked.add(block);
@@ -168,7 +197,7 @@ export class BlockChecker {
     const { stores, report, replicas } = this.options;
     const alive = new Set(stores.all());
     for (const [address, { by, quorum }] of this.acknowledged) {
-      if (this.swept.has(address)) continue;
+      if (this.isSwept(address)) continue;
       const holders = stores.holders('block', address);
       const sound = [...by].filter((mirror) => alive.has(mirror) && !mirror.rotted);
       const lacking = sound.filter((mirror) => !holders.includes(mirror));
@@ -183,14 +212,21 @@ export class BlockChecker {
     }
   }
 
-  /** Acknowledged blocks that fewer than so many disks hold; besides one: of sound ones without it. */
+  /**
+   * Acknowledged blocks that fewer than so many disks hold; besides one: of sound ones without it, and not of copies older than
+   * what was acknowledged, which a sweep may take.
+   */
   thin(copies: number, besides?: Host): string[] {
     const { stores } = this.options;
-    return [...this.acknowledged.keys()].filter((address) => {
-      if (this.swept.has(address)) return false;
-      const holders = stores.holders('block', address);
-      const counted = besides ? holders.filter(({ host, rotted }) => host !== besides && !rotted) : holders;
-      return counted.length < copies;
-    });
+    return [...this.acknowledged]
+      .filter(([address, { generation }]) => {
+        if (this.isSwept(address)) return false;
+        const holders = stores.holders('block', address);
+        const lasting = holders.filter(
+          (mirror) => mirror.host !== besides && !mirror.rotted && stores.generationOn(mirror, address) >= generation,
+        );
+        return (besides ? lasting : holders).length < copies;
+      })
+      .map(([address]) => address);
   }
 }

@@ -5,6 +5,7 @@
 import { asBuffer, toHex } from '../../../src/core/base/bytes.ts';
 import type { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry, Space } from '../../../src/core/silo/silo.ts';
+import { generationBytes } from '../../../src/core/store/held-blocks.ts';
 import type { Host, Life } from '../runtime/host.ts';
 import { digestOf } from './probes.ts';
 import type { Report } from './rules.ts';
@@ -13,6 +14,10 @@ interface Held {
   bytes: number;
   /** Of registers, which are compared to the byte. */
   digest: string | undefined;
+  /** Garbage generation of a block's put or touch, which stands in front of both: at least that. */
+  generation: number;
+  /** It was being written when the process ended: the generation may be higher. */
+  unsure?: boolean;
 }
 
 /** One disk: what its silo said is durable. */
@@ -35,7 +40,8 @@ export class Stores {
   readonly dead = new Set<string>();
   /** Every block ever stored, by address. */
   readonly content = new Map<string, Buffer>();
-  onRemoved: (mirror: StoreMirror, space: Space, key: string) => void = () => {};
+  /** `generation`: of a block that went, as this disk had it. */
+  onRemoved: (mirror: StoreMirror, space: Space, key: string, generation: number) => void = () => {};
   /** What dead stores held when they died, by id. */
   private readonly graves = new Map<string, Set<string>>();
   private readonly mirrors = new Map<Host, StoreMirror>();
@@ -58,6 +64,17 @@ export class Stores {
   /** Disks that hold a value, their processes running or not. */
   holders(space: Space, key: string): StoreMirror[] {
     return this.all().filter(({ held }) => held.has(`${space}/${key}`));
+  }
+
+  /** Of a block on that disk: its last put or touch there had at least this generation. */
+  generationOn({ held }: StoreMirror, address: string): number {
+    return Math.max(0, ...marksOf(address).map((name) => held.get(name)?.generation ?? 0));
+  }
+
+  /** Whether a block on that disk may have been put or touched there in a generation or a later one. */
+  isMarked(mirror: StoreMirror, address: string, generation: number): boolean {
+    if (this.generationOn(mirror, address) >= generation) return true;
+    return marksOf(address).some((name) => mirror.held.get(name)?.unsure === true);
   }
 
   /** Whether the disk of that store holds a value. */
@@ -95,12 +112,15 @@ export class Stores {
     for (const { space, key, value } of entries) {
       const name = `${space}/${toHex(key)}`;
       if (value === undefined) {
-        if (mirror.held.delete(name)) this.onRemoved(mirror, space, toHex(key));
+        const generation = this.generationOn(mirror, toHex(key));
+        if (mirror.held.delete(name)) this.onRemoved(mirror, space, toHex(key), generation);
         continue;
       }
       const exact = space === 'register';
-      mirror.held.set(name, { bytes: value.length, digest: exact ? digestOf(value) : undefined });
-      if (space === 'block' && !this.content.has(toHex(key))) this.content.set(toHex(key), asBuffer(value).subarray(4));
+      const generation = space === 'block' || space === 'generation' ? asBuffer(value).readUInt32BE(0) : 0;
+      mirror.held.set(name, { bytes: value.length, digest: exact ? digestOf(value) : undefined, generation });
+      if (space === 'block' && !this.content.has(toHex(key)))
+        this.content.set(toHex(key), asBuffer(value).subarray(generationBytes));
     }
   }
 
@@ -177,8 +197,9 @@ export class Stores {
   private async look(mirror: StoreMirror, silo: LogSilo, name: string): Promise<void> {
     const [space, key] = partsOf(name);
     const bytes = await silo.size(space, key);
+    const generation = mirror.held.get(name)?.generation ?? 0;
     if (bytes === undefined) mirror.held.delete(name);
-    else mirror.held.set(name, { bytes, digest: undefined });
+    else mirror.held.set(name, { bytes, digest: undefined, generation, unsure: true });
   }
 
   /** Registers of an opened silo, to the byte: these reads take the process's time. */
@@ -194,6 +215,11 @@ export class Stores {
         this.report('G6', `${life.host.name} does not hold ${name} as it acknowledged it`);
     }
   }
+}
+
+/** Where the generation of a block stands. */
+function marksOf(address: string): string[] {
+  return [`block/${address}`, `generation/${address}`];
 }
 
 function partsOf(name: string): [Space, Buffer] {

@@ -96,8 +96,8 @@ export class Watch implements Observer {
       coverage,
       onChosen: (address, entry, before, after) => this.trees.chosen(address, entry, before, after),
     });
-    this.stores.onRemoved = ({ host }, space, key) => {
-      if (space === 'block') this.blocks.removed(this.stores.of(host), key, this.sweeps.get(host)?.get(key));
+    this.stores.onRemoved = ({ host }, space, key, had) => {
+      if (space === 'block') this.blocks.removed(this.stores.of(host), key, had, this.sweeps.get(host)?.get(key));
     };
     observe(world, this);
   }
@@ -162,8 +162,14 @@ export class Watch implements Observer {
     const put = blocks.put.bind(blocks);
     blocks.put = async (block: Bytes, options: PutOptions) => {
       const address = await put(block, options);
-      this.blocks.put(address, options);
+      this.blocks.confirmed(address, options);
       return address;
+    };
+    const touch = blocks.touch.bind(blocks);
+    blocks.touch = async (addresses, options) => {
+      const kept = await touch(addresses, options);
+      for (const [i, address] of addresses.entries()) if (kept[i]) this.blocks.confirmed(address, options);
+      return kept;
     };
     const get = blocks.get.bind(blocks);
     blocks.get = async (address, options) => {
