@@ -28,7 +28,7 @@ const MiB = 1024 ** 2;
 const healMs = 120_000;
 
 interface Status {
-  workers: Record<'membership' | 'pull', { state: string; counters: Record<string, number> }>;
+  silo: { usedBytes: number };
 }
 
 describe('three devices', { timeout: 420_000 }, () => {
@@ -128,8 +128,9 @@ describe('three devices', { timeout: 420_000 }, () => {
     await ledger.put(keys(), 'while one heals', contents('while one heals', 500));
     for (const device of [devices.one, devices.two, devices.three]) await fullRedundancy(device, healMs);
     await eventually('blocks are back', healMs, async () => {
-      const { pull } = (await inspect<Status>(devices.one, 'status')).workers;
-      return pull.state === 'idle' && (pull.counters.copiedBytes ?? 0) >= largeBytes;
+      const status = await inspect<Status>(devices.one, 'status');
+      const { missing_blocks } = await inspect<{ missing_blocks: number }>(devices.one, 'redundancy');
+      return status.silo.usedBytes >= largeBytes && missing_blocks === 0;
     });
     await nodes.three.kill();
     await ledger.verify(keys());
