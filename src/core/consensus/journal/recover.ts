@@ -48,8 +48,10 @@ class Recovery {
   private readonly header: RootHeader;
   /** Tails by segment and member, of members fenced so far. */
   private readonly tails = new Map<number, Map<string, { member: Member; tail: Tail }>>();
-  private readonly fenced = deferred();
-  private readonly over = deferred();
+  /** Members that do not count, and why: they refuse, or could not show what they reported. One that lies delays nobody for long. */
+  private readonly refused = new Map<string, unknown>();
+  private readonly over = deferred<never>();
+  private changed = deferred();
   private ended = false;
 
   constructor(parts: JournalParts, root: RegisterSnapshot) {
@@ -57,15 +59,13 @@ class Recovery {
     this.root = root;
     this.header = decode(rootHeader, root.payload);
     for (const { id } of this.header.segments) this.tails.set(id, new Map());
-    this.fenced.promise.catch(() => {});
     this.over.promise.catch(() => {});
   }
 
   /** Later calls do nothing. */
-  end(error: InfinitError): void {
+  end(error: unknown): void {
     if (this.ended) return;
     this.ended = true;
-    this.fenced.reject(error);
     this.over.reject(error);
   }
 
@@ -74,13 +74,13 @@ class Recovery {
     const members = new Map(segments.flatMap((s) => s.members).map((member) => [memberName(member), member]));
     if (segments.length === 0) return [];
     for (const member of members.values()) void this.fence(member);
-    await this.fenced.promise;
+    for (const segment of segments) await this.majority(segment);
     const out: JournalBatch[] = [];
     let through = this.header.applied;
     for (const segment of segments) {
       if (segment.start > through + 1) throw hole(segment.start - 1, through);
       const batches = await Promise.race([this.longest(segment), this.over.promise]);
-      for (const { first, last, data } of batches ?? []) {
+      for (const { first, last, data } of batches) {
         if (last <= this.header.applied) continue;
         if (first > through + 1) throw hole(first - 1, through);
         if (last <= through) throw new InfinitError('corrupt', 'two segments of a journal hold the same sequence');
@@ -101,12 +101,9 @@ class Recovery {
         const answer = await askMember(this.parts, member, journalFence, request);
         if (answer.type === 'tails') return this.note(member, answer.tails);
         if (answer.type === 'wait') pause = Math.min(answer.ms, limits.grantMs) + 1;
-        if (answer.type === 'fenced')
-          return this.end(
-            new InfinitError('conflict', 'another client takes over this tree', { data: { fencedBy: answer.epoch } }),
-          );
+        if (answer.type === 'fenced') return this.refuse(member, takenOver(answer.epoch));
       } catch (error) {
-        if (isError(error, 'denied')) return;
+        if (isError(error, 'denied')) return this.refuse(member, error);
       }
       await clock.sleep(pause).catch(() => {});
     }
@@ -118,56 +115,93 @@ class Recovery {
       if (segment?.members.some((other) => memberName(other) === memberName(member)))
         this.tails.get(tail.segment)?.set(memberName(member), { member, tail });
     }
-    const enough = (s: JournalSegment) => (this.tails.get(s.id)?.size ?? 0) * 2 > s.members.length;
-    if (this.header.segments.every(enough)) this.fenced.resolve();
+    this.changed.resolve();
   }
 
-  /** The longest tail among the fenced members: what an old leader may have acknowledged is in it. */
+  /** The others must be a majority without it; where they cannot be, everything is over for the reason given. */
+  private refuse(member: Member, reason: unknown): void {
+    this.refused.set(memberName(member), reason);
+    const counted = ({ members }: JournalSegment) => members.filter((other) => !this.refused.has(memberName(other)));
+    if (this.header.segments.some((segment) => counted(segment).length * 2 <= segment.members.length)) this.end(reason);
+    this.changed.resolve();
+  }
+
+  /** What the fenced members that count report of a segment, the longest first. */
+  private reported({ id }: JournalSegment): { member: Member; tail: Tail }[] {
+    const all = [...(this.tails.get(id)?.values() ?? [])];
+    return all.filter(({ member }) => !this.refused.has(memberName(member))).sort((a, b) => b.tail.last - a.tail.last);
+  }
+
+  private async majority(segment: JournalSegment): Promise<void> {
+    while (this.reported(segment).length * 2 <= segment.members.length) {
+      this.changed = deferred();
+      await Promise.race([this.changed.promise, this.over.promise]);
+    }
+  }
+
+  /**
+   * The longest tail that a majority of fenced members leaves possible: what an old leader may have acknowledged is in it. A tail
+   * is believed when its batches are read and bear the writer's signatures; who cannot show them does not count, nor does one
+   * whose tail contradicts the proven one, unless he proves that too: then the writer signed two histories.
+   */
   private async longest(segment: JournalSegment): Promise<SignedBatch[]> {
-    const found = [...(this.tails.get(segment.id)?.values() ?? [])].sort((a, b) => b.tail.last - a.tail.last);
-    const longest = found[0];
-    if (!longest || longest.tail.last < Math.max(this.header.applied + 1, segment.start)) return [];
+    for (;;) {
+      await this.majority(segment);
+      const found = this.reported(segment);
+      const longest = found[0] as { member: Member; tail: Tail };
+      if (longest.tail.last < Math.max(this.header.applied + 1, segment.start)) return [];
+      const proven = await this.proven(segment, found);
+      if (!proven) continue;
+      const chains = new Map([[proven.tail.last, proven.tail.chain]]);
+      for (const { last, chain } of proven.batches) chains.set(last, chain);
+      const others = found.filter(({ tail }) => {
+        const chain = chains.get(tail.last);
+        return chain && !equalBytes(chain, tail.chain);
+      });
+      if (others.length === 0) return proven.batches.map(({ batch }) => batch);
+      if (await this.proven(segment, others, true)) throw forked(segment);
+    }
+  }
+
+  /** The first of the longest that can be read and is sound, or of all; the others before it do not count from now on. */
+  private async proven(
+    segment: JournalSegment,
+    found: readonly { member: Member; tail: Tail }[],
+    all = false,
+  ): Promise<{ tail: Tail; batches: Proven[] } | undefined> {
     let failure: unknown;
     for (const { member, tail } of found) {
-      if (tail.last !== longest.tail.last) break;
-      if (!equalBytes(tail.chain, longest.tail.chain)) throw forked(segment);
+      if (!all && tail.last !== found[0]?.tail.last) break;
       try {
-        return await this.read(segment, member, tail, found);
+        return { tail, batches: await this.read(segment, member, tail) };
       } catch (error) {
-        if (!isError(error, 'unavailable')) throw error;
-        failure = error;
+        if (isError(error, 'unavailable')) failure = error;
+        else this.refuse(member, error);
       }
     }
-    throw failure;
+    if (failure) throw failure;
+    return undefined;
   }
 
-  private async read(
-    segment: JournalSegment,
-    member: Member,
-    tail: Tail,
-    others: readonly { tail: Tail }[],
-  ): Promise<SignedBatch[]> {
+  private async read(segment: JournalSegment, member: Member, tail: Tail): Promise<Proven[]> {
     if (!listedWriter(this.root.access, tail.author))
       throw new InfinitError('corrupt', 'a journal was written by somebody without the right');
-    const chains = new Map(others.map((other) => [other.tail.last, other.tail.chain]));
-    const out: SignedBatch[] = [];
+    const out: Proven[] = [];
     let chain: Bytes | undefined;
     let next = Math.max(this.header.applied + 1, segment.start);
     while (next <= tail.last) {
       const request = { tree: this.root.address, epoch: this.header.epoch, segment: segment.id, from: next };
       const answer = await askMember(this.parts, member, journalRead, request);
-      if (answer.type === 'fenced') throw new InfinitError('conflict', 'another client takes over this tree');
+      if (answer.type === 'fenced') throw takenOver(answer.epoch);
       if (answer.type !== 'batches' || answer.batches.length === 0)
         throw new InfinitError('corrupt', `a journal member lacks records it reported: ${next} to ${tail.last}`);
       for (const batch of answer.batches) {
         chain = this.verified(segment, tail, batch, chain, next);
-        const reported = chains.get(batch.last);
-        if (reported && !equalBytes(reported, chain)) throw forked(segment);
         next = batch.last + 1;
-        out.push(batch);
+        out.push({ batch, last: batch.last, chain });
       }
     }
-    if (!chain || !equalBytes(chain, tail.chain)) throw forked(segment);
+    if (!chain || next !== tail.last + 1 || !equalBytes(chain, tail.chain)) throw forked(segment);
     return out;
   }
 
@@ -192,6 +226,17 @@ class Recovery {
   private startOf(segment: JournalSegment): Bytes {
     return segmentStart(this.parts.networkId, this.root.address, segment).chain;
   }
+}
+
+interface Proven {
+  batch: SignedBatch;
+  last: number;
+  /** The chain's hash behind it. */
+  chain: Bytes;
+}
+
+function takenOver(epoch: number): InfinitError {
+  return new InfinitError('conflict', 'another client takes over this tree', { data: { fencedBy: epoch } });
 }
 
 function hole(from: number, through: number): InfinitError {
