@@ -5,6 +5,8 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { Readable, type Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { sleep } from './measure.ts';
 
 export class Scene {
@@ -83,14 +85,12 @@ export function run(program: string, words: readonly string[], options: RunOptio
   });
 }
 
-async function feed(stdin: NodeJS.WritableStream, input: Iterable<Buffer> = []): Promise<void> {
-  for (const part of input)
-    if (!stdin.write(part))
-      await new Promise<void>((resolve) => {
-        stdin.once('drain', resolve);
-        stdin.once('close', resolve);
-      });
-  stdin.end();
+/** The program may end without reading all of it. */
+async function feed(stdin: Writable, input: Iterable<Buffer> = []): Promise<void> {
+  const gone = ['EPIPE', 'ERR_STREAM_PREMATURE_CLOSE'];
+  await pipeline(Readable.from(input), stdin).catch((error: NodeJS.ErrnoException) => {
+    if (!gone.includes(error.code ?? '')) throw error;
+  });
 }
 
 function killGroup(pid: number): void {
