@@ -17,7 +17,7 @@ const openingLinesMax = 8;
 /** Top to bottom: a folder imports only folders above it. */
 export const layers = [
   ...['base', 'runtime', 'crypto', 'descriptor', 'block', 'silo', 'peer', 'overlay', 'consensus', 'store', 'tree'],
-  ...['volume', 'gateway', 'node', 'cli'],
+  ...['volume', 'gateway', 'hub', 'node', 'cli'],
 ];
 
 /** Folders that reach the outside through `Runtime` alone. */

@@ -10,6 +10,7 @@ import type {
   DrainFacts,
   InspectWhat,
   OpenKeysOptions,
+  RunHubOptions,
   RunKeyValueStoreOptions,
   RunNetworkOptions,
   Running,
@@ -51,6 +52,7 @@ export class FakeRunning implements Running {
         publishNetwork,
         drainNetwork,
         networkSeen,
+        runHub: this.runHub,
       },
       diagnose: (options) => this.diagnose(options),
       openKeys: (options) => this.openKeys(options),
@@ -67,6 +69,10 @@ export class FakeRunning implements Running {
     options.ready(ready);
     if (!options.script) return;
     for await (const request of options.script.requests) options.script.reply({ success: true, request });
+  }
+
+  async runHub({ host, port, ready: tell, url, tls }: RunHubOptions): Promise<void> {
+    tell({ url: url ?? `${tls ? 'https' : 'http'}://${host}:${port}`, pid: 4711 });
   }
 
   async inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>> {

@@ -2,8 +2,15 @@
 
 import { codecFuzzers } from './codecs.ts';
 import type { Fuzzer } from './fuzzer.ts';
+import { hubFuzzers } from './hub.ts';
 import { liveFuzzers } from './live.ts';
 import { signedFuzzers } from './signed.ts';
 import { storedFuzzers } from './stored.ts';
 
-export const fuzzers: readonly Fuzzer[] = [...codecFuzzers, ...signedFuzzers, ...storedFuzzers, ...liveFuzzers];
+export const fuzzers: readonly Fuzzer[] = [
+  ...codecFuzzers,
+  ...signedFuzzers,
+  ...storedFuzzers,
+  ...liveFuzzers,
+  ...hubFuzzers,
+];

@@ -221,7 +221,24 @@ export interface DiagnoseOptions extends Acting {
   ignoreNonLinked: boolean;
 }
 
+export interface RunHubOptions extends Acting {
+  host: string;
+  /** 0: any free one. */
+  port: number;
+  /** A file, made when missing. */
+  database: string;
+  /** PEM. */
+  tls?: { certificate: Uint8Array; key: Uint8Array };
+  /** Address people know the hub by; requests signed for another are refused. */
+  url?: string;
+  passportsPerNetworkMax?: number;
+  portFile?: string;
+  ready(facts: { url: string; pid: number }): void;
+}
+
 export interface Running {
+  /** Resolves when it has stopped. */
+  runHub(options: RunHubOptions): Promise<void>;
   /** Looks, and changes nothing. */
   diagnose(options: DiagnoseOptions): Promise<Section[]>;
   /** Resolves when it has stopped; with `daemon`, once the child serves. */

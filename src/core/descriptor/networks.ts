@@ -226,7 +226,8 @@ export async function importNetwork(
   return { name, result: known === undefined ? 'saved' : 'updated', descriptor };
 }
 
-function checkSuccession(known: NetworkDescriptor, next: NetworkDescriptor): void {
+/** Throws `conflict` unless the second may replace the first: newer, and of the same founding. */
+export function checkSuccession(known: NetworkDescriptor, next: NetworkDescriptor): void {
   const conflict = (what: string) => new InfinitError('conflict', `network "${next.name}": ${what}`);
   if (known.founding !== null && next.founding !== null && known.founding.register !== next.founding.register)
     throw conflict('it was founded separately on another device');

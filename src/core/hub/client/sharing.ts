@@ -1,0 +1,241 @@
+// Leaving descriptors on the hub and taking them from there: push copies from home to hub, fetch from hub to home. What comes from
+// the hub enters the home as any import does: verified, and never older than what is there.
+
+import { join } from 'node:path';
+import { asError, InfinitError, isError } from '../../base/errors.ts';
+import { keyPairFromSeed } from '../../crypto/keys.ts';
+import type { DescriptorContext, Imported } from '../../descriptor/context.ts';
+import type { DescriptorKind, Descriptors, TreeKind, UserDescriptor } from '../../descriptor/descriptor.ts';
+import { importKeyValueStore } from '../../descriptor/key-value-stores.ts';
+import { keyToJson, sameKey } from '../../descriptor/keys.ts';
+import { importNetwork } from '../../descriptor/networks.ts';
+import { importPassport } from '../../descriptor/passports.ts';
+import { checkDescriptor, checkInput } from '../../descriptor/stream.ts';
+import { getUser, importUser, userKeyPair } from '../../descriptor/users.ts';
+import { importVolume } from '../../descriptor/volumes.ts';
+import type { Outcome } from '../hub.ts';
+import { makeIdentity, openIdentity, passwordKeys } from '../identity.ts';
+import { userPath } from './paths.ts';
+import type { HubRepository } from './repository.ts';
+
+export interface Sharing {
+  readonly context: DescriptorContext;
+  readonly hub: HubRepository;
+  /** The acting user. */
+  readonly as: string;
+}
+
+/** One thing fetched, or why not. */
+export interface Fetched {
+  kind: DescriptorKind;
+  name: string;
+  result: Imported<unknown>['result'] | 'failed';
+  error?: InfinitError;
+  /** Users of this device whose links have the new descriptor. */
+  relinked?: string[];
+}
+
+export interface PushUserOptions {
+  email?: string | undefined;
+  fullname?: string | undefined;
+  password?: string | undefined;
+  /** The private key too, sealed under the password. */
+  full?: boolean | undefined;
+  avatar?: { type: string; content: Uint8Array } | undefined;
+}
+
+/** Changes are kept here too. Throws `denied` without the private key, `exists` when the name is another's. */
+export async function pushUser(
+  { context, hub }: Sharing,
+  name: string,
+  options: PushUserOptions = {},
+): Promise<Outcome> {
+  const known = await getUser(context, name);
+  const { email, fullname } = options;
+  const user = checkInput('user', () => ({ ...known, ...(email && { email }), ...(fullname && { fullname }) }));
+  const outcome = await sendUser(hub, user, options);
+  if (email !== undefined || fullname !== undefined)
+    await context.repository.put('user', user.name, user, { replace: true });
+  if (options.avatar === undefined) return outcome;
+  await hub.client.send('PUT', userPath(user.name, 'avatar'), {
+    raw: options.avatar,
+    what: `pushing avatar of user "${user.name}"`,
+  });
+  return outcome === 'unchanged' ? 'updated' : outcome;
+}
+
+/** Puts a user with what his password gives. */
+export async function sendUser(hub: HubRepository, user: UserDescriptor, options: PushUserOptions): Promise<Outcome> {
+  const { password, full } = options;
+  if (full && password === undefined) throw new InfinitError('usage', '--full needs a password');
+  const seed = full ? userKeyPair(user).seed : undefined;
+  const identity =
+    password === undefined ? undefined : await makeIdentity(hub.client.random, user.name, password, seed);
+  return hub.send('user', user.name, user, identity);
+}
+
+/** From home to hub. */
+export async function push(sharing: Sharing, kind: Exclude<DescriptorKind, 'user'>, name: string): Promise<Outcome> {
+  return sharing.hub.send(kind, name, await sharing.context.repository.get(kind, name));
+}
+
+/** Off the hub; whether it was there. */
+export async function pull(
+  { hub }: Sharing,
+  kind: DescriptorKind,
+  name: string,
+  options: { purge?: boolean | undefined; missingOk?: boolean } = {},
+): Promise<boolean> {
+  try {
+    await hub.delete(kind, name, { purge: options.purge === true });
+    return true;
+  } catch (error) {
+    if (options.missingOk && isError(error, 'not-found')) return false;
+    throw error;
+  }
+}
+
+/** The user with his private key, from a hub it was pushed to with `--full`. Throws `denied` for another password. */
+export async function login(
+  { context, hub }: Sharing,
+  name: string,
+  password: string,
+): Promise<Imported<UserDescriptor>> {
+  const parameters = await hub.client.ask('GET', userPath(name, 'login'), { what: `logging in as "${name}"` });
+  const { salt, scrypt_n } = parameters as { salt: string; scrypt_n: number };
+  if (typeof salt !== 'string') throw new InfinitError('corrupt', 'the hub tells no salt');
+  const { login: key, sealing } = await passwordKeys(name, password, { salt, scrypt_n });
+  const what = `logging in as "${name}"`;
+  let answer: Record<string, unknown>;
+  try {
+    const signer = { name, key };
+    answer = (await hub.client.ask('POST', userPath(name, 'login'), { signer, what })) as Record<string, unknown>;
+  } catch (error) {
+    if (!isError(error, 'denied')) throw error;
+    throw new InfinitError('denied', `password do not match`, { cause: error });
+  }
+  const { sealed, ...open } = answer;
+  const user = checkDescriptor('user', open);
+  const seed = openIdentity(name, sealing, String(sealed));
+  const pair = keyPairFromSeed(seed);
+  if (user.name !== name || !sameKey(keyToJson(pair.publicKey), user.public_key))
+    throw new InfinitError('corrupt', `the hub gives another key for user "${name}"`);
+  return importUser(context, JSON.stringify({ ...user, private_key: keyToJson(seed) }));
+}
+
+/** Makes a user known here; one that is known stays as he is. Name or `#hash`. */
+export async function fetchUser({ context, hub }: Sharing, name: string, avatar: boolean): Promise<Fetched> {
+  const path = userPath(name);
+  const user = name.startsWith('#')
+    ? checkDescriptor('user', await hub.client.ask('GET', path, { what: `fetching user "${name}"` }))
+    : await hub.get('user', name);
+  const { result } = await importUser(context, JSON.stringify(user));
+  if (avatar) await fetchAvatar(context, hub, user.name);
+  return { kind: 'user', name: user.name, result };
+}
+
+async function fetchAvatar(context: DescriptorContext, hub: HubRepository, user: string): Promise<void> {
+  try {
+    const what = `fetching avatar of user "${user}"`;
+    const { body } = await hub.client.send('GET', userPath(user, 'avatar'), { what });
+    await context.runtime.files.makeDirectory(join(context.home.cache, 'avatars'));
+    await context.runtime.files.replace(join(context.home.cache, 'avatars', user), body, { mode: 0o600 });
+  } catch (error) {
+    if (!isError(error, 'not-found')) throw error;
+  }
+}
+
+/** One by its qualified name, or all that concern the person; links of this device have it then too. */
+export async function fetchNetworks(sharing: Sharing, name: string | undefined): Promise<Fetched[]> {
+  return each(sharing, 'network', name, (network) => takeNetwork(sharing, network));
+}
+
+async function takeNetwork({ context }: Sharing, network: Descriptors['network']): Promise<Fetched> {
+  const linked = async () =>
+    (await context.repository.list('linked-network')).filter(({ descriptor }) => descriptor.name === network.name);
+  const before = new Map((await linked()).map((link) => [link.name, link.descriptor.network.serial]));
+  const { name, result } = await importNetwork(context, network);
+  const relinked = (await linked())
+    .filter((link) => before.get(link.name) !== link.descriptor.network.serial)
+    .map(({ descriptor }) => descriptor.user);
+  return { kind: 'network', name, result, relinked };
+}
+
+/** Volumes or key-value stores: one, those of a network, or all that concern the person. */
+export async function fetchTrees(
+  sharing: Sharing,
+  kind: TreeKind,
+  asked: { name?: string | undefined; network?: string | undefined },
+): Promise<Fetched[]> {
+  const take = kind === 'volume' ? importVolume : importKeyValueStore;
+  return each(sharing, kind, asked.name, async (tree) => {
+    if (asked.network !== undefined && tree.network !== asked.network) return undefined;
+    const { name, result } = await take(sharing.context, JSON.stringify(tree));
+    return { kind, name, result };
+  });
+}
+
+/** One by network and user, those of a network the person owns, or those for the person. Unknown users come along. */
+export async function fetchPassports(
+  sharing: Sharing,
+  asked: { network?: string | undefined; user?: string | undefined },
+): Promise<Fetched[]> {
+  const { hub, as } = sharing;
+  const { network, user } = asked;
+  const take = (name: string, passport: Descriptors['passport']) =>
+    attempt('passport', name, () => takePassport(sharing, name, passport));
+  const owned = network?.startsWith(`${as}/`) ?? false;
+  if (network !== undefined && (user !== undefined || !owned)) {
+    const name = `${network}/${user ?? as}`;
+    return [await takePassport(sharing, name, await hub.get('passport', name))];
+  }
+  if (user !== undefined && user !== as)
+    throw new InfinitError('usage', 'passports of others are fetched by network: give --network');
+  const found = network === undefined ? await hub.list('passport') : await hub.passportsOf(network);
+  const fetched: Fetched[] = [];
+  for (const { name, descriptor } of found) fetched.push(await take(name, descriptor));
+  return fetched;
+}
+
+async function takePassport(sharing: Sharing, name: string, passport: Descriptors['passport']): Promise<Fetched> {
+  const { context, hub } = sharing;
+  if (!(await context.repository.has('network', passport.network)))
+    await importNetwork(context, await hub.get('network', passport.network));
+  const user = name.slice(passport.network.length + 1);
+  if (!(await context.repository.has('user', user))) await fetchUser(sharing, user, false);
+  const { result } = await importPassport(context, JSON.stringify(passport));
+  return { kind: 'passport', name, result };
+}
+
+/** The one named, whose failure is the caller's; or all listed, each with its own. */
+async function each<K extends 'network' | TreeKind>(
+  { hub }: Sharing,
+  kind: K,
+  name: string | undefined,
+  take: (descriptor: Descriptors[K]) => Promise<Fetched | undefined>,
+): Promise<Fetched[]> {
+  if (name !== undefined) {
+    const fetched = await take(await hub.get(kind, name));
+    return fetched === undefined ? [] : [fetched];
+  }
+  const all: Fetched[] = [];
+  for (const { name: found, descriptor } of await hub.list(kind)) {
+    const fetched = await attempt(kind, found, () => take(descriptor));
+    if (fetched !== undefined) all.push(fetched);
+  }
+  return all;
+}
+
+async function attempt<F extends Fetched | undefined>(
+  kind: DescriptorKind,
+  name: string,
+  task: () => Promise<F>,
+): Promise<F | Fetched> {
+  try {
+    return await task();
+  } catch (thrown) {
+    const error = asError(thrown);
+    if (error.kind === 'internal') throw error;
+    return { kind, name, result: 'failed', error };
+  }
+}

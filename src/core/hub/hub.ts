@@ -1,0 +1,136 @@
+// The hub: a directory where people leave descriptors for each other and nodes say where they are. Never on the data path, and
+// trusted with little: what it keeps is signed by its owners and verified by whoever fetches it; private keys come sealed. This
+// file is what its parts share: what is kept, and what travels. Routes and signatures: docs/hub.md.
+
+import type { DescriptorKind, Descriptors } from '../descriptor/descriptor.ts';
+
+/** Kinds of descriptors a hub keeps. Names are those of `DescriptorRepository`. */
+export const hubKinds = [
+  'user',
+  'network',
+  'passport',
+  'volume',
+  'key-value-store',
+] as const satisfies DescriptorKind[];
+export type HubKind = (typeof hubKinds)[number];
+
+/** A private key for whoever knows the password: sealed on the device, under a key the hub never sees. */
+export interface Identity {
+  /** 16 random bytes, base64. */
+  salt: string;
+  /** Cost of scrypt; r = 8, p = 1. */
+  scrypt_n: number;
+  /** Public half of the pair the password gives: signs logins. */
+  login_key: { ed25519: string };
+  /** Nonce, seed of the user's key sealed, tag; base64. Absent: only the password is known to the hub. */
+  sealed?: string;
+}
+
+/** Where a node can be reached, as its user said. */
+export interface NodeEndpoints {
+  addresses: string[];
+  port: number;
+}
+
+/** Of one node, or of all of a network. Bytes. */
+export interface Usage {
+  capacity: number;
+  usage: number;
+}
+
+/** By user, then by node id (base64). */
+export type NetworkEndpoints = Record<string, Record<string, NodeEndpoints>>;
+
+export interface Avatar {
+  type: string;
+  /** Base64. */
+  content: string;
+}
+
+/** Which descriptors: all fields given must be so. */
+export interface Selection {
+  /** Name of the owner: the first part of the name. */
+  owner?: string;
+  /** `owner/name`. */
+  network?: string;
+  /** Of passports: name of the user they are for. */
+  user?: string;
+}
+
+export interface Kept<K extends HubKind> {
+  name: string;
+  descriptor: Descriptors[K];
+}
+
+/**
+ * What a hub keeps. Everything acknowledged is durable; several processes may share one store. Lists are sorted by name and cut
+ * at `limits.hubListMax`.
+ */
+export interface HubStore {
+  get<K extends HubKind>(kind: K, name: string): Promise<Descriptors[K] | undefined>;
+  put<K extends HubKind>(kind: K, name: string, descriptor: Descriptors[K]): Promise<void>;
+  /** Whether it was there. */
+  delete(kind: HubKind, name: string): Promise<boolean>;
+  deleteAll(kind: HubKind, selection: Selection): Promise<void>;
+  list<K extends HubKind>(kind: K, selection: Selection): Promise<Kept<K>[]>;
+  count(kind: HubKind, selection: Selection): Promise<number>;
+  /** Users whose key has that short hash (`#a1b2c3`). */
+  usersByHash(hash: string): Promise<Descriptors['user'][]>;
+
+  identity(user: string): Promise<Identity | undefined>;
+  setIdentity(user: string, identity: Identity | undefined): Promise<void>;
+  avatar(user: string): Promise<Avatar | undefined>;
+  setAvatar(user: string, avatar: Avatar | undefined): Promise<void>;
+
+  /** Those said since that time. */
+  endpoints(network: string, sinceMs: number): Promise<NetworkEndpoints>;
+  /** How many nodes of that user have said so. */
+  countEndpoints(network: string, user: string): Promise<number>;
+  setEndpoints(network: string, user: string, node: string, said: NodeEndpoints, nowMs: number): Promise<void>;
+  deleteEndpoints(network: string, user: string, node: string): Promise<boolean>;
+  usage(network: string, sinceMs: number): Promise<Usage>;
+  countUsage(network: string, user: string): Promise<number>;
+  setUsage(network: string, user: string, node: string, usage: Usage, nowMs: number): Promise<void>;
+  /** All endpoints and usage of a network, or (in any) of a user. */
+  forgetNodes(of: { network: string } | { user: string }): Promise<void>;
+
+  /** Notes the nonce of a request until then; false when it was noted before. */
+  useNonce(nonce: string, untilMs: number): Promise<boolean>;
+  /** Forgets what ended before that time. */
+  sweep(nowMs: number): Promise<void>;
+
+  /** All or nothing. The task may run again from its start when other processes changed the same. */
+  transaction<T>(task: (store: HubStore) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface HubRequest {
+  method: string;
+  /** As the client named the hub: `host` or `host:port`. */
+  host: string;
+  /** As sent, before any decoding; begins with `/`. */
+  path: string;
+  /** As sent, without the `?`; may be empty. */
+  query: string;
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string | undefined>>;
+  body: Buffer;
+  /** Address of the client. */
+  remote: string;
+}
+
+export interface HubResponse {
+  status: number;
+  headers: Record<string, string>;
+  body: Buffer;
+}
+
+/** One request from a client to a hub; throws `unavailable` when it is not reached. */
+export interface HubConnection {
+  /** `host:port` as it stands in requests. */
+  readonly host: string;
+  exchange(request: Pick<HubRequest, 'method' | 'path' | 'query' | 'headers' | 'body'>): Promise<HubResponse>;
+}
+
+/** What a PUT of a descriptor did. */
+export type Outcome = 'created' | 'updated' | 'unchanged';

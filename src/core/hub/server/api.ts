@@ -1,0 +1,169 @@
+// From a request to an answer: rate, route, signature, handler; whatever goes wrong becomes an answer too. Knows nothing of sockets, so
+// that tests and the simulator call it as HTTP does.
+
+import { fromBase64, utf8 } from '../../base/bytes.ts';
+import { asError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { keyFromJson } from '../../descriptor/keys.ts';
+import type { Runtime } from '../../runtime/runtime.ts';
+import type { HubRequest, HubResponse, HubStore } from '../hub.ts';
+import { type Claim, claimOf, isSignedBy, isTimely, nonceEndMs } from '../signature.ts';
+import { userBody } from './bodies.ts';
+import { type Answer, Call, type Caller, type HubSettings } from './call.ts';
+import { checkedBody } from './json.ts';
+import { clientOf, Rates } from './rates.ts';
+import { badRequest, notFound, Refusal, refusalOf, unauthorized } from './refusal.ts';
+import { type Match, matching, segmentsOf } from './routes.ts';
+
+export interface HubOptions extends HubSettings {
+  runtime: Pick<Runtime, 'clock' | 'random' | 'log'>;
+  store: HubStore;
+  /** `host` or `host:port` by which people name this hub; requests signed for another are refused. Undefined: any. */
+  host?: string | undefined;
+}
+
+export class HubApi {
+  private readonly options: HubOptions;
+  private readonly byAddress = new Rates(limits.hubAddressRate);
+  private readonly byUser = new Rates(limits.hubUserRate);
+  private readonly refused = new Rates(limits.hubRefusedRate);
+  private readonly enrolments = new Rates(limits.hubEnrolRate);
+  private readonly logins = new Rates(limits.hubLoginRate);
+  private sweptMs = 0;
+
+  constructor(options: HubOptions) {
+    this.options = options;
+  }
+
+  /** Never throws. */
+  async handle(request: HubRequest): Promise<HubResponse> {
+    try {
+      this.admit(this.byAddress, clientOf(request.remote));
+      return responseOf(await this.answer(request));
+    } catch (thrown) {
+      return this.refuse(request, thrown);
+    }
+  }
+
+  private refuse(request: HubRequest, thrown: unknown): HubResponse {
+    const { log } = this.options.runtime;
+    const { status, body, headers } = refusalOf(thrown);
+    if (status >= 500) log.write('error', 'hub', `${request.method} ${request.path}: ${asError(thrown).message}`);
+    return responseOf({ status, body }, headers);
+  }
+
+  private async answer(request: HubRequest): Promise<Answer> {
+    const { store, runtime } = this.options;
+    if (request.body.length > limits.hubBodyBytesMax)
+      throw new Refusal(413, { error: 'request/size', reason: `a body has at most ${limits.hubBodyBytesMax} bytes` });
+    const { route, params } = routeOf(request);
+    const nowMs = runtime.clock.now();
+    await this.sweep(nowMs);
+    const caller = await this.authenticate(request, { route, params }, nowMs);
+    const { random } = runtime;
+    return route.handle(new Call({ request, params, caller, store, random, nowMs, settings: this.options }));
+  }
+
+  /** Who signed; undefined on an open route that nobody known signed well. */
+  private async authenticate(request: HubRequest, match: Match, nowMs: number): Promise<Caller | undefined> {
+    const { access } = match.route;
+    try {
+      if (access === 'open' && request.headers['infinit-signature'] === undefined) return undefined;
+      return await this.prove(request, match, nowMs);
+    } catch (error) {
+      if (access === 'open') return undefined;
+      if (error instanceof Refusal && error.status === 401) this.admit(this.refused, clientOf(request.remote));
+      throw error;
+    }
+  }
+
+  private async prove(request: HubRequest, match: Match, nowMs: number): Promise<Caller> {
+    const claim = claimed(request);
+    const { host } = this.options;
+    if (host !== undefined && request.host.toLowerCase() !== host.toLowerCase())
+      throw unauthorized(`this hub is ${host}, the request is for another`);
+    if (!isTimely(claim, nowMs)) throw unauthorized('the time of the request is too far from that of the hub');
+    const key = await this.keyOf(request, match, claim);
+    if (!isSignedBy(key, claim, request)) throw unauthorized('the signature does not fit the request');
+    this.admit(this.byUser, claim.user);
+    const isNew = await this.options.store.useNonce(`${claim.user} ${claim.nonce}`, nonceEndMs(claim));
+    if (!isNew) throw unauthorized('the request was sent before');
+    return { name: claim.user, key: { ed25519: Buffer.from(key).toString('base64') } };
+  }
+
+  /** The key that must have signed. */
+  private async keyOf(request: HubRequest, { route, params }: Match, claim: Claim): Promise<Uint8Array> {
+    const { store } = this.options;
+    const named = params.user;
+    if (route.access === 'enrol' || route.access === 'login') {
+      if (claim.user !== named) throw unauthorized(`only user "${named}" may do this`);
+    }
+    if (route.access === 'enrol') return this.enrolled(request, claim.user);
+    if (route.access === 'login') {
+      this.admit(this.logins, claim.user);
+      const identity = await store.identity(claim.user);
+      if (identity === undefined)
+        throw new Refusal(404, {
+          error: 'user/no_password',
+          reason: `user "${claim.user}" doesn't use the hub to login`,
+          name: claim.user,
+        });
+      return fromBase64(identity.login_key.ed25519);
+    }
+    const user = await store.get('user', claim.user);
+    if (user === undefined) throw notFound('user', claim.user);
+    return keyFromJson(user.public_key);
+  }
+
+  /** Whoever takes a name proves that he has the key he names. */
+  private async enrolled(request: HubRequest, name: string): Promise<Uint8Array> {
+    if ((await this.options.store.get('user', name)) === undefined)
+      this.admit(this.enrolments, clientOf(request.remote));
+    return keyFromJson(checkedBody(request, userBody).user.public_key);
+  }
+
+  private admit(rates: Rates, client: string): void {
+    const waitMs = rates.take(client, this.options.runtime.clock.monotonic());
+    if (waitMs === 0) return;
+    const reason = 'too many requests: try again later';
+    throw new Refusal(429, { error: 'request/rate', reason }, { 'retry-after': String(Math.ceil(waitMs / 1000)) });
+  }
+
+  private async sweep(nowMs: number): Promise<void> {
+    if (Math.abs(nowMs - this.sweptMs) < limits.hubSweepPeriodMs) return;
+    this.sweptMs = nowMs;
+    await this.options.store.sweep(nowMs);
+  }
+}
+
+function routeOf({ method, path }: HubRequest): Match {
+  let segments: string[];
+  try {
+    segments = segmentsOf(path).map(decodeURIComponent);
+  } catch {
+    throw badRequest('the path is not well encoded');
+  }
+  const matches = matching(segments);
+  const found = matches.find(({ route }) => route.method === method);
+  if (found !== undefined) return found;
+  if (matches.length === 0)
+    throw new Refusal(404, { error: 'route/not_found', reason: 'there is nothing at this path' });
+  const allow = matches.map(({ route }) => route.method).join(', ');
+  throw new Refusal(405, { error: 'route/method', reason: `the methods here are ${allow}` }, { allow });
+}
+
+function claimed(request: HubRequest): Claim {
+  try {
+    const claim = claimOf(request);
+    if (claim !== undefined) return claim;
+  } catch (error) {
+    throw unauthorized(asError(error).message);
+  }
+  throw unauthorized('the request is not signed');
+}
+
+function responseOf({ status, body, raw }: Answer, headers: Record<string, string> = {}): HubResponse {
+  const type = raw?.type ?? 'application/json';
+  const content = raw?.content ?? utf8(JSON.stringify(body));
+  return { status, headers: { 'content-type': type, 'cache-control': 'no-store', ...headers }, body: content };
+}

@@ -1,0 +1,126 @@
+// Every route of the hub, in one table: what answers, who may ask. The OpenAPI document is made from it.
+
+import type { Answer, Call } from './call.ts';
+import {
+  deleteNetwork,
+  deletePassport,
+  getNetwork,
+  getPassport,
+  passportsOfNetwork,
+  putNetwork,
+  putPassport,
+  treeHandlers,
+  volumesOfNetwork,
+} from './descriptors.ts';
+import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
+import {
+  deleteAvatar,
+  deleteUser,
+  getAvatar,
+  getUser,
+  keyValueStoresOf,
+  login,
+  loginParameters,
+  networksOf,
+  passportsOf,
+  putAvatar,
+  putUser,
+  volumesOf,
+} from './users.ts';
+
+/**
+ * `open`: nobody need sign. `signed`: a user of the hub. `enrol`: signed with the key in the body. `login`: signed with the pair
+ * that the password gives. What a caller may do beyond that its handler says.
+ */
+export type Access = 'open' | 'signed' | 'enrol' | 'login';
+
+export interface Route {
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  /** Parts that begin with `:` are parameters. */
+  path: string;
+  access: Access;
+  summary: string;
+  handle(call: Call): Promise<Answer>;
+}
+
+const { volume, 'key-value-store': keyValueStore } = treeHandlers;
+const root = async (): Promise<Answer> => ({ status: 200, body: { hub: 'infinit', version: 1 } });
+
+export const routes: readonly Route[] = [
+  open('/', 'What this is', root),
+  open('/users/:user', 'A user, by name or by #hash', getUser),
+  { method: 'PUT', path: '/users/:user', access: 'enrol', summary: 'Make or change oneself', handle: putUser },
+  remove('/users/:user', 'Take oneself off the hub; ?purge: with everything owned', deleteUser),
+  open('/users/:user/avatar', 'The picture of a user', getAvatar),
+  put('/users/:user/avatar', 'Set one’s picture', putAvatar),
+  remove('/users/:user/avatar', 'Take one’s picture away', deleteAvatar),
+  get('/users/:user/networks', 'Networks one owns or has a passport for', networksOf),
+  get('/users/:user/passports', 'Passports for oneself', passportsOf),
+  get('/users/:user/volumes', 'Volumes one owns, and those of networks one is in', volumesOf),
+  get('/users/:user/kvs', 'Key-value stores one owns, and those of networks one is in', keyValueStoresOf),
+  open('/users/:user/login', 'What the password is stretched with', loginParameters),
+  { method: 'POST', path: '/users/:user/login', access: 'login', summary: 'The sealed identity', handle: login },
+  get('/networks/:owner/:name', 'A network, for those in it', getNetwork),
+  put('/networks/:owner/:name', 'Make or change a network; its owner', putNetwork),
+  remove('/networks/:owner/:name', 'Take a network off the hub; ?purge: with all in it', deleteNetwork),
+  get('/networks/:owner/:name/passports', 'Its passports, for its owner', passportsOfNetwork),
+  get('/networks/:owner/:name/passports/:user', 'A passport, for its user and who signed it', getPassport),
+  put('/networks/:owner/:name/passports/:user', 'Bring a passport', putPassport),
+  remove('/networks/:owner/:name/passports/:user', 'Take a passport off the hub', deletePassport),
+  get('/networks/:owner/:name/volumes', 'Its volumes, for those in it', volumesOfNetwork),
+  get('/networks/:owner/:name/endpoints', 'Where its nodes are, for those in it', getEndpoints),
+  put('/networks/:owner/:name/endpoints/:user/:node', 'Say where one’s node is', putEndpoints),
+  remove('/networks/:owner/:name/endpoints/:user/:node', 'A node of one’s own is there no more', deleteEndpoints),
+  get('/networks/:owner/:name/stat', 'Capacity and usage of its nodes, for those in it', getUsage),
+  put('/networks/:owner/:name/stat/:user/:node', 'Say how full one’s node is', putUsage),
+  get('/volumes/:owner/:name', 'A volume, for those in its network', volume.get),
+  put('/volumes/:owner/:name', 'Make or change a volume; its owner', volume.put),
+  remove('/volumes/:owner/:name', 'Take a volume off the hub', volume.remove),
+  get('/kvs/:owner/:name', 'A key-value store, for those in its network', keyValueStore.get),
+  put('/kvs/:owner/:name', 'Make or change a key-value store; its owner', keyValueStore.put),
+  remove('/kvs/:owner/:name', 'Take a key-value store off the hub', keyValueStore.remove),
+];
+
+type Handle = Route['handle'];
+
+function open(path: string, summary: string, handle: Handle): Route {
+  return { method: 'GET', path, access: 'open', summary, handle };
+}
+
+function get(path: string, summary: string, handle: Handle): Route {
+  return { method: 'GET', path, access: 'signed', summary, handle };
+}
+
+function put(path: string, summary: string, handle: Handle): Route {
+  return { method: 'PUT', path, access: 'signed', summary, handle };
+}
+
+function remove(path: string, summary: string, handle: Handle): Route {
+  return { method: 'DELETE', path, access: 'signed', summary, handle };
+}
+
+export interface Match {
+  route: Route;
+  params: Record<string, string>;
+}
+
+/** Routes with that path, each method once. `segments` are decoded. */
+export function matching(segments: readonly string[]): Match[] {
+  return routes.flatMap((route) => {
+    const parts = segmentsOf(route.path);
+    if (parts.length !== segments.length) return [];
+    const params: Record<string, string> = {};
+    for (const [index, part] of parts.entries()) {
+      const segment = segments[index] as string;
+      if (part.startsWith(':')) params[part.slice(1)] = segment;
+      else if (part !== segment) return [];
+    }
+    return [{ route, params }];
+  });
+}
+
+/** The parts of a path; none of `/`. */
+export function segmentsOf(path: string): string[] {
+  const parts = path.split('/').slice(1);
+  return parts.length === 1 && parts[0] === '' ? [] : parts;
+}

@@ -1,0 +1,230 @@
+// The hub's store in a relational database, in the words of SQL that sqlite and PostgreSQL share. Descriptors are rows of one
+// table by kind and name, with what they are looked up by beside them.
+
+import { InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { Descriptors, PassportDescriptor } from '../../descriptor/descriptor.ts';
+import { userHash } from '../../descriptor/keys.ts';
+import type { Database, SqlValue } from '../../runtime/runtime.ts';
+import type {
+  Avatar,
+  HubKind,
+  HubStore,
+  Identity,
+  Kept,
+  NetworkEndpoints,
+  NodeEndpoints,
+  Selection,
+  Usage,
+} from '../hub.ts';
+
+const schemaVersion = 1;
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS hub_meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
+  CREATE TABLE IF NOT EXISTS descriptors (
+    kind TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL, network TEXT, member TEXT, hash TEXT,
+    descriptor TEXT NOT NULL, PRIMARY KEY (kind, name));
+  CREATE INDEX IF NOT EXISTS descriptors_owner ON descriptors (kind, owner);
+  CREATE INDEX IF NOT EXISTS descriptors_network ON descriptors (kind, network);
+  CREATE INDEX IF NOT EXISTS descriptors_member ON descriptors (kind, member);
+  CREATE INDEX IF NOT EXISTS descriptors_hash ON descriptors (hash);
+  CREATE TABLE IF NOT EXISTS identities (name TEXT PRIMARY KEY, identity TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS avatars (name TEXT PRIMARY KEY, type TEXT NOT NULL, content TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS endpoints (
+    network TEXT NOT NULL, member TEXT NOT NULL, node TEXT NOT NULL, said TEXT NOT NULL, at_ms BIGINT NOT NULL,
+    PRIMARY KEY (network, member, node));
+  CREATE TABLE IF NOT EXISTS node_usage (
+    network TEXT NOT NULL, member TEXT NOT NULL, node TEXT NOT NULL, capacity BIGINT NOT NULL, used BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL, PRIMARY KEY (network, member, node));
+  CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);
+  CREATE INDEX IF NOT EXISTS nonces_until ON nonces (until_ms);
+`;
+
+export class SqlHubStore implements HubStore {
+  private readonly database: Database;
+
+  private constructor(database: Database) {
+    this.database = database;
+  }
+
+  /** Makes the tables when they are not there. Throws `unsupported` when a later version made them. */
+  static async open(database: Database): Promise<SqlHubStore> {
+    await database.exec(schema);
+    await database.run('INSERT INTO hub_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING', [
+      'version',
+      schemaVersion,
+    ]);
+    const row = await database.get('SELECT value FROM hub_meta WHERE name = ?', ['version']);
+    if (Number(row?.value) !== schemaVersion)
+      throw new InfinitError('unsupported', `the hub's database has version ${row?.value}, not ${schemaVersion}`);
+    return new SqlHubStore(database);
+  }
+
+  async get<K extends HubKind>(kind: K, name: string): Promise<Descriptors[K] | undefined> {
+    const sql = 'SELECT descriptor FROM descriptors WHERE kind = ? AND name = ?';
+    const row = await this.database.get(sql, [kind, name]);
+    return row === undefined ? undefined : (JSON.parse(String(row.descriptor)) as Descriptors[K]);
+  }
+
+  async put<K extends HubKind>(kind: K, name: string, descriptor: Descriptors[K]): Promise<void> {
+    const network = 'network' in descriptor ? descriptor.network : null;
+    const member = kind === 'passport' ? name.slice((descriptor as PassportDescriptor).network.length + 1) : null;
+    const hash = kind === 'user' ? userHash((descriptor as Descriptors['user']).public_key) : null;
+    await this.database.run(
+      `INSERT INTO descriptors (kind, name, owner, network, member, hash, descriptor) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (kind, name) DO UPDATE SET network = excluded.network, hash = excluded.hash,
+         descriptor = excluded.descriptor`,
+      [kind, name, name.split('/', 1)[0] ?? '', network, member, hash, JSON.stringify(descriptor)],
+    );
+  }
+
+  delete(kind: HubKind, name: string): Promise<boolean> {
+    return this.remove('DELETE FROM descriptors WHERE kind = ? AND name = ?', [kind, name]);
+  }
+
+  async deleteAll(kind: HubKind, selection: Selection): Promise<void> {
+    const { where, values } = whereOf(kind, selection);
+    await this.database.run(`DELETE FROM descriptors WHERE ${where}`, values);
+  }
+
+  async list<K extends HubKind>(kind: K, selection: Selection): Promise<Kept<K>[]> {
+    const { where, values } = whereOf(kind, selection);
+    const sql = `SELECT name, descriptor FROM descriptors WHERE ${where} ORDER BY name LIMIT ${limits.hubListMax}`;
+    return (await this.database.all(sql, values)).map(({ name, descriptor }) => ({
+      name: String(name),
+      descriptor: JSON.parse(String(descriptor)) as Descriptors[K],
+    }));
+  }
+
+  async count(kind: HubKind, selection: Selection): Promise<number> {
+    const { where, values } = whereOf(kind, selection);
+    const row = await this.database.get(`SELECT COUNT(*) AS n FROM descriptors WHERE ${where}`, values);
+    return Number(row?.n);
+  }
+
+  async usersByHash(hash: string): Promise<Descriptors['user'][]> {
+    const sql = `SELECT descriptor FROM descriptors WHERE hash = ? ORDER BY name LIMIT ${limits.hubListMax}`;
+    const rows = await this.database.all(sql, [hash]);
+    return rows.map(({ descriptor }) => JSON.parse(String(descriptor)) as Descriptors['user']);
+  }
+
+  async identity(user: string): Promise<Identity | undefined> {
+    const row = await this.database.get('SELECT identity FROM identities WHERE name = ?', [user]);
+    return row === undefined ? undefined : (JSON.parse(String(row.identity)) as Identity);
+  }
+
+  async setIdentity(user: string, identity: Identity | undefined): Promise<void> {
+    if (identity === undefined) return void (await this.remove('DELETE FROM identities WHERE name = ?', [user]));
+    await this.database.run(
+      'INSERT INTO identities (name, identity) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET identity = excluded.identity',
+      [user, JSON.stringify(identity)],
+    );
+  }
+
+  async avatar(user: string): Promise<Avatar | undefined> {
+    const row = await this.database.get('SELECT type, content FROM avatars WHERE name = ?', [user]);
+    return row && { type: String(row.type), content: String(row.content) };
+  }
+
+  async setAvatar(user: string, avatar: Avatar | undefined): Promise<void> {
+    if (avatar === undefined) return void (await this.remove('DELETE FROM avatars WHERE name = ?', [user]));
+    await this.database.run(
+      `INSERT INTO avatars (name, type, content) VALUES (?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET type = excluded.type, content = excluded.content`,
+      [user, avatar.type, avatar.content],
+    );
+  }
+
+  async endpoints(network: string, sinceMs: number): Promise<NetworkEndpoints> {
+    const sql = `SELECT member, node, said FROM endpoints WHERE network = ? AND at_ms >= ?
+      ORDER BY at_ms DESC LIMIT ${limits.hubListMax}`;
+    const found = new Map<string, [string, NodeEndpoints][]>();
+    for (const { member, node, said } of await this.database.all(sql, [network, sinceMs])) {
+      const nodes = found.get(String(member)) ?? [];
+      nodes.push([String(node), JSON.parse(String(said)) as NodeEndpoints]);
+      found.set(String(member), nodes);
+    }
+    // A user may be called __proto__: no assignment by name.
+    return Object.fromEntries([...found].map(([member, nodes]) => [member, Object.fromEntries(nodes)]));
+  }
+
+  countEndpoints(network: string, user: string): Promise<number> {
+    return this.countNodes('endpoints', network, user);
+  }
+
+  async setEndpoints(network: string, user: string, node: string, said: NodeEndpoints, nowMs: number): Promise<void> {
+    await this.database.run(
+      `INSERT INTO endpoints (network, member, node, said, at_ms) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (network, member, node) DO UPDATE SET said = excluded.said, at_ms = excluded.at_ms`,
+      [network, user, node, JSON.stringify(said), nowMs],
+    );
+  }
+
+  deleteEndpoints(network: string, user: string, node: string): Promise<boolean> {
+    return this.remove('DELETE FROM endpoints WHERE network = ? AND member = ? AND node = ?', [network, user, node]);
+  }
+
+  async usage(network: string, sinceMs: number): Promise<Usage> {
+    const sql = `SELECT COALESCE(SUM(capacity), 0) AS capacity, COALESCE(SUM(used), 0) AS used FROM node_usage
+      WHERE network = ? AND at_ms >= ?`;
+    const row = await this.database.get(sql, [network, sinceMs]);
+    return { capacity: Number(row?.capacity), usage: Number(row?.used) };
+  }
+
+  countUsage(network: string, user: string): Promise<number> {
+    return this.countNodes('node_usage', network, user);
+  }
+
+  async setUsage(network: string, user: string, node: string, usage: Usage, nowMs: number): Promise<void> {
+    await this.database.run(
+      `INSERT INTO node_usage (network, member, node, capacity, used, at_ms) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (network, member, node) DO UPDATE SET capacity = excluded.capacity, used = excluded.used,
+         at_ms = excluded.at_ms`,
+      [network, user, node, usage.capacity, usage.usage, nowMs],
+    );
+  }
+
+  async forgetNodes(of: { network: string } | { user: string }): Promise<void> {
+    const [column, value] = 'network' in of ? ['network', of.network] : ['member', of.user];
+    for (const table of ['endpoints', 'node_usage'])
+      await this.database.run(`DELETE FROM ${table} WHERE ${column} = ?`, [value]);
+  }
+
+  async useNonce(nonce: string, untilMs: number): Promise<boolean> {
+    const sql = 'INSERT INTO nonces (nonce, until_ms) VALUES (?, ?) ON CONFLICT (nonce) DO NOTHING';
+    return (await this.database.run(sql, [nonce, untilMs])).changes === 1;
+  }
+
+  async sweep(nowMs: number): Promise<void> {
+    await this.database.run('DELETE FROM nonces WHERE until_ms < ?', [nowMs]);
+    const oldest = nowMs - limits.hubNodeMemoryMs;
+    for (const table of ['endpoints', 'node_usage'])
+      await this.database.run(`DELETE FROM ${table} WHERE at_ms < ?`, [oldest]);
+  }
+
+  transaction<T>(task: (store: HubStore) => Promise<T>): Promise<T> {
+    return this.database.transaction((inside) => task(new SqlHubStore(inside)));
+  }
+
+  close(): Promise<void> {
+    return this.database.close();
+  }
+
+  private async countNodes(table: 'endpoints' | 'node_usage', network: string, user: string): Promise<number> {
+    const sql = `SELECT COUNT(*) AS n FROM ${table} WHERE network = ? AND member = ?`;
+    return Number((await this.database.get(sql, [network, user]))?.n);
+  }
+
+  private async remove(sql: string, values: readonly SqlValue[]): Promise<boolean> {
+    return (await this.database.run(sql, values)).changes > 0;
+  }
+}
+
+function whereOf(kind: HubKind, { owner, network, user }: Selection): { where: string; values: SqlValue[] } {
+  const asked = Object.entries({ kind, owner, network, member: user }).filter(([, value]) => value !== undefined);
+  return {
+    where: asked.map(([column]) => `${column} = ?`).join(' AND '),
+    values: asked.map(([, value]) => value as string),
+  };
+}

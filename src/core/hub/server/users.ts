@@ -1,0 +1,163 @@
+// Users: first come, first served, and from then on whoever has the key. What a user may see of himself others may not: his
+// e-mail address, his lists.
+
+import { toBase64 } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
+import type { UserDescriptor } from '../../descriptor/descriptor.ts';
+import { sameKey } from '../../descriptor/keys.ts';
+import type { Avatar, HubStore } from '../hub.ts';
+import { userBody } from './bodies.ts';
+import type { Answer, Call } from './call.ts';
+import { outcome } from './descriptors.ts';
+import { purgeUser } from './purge.ts';
+import { badRequest, conflict, forbidden, notFound, Refusal } from './refusal.ts';
+
+/** Names that mean somebody else to people; `hub` is the hub's own. */
+const reserved = ['demo', 'root', 'admin', 'hub'];
+const avatarTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
+
+export async function getUser(call: Call): Promise<Answer> {
+  const asked = call.text('user');
+  const user = asked.startsWith('#') ? await byHash(call.store, asked) : await known(call.store, call.name('user'));
+  const isSelf = call.maybeCaller?.name === user.name;
+  const { email: _, ...open } = user;
+  return { status: 200, body: isSelf ? user : open };
+}
+
+async function byHash(store: HubStore, hash: string): Promise<UserDescriptor> {
+  if (!/^#[0-9a-f]{6}$/.test(hash)) throw badRequest('a hash is # and six hexadecimal digits');
+  const [found, other] = await store.usersByHash(hash);
+  if (found === undefined) throw notFound('user', hash);
+  if (other !== undefined) throw conflict('user', hash, `is "${found.name}" as well as "${other.name}"`);
+  return found;
+}
+
+async function known(store: HubStore, name: string): Promise<UserDescriptor> {
+  const user = await store.get('user', name);
+  if (user === undefined) throw notFound('user', name);
+  return user;
+}
+
+/** The request is signed with the key of the body: whoever takes a name has the key he names. */
+export async function putUser(call: Call): Promise<Answer> {
+  const name = call.name('user');
+  const { user, identity } = call.body(userBody);
+  if (user.name !== name) throw badRequest(`the body is user "${user.name}"`);
+  if (reserved.includes(name)) throw forbidden('user', name, `user name "${name}" is reserved`);
+  return call.store.transaction(async (store) => {
+    const before = await store.get('user', name);
+    if (before !== undefined && !sameKey(before.public_key, user.public_key))
+      throw conflict('user', name, 'already exists with a different key');
+    if (identity !== undefined) await store.setIdentity(name, identity);
+    return outcome(store, 'user', name, user, before, identity !== undefined);
+  });
+}
+
+/** `?purge`: all that the user owns, and the passports others gave him. */
+export async function deleteUser(call: Call): Promise<Answer> {
+  const name = call.self();
+  return call.store.transaction(async (store) => {
+    if (!(await store.delete('user', name))) throw notFound('user', name);
+    await store.setIdentity(name, undefined);
+    await store.setAvatar(name, undefined);
+    await store.forgetNodes({ user: name });
+    if (call.flag('purge')) await purgeUser(store, name);
+    return { status: 200, body: {} };
+  });
+}
+
+export async function networksOf(call: Call): Promise<Answer> {
+  const user = call.self();
+  const networks = (await call.store.list('network', { owner: user })).map(({ descriptor }) => descriptor);
+  networks.push(...(await networksByPassport(call, user)));
+  return { status: 200, body: { networks: networks.slice(0, limits.hubListMax) } };
+}
+
+export async function passportsOf(call: Call): Promise<Answer> {
+  const passports = await call.store.list('passport', { user: call.self() });
+  return { status: 200, body: { passports: passports.map(({ descriptor }) => descriptor) } };
+}
+
+export function volumesOf(call: Call): Promise<Answer> {
+  return treesOf(call, 'volume', 'volumes');
+}
+
+export function keyValueStoresOf(call: Call): Promise<Answer> {
+  return treesOf(call, 'key-value-store', 'key_value_stores');
+}
+
+/** One's own, and those of networks one is in. */
+async function treesOf(call: Call, kind: 'volume' | 'key-value-store', field: string): Promise<Answer> {
+  const user = call.self();
+  const found = new Map((await call.store.list(kind, { owner: user })).map((kept) => [kept.name, kept.descriptor]));
+  const networks = [
+    ...(await call.store.list('network', { owner: user })).map(({ descriptor }) => descriptor),
+    ...(await networksByPassport(call, user)),
+  ];
+  for (const network of networks)
+    for (const { name, descriptor } of await call.store.list(kind, { network: network.name }))
+      found.set(name, descriptor);
+  return { status: 200, body: { [field]: [...found.values()].slice(0, limits.hubListMax) } };
+}
+
+async function networksByPassport(call: Call, user: string) {
+  const networks = [];
+  for (const { descriptor } of await call.store.list('passport', { user })) {
+    const network = await call.store.get('network', descriptor.network);
+    if (network !== undefined && (await call.rightsIn(network)) !== undefined) networks.push(network);
+  }
+  return networks;
+}
+
+/** What the password must be stretched with. */
+export async function loginParameters(call: Call): Promise<Answer> {
+  const name = call.name('user');
+  const user = await known(call.store, name);
+  const identity = await call.store.identity(name);
+  if (identity === undefined)
+    throw new Refusal(404, {
+      error: 'user/no_password',
+      reason: `user "${user.name}" doesn't use the hub to login`,
+      name,
+    });
+  return { status: 200, body: { salt: identity.salt, scrypt_n: identity.scrypt_n } };
+}
+
+/** The request is signed with the login key: the whole identity, its private key sealed. */
+export async function login(call: Call): Promise<Answer> {
+  const name = call.name('user');
+  const user = await known(call.store, name);
+  const identity = await call.store.identity(name);
+  if (identity?.sealed === undefined)
+    throw new Refusal(404, {
+      error: 'user/no_identity',
+      reason: `the private key of user "${name}" is not on the hub: push with --full`,
+      name,
+    });
+  return { status: 200, body: { ...user, sealed: identity.sealed } };
+}
+
+export async function getAvatar(call: Call): Promise<Answer> {
+  const name = call.name('user');
+  const avatar = await call.store.avatar(name);
+  if (avatar === undefined) throw notFound('avatar', name);
+  return { status: 200, raw: { type: avatar.type, content: Buffer.from(avatar.content, 'base64') } };
+}
+
+export async function putAvatar(call: Call): Promise<Answer> {
+  const name = call.self();
+  const type = (call.request.headers['content-type'] ?? '').toLowerCase();
+  if (!avatarTypes.includes(type))
+    throw new Refusal(415, { error: 'avatar/type', reason: `an avatar is one of ${avatarTypes.join(', ')}` });
+  const { body } = call.request;
+  if (body.length === 0 || body.length > limits.hubAvatarBytesMax)
+    throw new Refusal(413, { error: 'avatar/size', reason: `an avatar has at most ${limits.hubAvatarBytesMax} bytes` });
+  const avatar: Avatar = { type, content: toBase64(body) };
+  await call.store.setAvatar(name, avatar);
+  return { status: 201, body: {} };
+}
+
+export async function deleteAvatar(call: Call): Promise<Answer> {
+  await call.store.setAvatar(call.self(), undefined);
+  return { status: 200, body: {} };
+}

@@ -1,0 +1,33 @@
+// The hub as a process of its own: opens its database, serves until stopped.
+
+import { dirname } from 'node:path';
+import { asBuffer, utf8 } from '../base/bytes.ts';
+import type { Running } from '../cli/running.ts';
+import { serveHub } from '../hub/server/server.ts';
+import { SqlHubStore } from '../hub/server/sql-store.ts';
+import { stopped } from './serving.ts';
+
+export const runHub: Running['runHub'] = async (options) => {
+  const { runtime } = options.context;
+  await runtime.files.makeDirectory(dirname(options.database));
+  const store = await SqlHubStore.open(await runtime.databases.open(options.database));
+  try {
+    const server = await serveHub({
+      runtime,
+      store,
+      listen: { host: options.host, port: options.port },
+      host: options.url === undefined ? undefined : new URL(options.url).host,
+      passportsPerNetworkMax: options.passportsPerNetworkMax,
+      tls: options.tls && { certificate: asBuffer(options.tls.certificate), key: asBuffer(options.tls.key) },
+    });
+    try {
+      if (options.portFile !== undefined) await runtime.files.replace(options.portFile, utf8(`${server.port}\n`));
+      options.ready({ url: options.url ?? server.url, pid: process.pid });
+      await stopped(options.signal);
+    } finally {
+      await server.close();
+    }
+  } finally {
+    await store.close();
+  }
+};
