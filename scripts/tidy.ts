@@ -35,7 +35,7 @@ const systemRuntime = 'src/core/runtime/system/';
  */
 const implementations = [
   /^src\/core\/runtime\/system\//,
-  /^src\/core\/silo\/(filesystem|memory)/,
+  /^src\/core\/silo\/(filesystem|memory|filters|objects)/,
   /^src\/core\/overlay\/(chord|kouncil|kalimero)/,
 ];
 

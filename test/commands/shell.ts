@@ -1,4 +1,4 @@
-// A very small shell for transcripts: words with quotes, `NAME=value` before a command, `|`, `<`, `>`. The only program is
+// A very small shell for transcripts: words with quotes, `NAME=value` before a command, `|`, `<`, `<<<`, `>`. The only program is
 // `infinit`, run in process; files are real ones in a throw-away folder, homes live on the disk of a simulated host.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,6 +22,8 @@ interface Stage {
   env: Record<string, string>;
   words: string[];
   input?: string;
+  /** What stands on standard input, `\n` between lines. */
+  text?: string;
   output?: string;
 }
 
@@ -48,6 +50,7 @@ export class Shell {
     let stderr = '';
     let code = 0;
     for (const stage of parseLine(line)) {
+      if (stage.text !== undefined) stdin = Buffer.from(`${stage.text.replaceAll('\\n', '\n')}\n`);
       if (stage.input !== undefined) stdin = readFileSync(join(this.folder, stage.input));
       const result = await this.infinit(stage.words, stage.env, stdin);
       stderr += result.stderr;
@@ -128,6 +131,7 @@ function parseLine(line: string): Stage[] {
     const stage = stages.at(-1) as Stage;
     const assignment = bare?.match(/^([A-Z_]+)=(.*)$/);
     if (bare === '|') stages.push({ env: {}, words: [] });
+    else if (bare === '<<<') stage.text = tokens[++at]?.[1] ?? '';
     else if (bare === '<') stage.input = tokens[++at]?.[0] ?? '';
     else if (bare === '>') stage.output = tokens[++at]?.[0] ?? '';
     else if (assignment && stage.words.length === 0) stage.env[assignment[1] as string] = assignment[2] as string;

@@ -1,14 +1,18 @@
 // The conformance suite over every kind of silo.
 
+import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { after, it } from 'node:test';
 import { InfinitError } from '../../src/core/base/errors.ts';
+import { limits } from '../../src/core/base/limits.ts';
+import { passphraseCheck, passphraseKey, saltBytes } from '../../src/core/crypto/passphrase.ts';
 import type { Runtime } from '../../src/core/runtime/runtime.ts';
 import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts';
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
-import type { Silo } from '../../src/core/silo/silo.ts';
+import { openSilo, siloKinds } from '../../src/core/silo/registry.ts';
+import type { Secrets, Silo, SiloConfig } from '../../src/core/silo/silo.ts';
 import { stripedSilo } from '../../src/core/silo/striped.ts';
 import { siloRuntime } from '../unit/silo/runtime.ts';
 import { siloConformance } from './silo.ts';
@@ -27,22 +31,65 @@ function withoutDirect(runtime: Runtime): Runtime {
   return { ...runtime, files: { ...files, open } };
 }
 
-function filesystem(name: string, runtime: Runtime): void {
-  const configs = new WeakMap<Silo, Parameters<typeof openFilesystemSilo>[0]>();
-  const open = async (config: Parameters<typeof openFilesystemSilo>[0]) => {
-    const silo = await openFilesystemSilo(config, runtime);
+function lasting(
+  name: string,
+  single: boolean,
+  open: (config: SiloConfig) => Promise<Silo>,
+  configOf: (path: string, capacity: number | undefined) => SiloConfig,
+): void {
+  const configs = new WeakMap<Silo, SiloConfig>();
+  const opened = async (config: SiloConfig) => {
+    const silo = await open(config);
     configs.set(silo, config);
     return silo;
   };
   siloConformance(name, {
-    single: true,
-    make: (capacity) => open({ type: 'filesystem', path: join(root, String(folders++)), capacity }),
+    single,
+    make: (capacity) => opened(configOf(join(root, String(folders++)), capacity)),
     reopen: async (silo) => {
       await silo.close();
-      return open(configs.get(silo) ?? { type: 'filesystem' });
+      return opened(configs.get(silo) ?? { type: 'filesystem' });
     },
   });
 }
+
+function filesystem(name: string, runtime: Runtime): void {
+  lasting(
+    name,
+    true,
+    (config) => openFilesystemSilo(config, runtime),
+    (path, capacity) => ({ type: 'filesystem', path, capacity }),
+  );
+}
+
+/** A filter over folders, opened by what a descriptor says. */
+function filter(type: string, fields: Partial<SiloConfig> = {}, folders = 1): void {
+  tried.add(type);
+  lasting(
+    `${type} over filesystem`,
+    folders === 1,
+    (config) => openSilo(config, siloRuntime(), secrets),
+    (path, capacity) => ({
+      type,
+      ...fields,
+      backend: Array.from({ length: folders }, (_, i) => ({
+        type: 'filesystem',
+        path: `${path}-${i}`,
+        ...(capacity !== undefined && { capacity }),
+      })),
+    }),
+  );
+}
+
+const tried = new Set(['filesystem', 'memory']);
+const passphrase = 'correct horse';
+const secrets: Secrets = async () => ({ passphrase });
+const salt = Buffer.alloc(saltBytes, 7);
+const cryptFields = {
+  account: 'trial',
+  salt: salt.toString('base64'),
+  check: passphraseCheck(await passphraseKey(passphrase, salt)).toString('base64'),
+};
 
 siloConformance('memory', {
   single: true,
@@ -56,4 +103,15 @@ siloConformance('striped', {
     stripedSilo(
       [1, 2, 3].map(() => openMemorySilo({ type: 'memory', capacity: capacity && capacity / 3 }, siloRuntime())),
     ),
+});
+filter('crypt', cryptFields);
+filter('strip', {}, 2);
+filter('latency', { latency_get: 0, latency_put: 1 });
+filter('faulty', { corrupt_every: limits.siloCorruptEveryMax, break_after: Number.MAX_SAFE_INTEGER });
+
+it('every kind there is was tried', () => {
+  assert.deepEqual(
+    siloKinds.map(({ name }) => name).filter((name) => !tried.has(name)),
+    [],
+  );
 });

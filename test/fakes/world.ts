@@ -188,6 +188,7 @@ export class Process implements Party {
         decompressSync: (data) => Buffer.from(data),
       },
       transport: absent('transport'),
+      http: absent('http'),
       files: absent('files'),
       databases: absent('databases'),
     };

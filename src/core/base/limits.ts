@@ -32,6 +32,9 @@ export const limits = {
   dialRetryMs: 1 * second,
   dialFailuresMax: 1024,
 
+  /** To one server, by HTTP. */
+  httpConnectionsMax: 32,
+
   // Ring (protocols 1.1).
   successorNodes: 8,
   listPositionsMax: 64,
@@ -106,6 +109,16 @@ export const limits = {
   siloCheckpointEveryMs: minute,
   /** How often a silo asks its device what is free there, when nothing else makes it. */
   siloDeviceLookMs: 10 * second,
+  /** Filters around filters, and silos one of them wraps. */
+  siloLevelsMax: 4,
+  siloBackendsMax: 16,
+  /** What all filters around a silo together add to a value. */
+  siloFilterBytesMax: 128,
+  siloLatencyMsMax: minute,
+  siloCorruptEveryMax: 1_000_000_000,
+  // Silos of packs in object stores.
+  packBytes: 8 * MiB,
+  packRowsMax: 65_536,
   blockHaveMax: 256,
   /** Copies known to be bad that wait for good ones; further ones are found again. */
   badCopiesMax: 4096,

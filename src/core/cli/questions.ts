@@ -23,6 +23,13 @@ export async function askPassphrase(invocation: Invocation, message: string): Pr
   return answered(password({ message }, streams(invocation)));
 }
 
+/** A line of text. Throws `usage` when nobody can answer. */
+export async function askText(invocation: Invocation, message: string): Promise<string> {
+  if (!isInteractive(invocation)) throw new InfinitError('usage', 'standard input is not a terminal');
+  const { input } = await import('@inquirer/prompts');
+  return answered(input({ message }, streams(invocation)));
+}
+
 /** Questions go to standard error, so that standard output keeps only results. */
 function streams(invocation: Invocation): { input: NodeJS.ReadableStream; output: NodeJS.WritableStream } {
   return { input: invocation.stdin, output: invocation.stderr as unknown as NodeJS.WritableStream };

@@ -2,6 +2,7 @@
 
 import type { Imported, Removed } from '../descriptor/context.ts';
 import type { DescriptorKind } from '../descriptor/descriptor.ts';
+import { describeCredentials } from '../descriptor/services.ts';
 
 /** `identity for user "alice"`, `network descriptor "alice/cluster"`, `passport "alice/cluster: bob"`. */
 export function pretty(kind: DescriptorKind, name: string): string {
@@ -11,6 +12,8 @@ export function pretty(kind: DescriptorKind, name: string): string {
       return `identity for user "${name}"`;
     case 'silo':
       return `silo "${name}"`;
+    case 'credentials':
+      return describeCredentials(name);
     case 'network':
       return `network descriptor "${name}"`;
     case 'linked-network':

@@ -16,14 +16,40 @@ export interface UserDescriptor {
   private_key?: PublicKeyJson;
 }
 
-export interface SiloDescriptor {
-  name: string;
-  description?: string;
+/** Where a silo keeps its bytes and what stands around it; which fields a kind has: docs/formats-descriptors.md. */
+export interface SiloConfigJson {
   type: string;
   /** Bytes. */
   capacity?: number;
   /** filesystem */
   path?: string;
+  /** Filters: what they wrap. */
+  backend?: SiloConfigJson[];
+  /** crypt: the account of its passphrase. */
+  account?: string;
+  salt?: string;
+  /** crypt: tells a wrong passphrase. */
+  check?: string;
+  /** latency, in milliseconds. */
+  latency_get?: number;
+  latency_put?: number;
+  /** faulty: one read of so many is damaged; the device breaks after so many changes. */
+  corrupt_every?: number;
+  break_after?: number;
+}
+
+export interface SiloDescriptor extends SiloConfigJson {
+  name: string;
+  description?: string;
+}
+
+/** Of an account of some service, sealed to the user who added it. */
+export interface CredentialsDescriptor {
+  /** `service/account`. */
+  name: string;
+  user: PublicKeyJson;
+  display?: string;
+  sealed: string;
 }
 
 /** The network register and its first member. */
@@ -163,6 +189,7 @@ export interface VolumeDescriptor {
 export interface Descriptors {
   user: UserDescriptor;
   silo: SiloDescriptor;
+  credentials: CredentialsDescriptor;
   network: NetworkDescriptor;
   'linked-network': LinkedNetworkDescriptor;
   passport: PassportDescriptor;
@@ -177,7 +204,7 @@ export type TreeKind = (typeof treeKinds)[number];
 
 /**
  * Names are unique within a kind: user `alice`, silo `local`, network, volume and key-value store `alice/name`, passport
- * `alice/cluster/bob`, linked network `alice/bob/cluster` (the linking user first). Errors: `not-found`, `exists`,
+ * `alice/cluster/bob`, credentials `aws/work`, linked network `alice/bob/cluster` (the linking user first). Errors: `not-found`, `exists`,
  * `corrupt` (with the check that failed), `denied`.
  */
 export interface DescriptorRepository {

@@ -1,5 +1,5 @@
 // Descriptors as files of the data folder: users/NAME, silos/NAME, networks/OWNER/NAME, volumes/OWNER/NAME,
-// key_value_stores/OWNER/NAME, passports/OWNER/NETWORK/USER, linked_networks/USER/OWNER/NAME. Folders are 0700, files 0600 and replaced atomically.
+// key_value_stores/OWNER/NAME, credentials/SERVICE/ACCOUNT, passports/OWNER/NETWORK/USER, linked_networks/USER/OWNER/NAME. Folders are 0700, files 0600 and replaced atomically.
 
 import { join } from 'node:path';
 import { asError, assert, InfinitError, isError } from '../base/errors.ts';
@@ -7,11 +7,13 @@ import { limits } from '../base/limits.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { DescriptorKind, DescriptorRepository, Descriptors, Home } from './descriptor.ts';
 import { isName } from './names.ts';
+import { describeCredentials } from './services.ts';
 import { formatDescriptor, labelOf, parseDescriptor } from './stream.ts';
 
 const folders: { [K in DescriptorKind]: { folder: string; depth: number } } = {
   user: { folder: 'users', depth: 1 },
   silo: { folder: 'silos', depth: 1 },
+  credentials: { folder: 'credentials', depth: 2 },
   network: { folder: 'networks', depth: 2 },
   'linked-network': { folder: 'linked_networks', depth: 3 },
   passport: { folder: 'passports', depth: 3 },
@@ -28,9 +30,10 @@ export function nameOf<K extends Exclude<DescriptorKind, 'passport'>>(kind: K, d
     : descriptor.name;
 }
 
-/** For people: `network "alice/n"`, `passport "alice/n: bob"`, `link of user "bob" to network "alice/n"`. */
+/** For people: `network "alice/n"`, `AWS credentials "work"`, `passport "alice/n: bob"`, `link of user "bob" to network "alice/n"`. */
 export function describe(kind: DescriptorKind, name: string): string {
   const parts = name.split('/');
+  if (kind === 'credentials') return describeCredentials(name);
   if (kind === 'passport') return `passport "${parts.slice(0, 2).join('/')}: ${parts[2]}"`;
   if (kind === 'linked-network') return `link of user "${parts[0]}" to network "${parts.slice(1).join('/')}"`;
   return `${labelOf(kind)} "${name}"`;

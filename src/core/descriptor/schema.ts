@@ -1,8 +1,22 @@
 // The shape of each kind of descriptor, as checks of untrusted JSON. Field by field: docs/formats.md.
 
+import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { limits } from '../base/limits.ts';
-import { base64, boolean, type Check, integer, list, matching, nullable, object, oneOf, text } from './check.ts';
+import {
+  base64,
+  boolean,
+  type Check,
+  integer,
+  list,
+  matching,
+  nullable,
+  object,
+  oneOf,
+  refuse,
+  text,
+} from './check.ts';
 import type {
+  CredentialsDescriptor,
   DescriptorKind,
   Descriptors,
   Founding,
@@ -13,6 +27,7 @@ import type {
   PassportDescriptor,
   PublicKeyJson,
   Revocation,
+  SiloConfigJson,
   SiloDescriptor,
   UserDescriptor,
   VolumeDescriptor,
@@ -38,6 +53,12 @@ export function isVersion(value: string): boolean {
   return /^\d{1,5}\.\d{1,5}\.\d{1,5}$/.test(value);
 }
 
+/** Base64 of what `crypto/sealed-box.ts` makes, of any length. */
+function isSealedBox(value: string): boolean {
+  const bytes = fromBase64(value);
+  return bytes.length >= sealedKeyBytes - 32 && bytes[0] === 1 && toBase64(bytes) === value;
+}
+
 function isEmail(value: string): boolean {
   return /^[^@]+@[^@]+\.[^@]+$/.test(value);
 }
@@ -58,13 +79,34 @@ const user = object<UserDescriptor>(
   { email: matching(320, isEmail, 'an e-mail address'), fullname: text(256), description, private_key: key },
 );
 
+const siloFields = {
+  capacity: integer(1),
+  path: absolutePath,
+  account: name,
+  salt: base64(32),
+  check: base64(32),
+  latency_get: integer(0, limits.siloLatencyMsMax),
+  latency_put: integer(0, limits.siloLatencyMsMax),
+  corrupt_every: integer(1, limits.siloCorruptEveryMax),
+  break_after: integer(1),
+};
+/** Silos around silos, up to so many levels. */
+function backends(levels: number): Check<SiloConfigJson[]> {
+  if (levels === 0)
+    return (_, field) => {
+      throw refuse(field, `is deeper than ${limits.siloLevelsMax} levels`);
+    };
+  const inner = backends(levels - 1);
+  return list(object<SiloConfigJson>({ type: name }, { ...siloFields, backend: inner }), limits.siloBackendsMax);
+}
 const silo = object<SiloDescriptor>(
   { name, type: name },
-  {
-    description,
-    capacity: integer(1),
-    path: absolutePath,
-  },
+  { description, ...siloFields, backend: backends(limits.siloLevelsMax) },
+);
+
+const credentials = object<CredentialsDescriptor>(
+  { name: qualifiedName, user: key, sealed: matching(16_384, isSealedBox, 'a sealed box') },
+  { display: text(256) },
 );
 
 const founding = object<Founding>({ register: base64(32), node: base64(32), store: base64(8) }, {});
@@ -171,6 +213,7 @@ const keyValueStore = object<KeyValueStoreDescriptor>(
 export const schemas: { [K in DescriptorKind]: Check<Descriptors[K]> } = {
   user,
   silo,
+  credentials,
   network,
   'linked-network': linkedNetwork,
   passport,

@@ -1,12 +1,14 @@
 // Silos of this device: create, list, import, delete. They are never pushed anywhere.
 
 import { isAbsolute, join } from 'node:path';
-import type { Bytes } from '../base/bytes.ts';
+import { type Bytes, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { passphraseCheck, passphraseKey, saltBytes } from '../crypto/passphrase.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported, Removed } from './context.ts';
-import type { SiloDescriptor } from './descriptor.ts';
+import { addCredentials } from './credentials.ts';
+import type { SiloConfigJson, SiloDescriptor } from './descriptor.ts';
 import { checkName } from './names.ts';
 import { removeLinks } from './removal.ts';
 import { checkInput, parseDescriptor } from './stream.ts';
@@ -57,6 +59,52 @@ export function createMemorySilo(
     type: 'memory',
     ...(options.capacity !== undefined && { capacity: options.capacity }),
   });
+}
+
+/** What a filter is made of: names of silos, copied into its descriptor, and the fields of its kind. */
+export interface CreateFilterSiloOptions {
+  name: string;
+  description?: string | undefined;
+  type: string;
+  /** Names of silos of this device. */
+  silos: readonly string[];
+  fields?: Omit<SiloConfigJson, 'type' | 'backend'>;
+}
+
+/** A silo that wraps others. They keep their own names, and can be open under one name only. */
+export async function createFilterSilo(
+  context: DescriptorContext,
+  options: CreateFilterSiloOptions,
+): Promise<SiloDescriptor> {
+  const name = checkName('silo', options.name);
+  const backend = await configsOf(context, options.silos);
+  const description = options.description !== undefined && { description: options.description };
+  return createSilo(context, { name, type: options.type, ...description, ...options.fields, backend });
+}
+
+async function configsOf(context: DescriptorContext, silos: readonly string[]): Promise<SiloConfigJson[]> {
+  const configs: SiloConfigJson[] = [];
+  for (const silo of silos) {
+    const { name: _name, description: _description, ...config } = await getSilo(context, silo);
+    configs.push(config);
+  }
+  return configs;
+}
+
+/** The passphrase is kept, sealed to the acting user, under the name of the silo; the descriptor holds what tells a wrong one. */
+export async function createCryptSilo(
+  context: DescriptorContext,
+  options: Omit<CreateFilterSiloOptions, 'type' | 'fields'> & { passphrase: string; as: string },
+): Promise<SiloDescriptor> {
+  const { name, as, passphrase, ...more } = options;
+  if (await context.repository.has('silo', checkName('silo', name)))
+    throw new InfinitError('exists', `silo "${name}" already exists`);
+  await configsOf(context, options.silos);
+  const salt = context.runtime.random.bytes(saltBytes);
+  const check = passphraseCheck(await passphraseKey(passphrase, salt));
+  await addCredentials(context, { service: 'crypt', account: name, as, secret: { passphrase } });
+  const fields = { account: name, salt: toBase64(salt), check: toBase64(check) };
+  return createFilterSilo(context, { ...more, name, type: 'crypt', fields });
 }
 
 async function createSilo(context: DescriptorContext, silo: SiloDescriptor): Promise<SiloDescriptor> {

@@ -5,7 +5,13 @@ import { type Bytes, equalBytes, utf8 } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { keyPairFromSeed } from '../crypto/keys.ts';
-import type { DescriptorKind, Descriptors, LinkedNetworkDescriptor, UserDescriptor } from './descriptor.ts';
+import type {
+  DescriptorKind,
+  Descriptors,
+  LinkedNetworkDescriptor,
+  SiloConfigJson,
+  UserDescriptor,
+} from './descriptor.ts';
 import { keyFromJson } from './keys.ts';
 import { verifyPassport } from './rights.ts';
 import { schemas } from './schema.ts';
@@ -14,6 +20,7 @@ import { verifyKeyValueStore, verifyNetwork, verifyVolume } from './signing.ts';
 const labels: { [K in DescriptorKind]: string } = {
   user: 'user',
   silo: 'silo',
+  credentials: 'credentials',
   network: 'network',
   'linked-network': 'linked network',
   passport: 'passport',
@@ -69,12 +76,19 @@ export function checkInput<K extends DescriptorKind>(kind: K, make: () => Descri
   }
 }
 
+/** Fields without which a silo of the type cannot be opened. */
+const neededFields: Record<string, (keyof SiloConfigJson)[]> = {
+  filesystem: ['path'],
+  crypt: ['backend', 'account', 'salt', 'check'],
+  strip: ['backend'],
+  latency: ['backend'],
+  faulty: ['backend'],
+};
+
 const consistency: { [K in DescriptorKind]: (descriptor: Descriptors[K]) => void } = {
   user: checkPair,
-  silo: (silo) => {
-    if (silo.type === 'filesystem' && silo.path === undefined)
-      throw new InfinitError('corrupt', 'field "path" is missing');
-  },
+  silo: checkSilo,
+  credentials: () => {},
   network: verifyNetwork,
   'linked-network': checkLink,
   // A passport says nothing without its network: `verifyPassport`.
@@ -82,6 +96,13 @@ const consistency: { [K in DescriptorKind]: (descriptor: Descriptors[K]) => void
   volume: verifyVolume,
   'key-value-store': verifyKeyValueStore,
 };
+
+function checkSilo(silo: SiloConfigJson): void {
+  for (const field of neededFields[silo.type] ?? [])
+    if (silo[field] === undefined) throw new InfinitError('corrupt', `field "${field}" is missing`);
+  if (silo.backend?.length === 0) throw new InfinitError('corrupt', 'field "backend" names nothing');
+  for (const backend of silo.backend ?? []) checkSilo(backend);
+}
 
 function checkPair(user: UserDescriptor): void {
   if (user.private_key === undefined) return;

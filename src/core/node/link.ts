@@ -3,6 +3,7 @@
 import { InfinitError, isError } from '../base/errors.ts';
 import { type KeyPair, keyPairFromSeed } from '../crypto/keys.ts';
 import type { DescriptorContext } from '../descriptor/context.ts';
+import { readCredentials } from '../descriptor/credentials.ts';
 import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
 import { importNetwork } from '../descriptor/networks.ts';
@@ -12,7 +13,7 @@ import { getSilo } from '../descriptor/silos.ts';
 import { getUser, userKeyPair } from '../descriptor/users.ts';
 import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
 import { openSilo } from '../silo/registry.ts';
-import type { Silo } from '../silo/silo.ts';
+import type { Secrets, Silo } from '../silo/silo.ts';
 import { stripedSilo } from '../silo/striped.ts';
 import type { Announcement } from './announcement.ts';
 import { Node } from './node.ts';
@@ -115,14 +116,14 @@ async function takeStorage(
     throw new InfinitError('exists', `network "${link.name}" is already running on this device${by}`, { cause: error });
   }
   open.push(() => lock.release());
-  return openSilos(context, link.silos, open);
+  return openSilos(options, link.silos, open);
 }
 
-async function openSilos(context: Context, names: readonly string[], open: Stack): Promise<Silo> {
+async function openSilos({ context, as }: OpenOptions, names: readonly string[], open: Stack): Promise<Silo> {
+  const secrets: Secrets = (service, account) => readCredentials(context, as, service, account);
   const silos: Silo[] = [];
   for (const name of names) {
-    const { type, capacity, path } = await getSilo(context, name);
-    const silo = await openSilo({ type, capacity, path }, context.runtime);
+    const silo = await openSilo(await getSilo(context, name), context.runtime, secrets);
     open.push(() => silo.close());
     silos.push(silo);
   }

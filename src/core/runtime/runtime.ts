@@ -9,6 +9,7 @@ export interface Runtime {
   clock: Clock;
   random: Random;
   transport: Transport;
+  http: HttpClient;
   files: Files;
   databases: Databases;
   offload: Offload;
@@ -95,6 +96,32 @@ export interface Connection {
   pause(): void;
   resume(): void;
   close(error?: Error): void;
+}
+
+export interface HttpRequest {
+  method: string;
+  /** `http:` or `https:`; servers of the second prove their name by a certificate the system trusts. */
+  url: string;
+  headers?: Readonly<Record<string, string>>;
+  /** Sent one after another, with a content-length. */
+  body?: readonly Bytes[];
+  /** From the call to the last byte of the answer. */
+  timeoutMs: number;
+  /** `full` for a longer answer. */
+  responseBytesMax: number;
+}
+
+export interface HttpResponse {
+  status: number;
+  /** Names in lower case. */
+  headers: Readonly<Record<string, string>>;
+  body: Buffer;
+}
+
+/** Services that speak HTTP: object stores, the hub. */
+export interface HttpClient {
+  /** Whatever the status. Redirections are not followed. Throws `unavailable` when there is no answer, or not in time. */
+  request(request: HttpRequest, options?: Abortable): Promise<HttpResponse>;
 }
 
 export interface FileStat {

@@ -24,8 +24,11 @@ export function checkKey(space: Space, key: SiloKey): void {
   if (key.length !== keyBytes) throw new InfinitError('usage', `a silo key has ${keyBytes} bytes, not ${key.length}`);
 }
 
-/** Throws when the entries cannot be one batch: bad keys are `usage`, more than the limits is `full`. */
-export function checkEntries(entries: readonly SiloEntry[]): void {
+/**
+ * Throws when the entries cannot be one batch: bad keys are `usage`, more than the limits is `full`. `addedBytes`: what filters
+ * may have added to each value.
+ */
+export function checkEntries(entries: readonly SiloEntry[], addedBytes = 0): void {
   if (entries.length > limits.siloBatchEntriesMax) {
     throw new InfinitError(
       'full',
@@ -35,7 +38,7 @@ export function checkEntries(entries: readonly SiloEntry[]): void {
   let bytes = 0;
   for (const { space, key, value } of entries) {
     checkKey(space, key);
-    if (value !== undefined && value.length > limits.siloValueBytesMax) {
+    if (value !== undefined && value.length > limits.siloValueBytesMax + addedBytes) {
       throw new InfinitError(
         'full',
         `a value of ${value.length} bytes is above the limit of ${limits.siloValueBytesMax}`,
@@ -43,7 +46,7 @@ export function checkEntries(entries: readonly SiloEntry[]): void {
     }
     bytes += value?.length ?? 0;
   }
-  if (entries.length > 1 && bytes > limits.siloBatchBytesMax) {
+  if (entries.length > 1 && bytes > limits.siloBatchBytesMax + entries.length * addedBytes) {
     throw new InfinitError('full', `a batch of ${bytes} bytes is above the limit of ${limits.siloBatchBytesMax}`);
   }
 }

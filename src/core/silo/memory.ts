@@ -20,25 +20,27 @@ import {
 
 export const memoryKind: SiloKind = {
   name: 'memory',
-  open: async (config, runtime) => openMemorySilo(config, runtime),
+  open: async (config, { runtime, addedBytes }) => openMemorySilo(config, runtime, addedBytes),
   clear: async () => {},
 };
 
-export function openMemorySilo(config: SiloConfig, runtime: Runtime): Silo {
-  return new MemorySilo(config.capacity, () => runtime.random.bytes(storeIdBytes));
+export function openMemorySilo(config: SiloConfig, runtime: Runtime, addedBytes = 0): Silo {
+  return new MemorySilo(config.capacity, addedBytes, () => runtime.random.bytes(storeIdBytes));
 }
 
 class MemorySilo implements Silo {
   storeId: Buffer;
   private readonly draw: () => Buffer;
   private readonly capacity: number | undefined;
+  private readonly addedBytes: number;
   private readonly content = new Map<Space, Map<string, Buffer>>(spaces.map((space) => [space, new Map()]));
   private usedBytes = 0;
   private changes = 0;
   private closed = false;
 
-  constructor(capacity: number | undefined, draw: () => Buffer) {
+  constructor(capacity: number | undefined, addedBytes: number, draw: () => Buffer) {
     this.capacity = capacity;
+    this.addedBytes = addedBytes;
     this.draw = draw;
     this.storeId = draw();
   }
@@ -66,7 +68,7 @@ class MemorySilo implements Silo {
   }
 
   async batch(entries: readonly SiloEntry[]): Promise<void> {
-    checkEntries(entries);
+    checkEntries(entries, this.addedBytes);
     if (this.closed) throw closedError();
     const used = this.usedAfter(entries);
     if (this.capacity !== undefined && used > this.capacity && used > this.usedBytes) {

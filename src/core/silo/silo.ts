@@ -4,6 +4,8 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import type { StoreId } from '../block/address.ts';
+import type { SiloConfigJson } from '../descriptor/descriptor.ts';
+import type { Service } from '../descriptor/services.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 
 /** Keeps different uses of one key apart. Append only: the index is the encoding on disk. */
@@ -71,20 +73,31 @@ export interface Silo {
   close(): Promise<void>;
 }
 
-/** What a silo descriptor says of a silo, by kind. */
-export interface SiloConfig {
-  type: string;
-  /** Hard limit in bytes. */
-  capacity?: number | undefined;
-  /** filesystem */
-  path?: string | undefined;
+/** What a silo descriptor says of a silo, by kind; field by field in docs/formats-descriptors.md. */
+export type SiloConfig = { [K in keyof SiloConfigJson]: SiloConfigJson[K] | undefined } & { type: string };
+
+/** Texts by name, such as the passphrase of a crypt silo. Throws `not-found` with what to type. */
+export type Secrets = (service: Service, account: string) => Promise<Readonly<Record<string, string>>>;
+
+/** What a kind works with while it opens a silo. */
+export interface SiloSurroundings {
+  readonly runtime: Runtime;
+  readonly secrets: Secrets;
+  /** Bytes that the filters around it may add to a value: so much above the limits of a batch is allowed, for each. */
+  readonly addedBytes: number;
+  /** Opens what a filter wraps. */
+  open(config: SiloConfig, options?: { addedBytes?: number }): Promise<Silo>;
+  clear(config: SiloConfig): Promise<void>;
 }
 
 /** A kind of silo: one file and one line in `registry.ts`. */
 export interface SiloKind {
   readonly name: string;
-  /** Opens, formatting what is empty. Throws `exists` when another process has it open, `corrupt` when it is none of ours. */
-  open(config: SiloConfig, runtime: Runtime): Promise<Silo>;
+  /**
+   * Opens, formatting what is empty. Throws `exists` when another process has it open, `corrupt` when it is none of ours,
+   * `denied` when a secret is wrong.
+   */
+  open(config: SiloConfig, around: SiloSurroundings): Promise<Silo>;
   /** Erases all content. Throws `exists` when a process has it open. */
-  clear(config: SiloConfig, runtime: Runtime): Promise<void>;
+  clear(config: SiloConfig, around: SiloSurroundings): Promise<void>;
 }

@@ -1,6 +1,7 @@
 // A simulated machine that runs one process at a time. A `Life` is one run of that process: when it ends (crash), nothing of
 // it happens any more: timers, frames and answers die with it and promises it waits for never settle. The disk stays.
 
+import { InfinitError } from '../../../src/core/base/errors.ts';
 import type { Cancel, Runtime } from '../../../src/core/runtime/runtime.ts';
 import { VirtualClock } from './clock.ts';
 import { DatabaseShelf, VirtualDatabases } from './databases.ts';
@@ -133,6 +134,7 @@ export class Life {
       clock: this.clock,
       random,
       transport: new VirtualTransport(this),
+      http: { request: () => Promise.reject(new InfinitError('unavailable', 'nothing here speaks HTTP')) },
       files: new VirtualFiles(this),
       databases: new VirtualDatabases(this),
       offload: new VirtualOffload(this),

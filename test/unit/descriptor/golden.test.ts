@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { toBase64 } from '../../../src/core/base/bytes.ts';
+import { addCredentials, readCredentials } from '../../../src/core/descriptor/credentials.ts';
 import type { DescriptorKind } from '../../../src/core/descriptor/descriptor.ts';
 import { createKeyValueStore } from '../../../src/core/descriptor/key-value-stores.ts';
 import { getLink, linkNetwork } from '../../../src/core/descriptor/links.ts';
@@ -16,14 +17,23 @@ import { nodeKeyPair } from '../../../src/core/descriptor/node-keys.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { verifyPassport } from '../../../src/core/descriptor/rights.ts';
 import { passportHash } from '../../../src/core/descriptor/signing.ts';
-import { createFilesystemSilo, createMemorySilo } from '../../../src/core/descriptor/silos.ts';
+import { createFilesystemSilo, createFilterSilo, createMemorySilo } from '../../../src/core/descriptor/silos.ts';
 import { createUser, getUser, userKeyPair } from '../../../src/core/descriptor/users.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { createAdmission } from '../../../src/core/peer/admission.ts';
 import { deviceIn, found, type TestDevice } from './support.ts';
 
 const golden = fileURLToPath(new URL('../../golden/home', import.meta.url));
-const kinds: DescriptorKind[] = ['user', 'silo', 'network', 'linked-network', 'passport', 'volume', 'key-value-store'];
+const kinds: DescriptorKind[] = [
+  'user',
+  'silo',
+  'credentials',
+  'network',
+  'linked-network',
+  'passport',
+  'volume',
+  'key-value-store',
+];
 
 async function fill(device: TestDevice): Promise<void> {
   const alice = { name: 'alice', email: 'alice@example.org', fullname: 'Alice', description: 'owner\nof all' };
@@ -65,6 +75,18 @@ async function fill(device: TestDevice): Promise<void> {
   const volume = { as: 'alice', name: 'shared', network: 'cluster', description: 'files' };
   await createVolume(device, { ...volume, defaultPermissions: 'rw', blockBytes: 65_536, mountOptions });
   await createVolume(device, { as: 'alice', name: 'own', network: 'cluster' });
+  const secret = {
+    access_key_id: 'AKIAIOSFODNN7EXAMPLE',
+    secret_access_key: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+  };
+  await addCredentials(device, {
+    service: 'aws',
+    account: 'work',
+    as: 'alice',
+    secret,
+    display: secret.access_key_id,
+  });
+  await createFilterSilo(device, { name: 'both', type: 'strip', silos: ['local', 'memory'] });
   await device.runtime.files.replace(join(device.home.data, '..', 'credentials.hex'), await credentials(device));
 }
 
@@ -117,7 +139,8 @@ test('the golden home is read whole, and everything in it holds', async () => {
   for (const kind of kinds) counts[kind] = (await device.repository.list(kind)).length;
   assert.deepEqual(counts, {
     user: 3,
-    silo: 2,
+    silo: 3,
+    credentials: 1,
     network: 2,
     'linked-network': 3,
     passport: 2,
@@ -128,6 +151,8 @@ test('the golden home is read whole, and everything in it holds', async () => {
   const { network, passport } = await getLink(device, 'carol', 'alice/cluster');
   assert.deepEqual(verifyPassport(network, passport), { write: false, storage: false, sign: false });
   assert.equal(passportHash(passport).length, 32);
+  const { access_key_id } = await readCredentials(device, 'alice', 'aws', 'work');
+  assert.equal(access_key_id, 'AKIAIOSFODNN7EXAMPLE');
   for (const { descriptor } of await device.repository.list('linked-network'))
     assert.equal(toBase64((await nodeKeyPair(device, descriptor)).seed).length, 44);
 });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { limits } from '../../../src/core/base/limits.ts';
 import { canonicalJson } from '../../../src/core/descriptor/canonical.ts';
+import { addCredentials } from '../../../src/core/descriptor/credentials.ts';
 import type { DescriptorKind, Descriptors } from '../../../src/core/descriptor/descriptor.ts';
 import { createKeyValueStore } from '../../../src/core/descriptor/key-value-stores.ts';
 import { getLink } from '../../../src/core/descriptor/links.ts';
@@ -23,6 +24,8 @@ async function samples(t: TestContext): Promise<Descriptors> {
   const user = await createUser(device, { name: 'alice', email: 'a@b.c', fullname: 'A B', description });
   for (const name of ['bob', 'carol']) await createUser(device, { name });
   const { silo } = await createFilesystemSilo(device, { name: 'local', capacity: 1e12, description });
+  const secret = { access_key_id: 'A', secret_access_key: 'B' };
+  const credentials = await addCredentials(device, { service: 'aws', account: 'w', as: 'alice', secret, display: 'A' });
   const peers = ['h:1', '[fe80::1]:65535'];
   const { network } = await createNetwork(device, {
     as: 'alice',
@@ -42,7 +45,7 @@ async function samples(t: TestContext): Promise<Descriptors> {
   const mountOptions = { readonly: true, fuse_options: ['noatime'], peers, cache_ram_size: 1, port: 1 };
   const volume = await createVolume(device, { as: 'alice', name: 'v', network: 'n', description, mountOptions });
   const link = await getLink(device, 'alice', 'n');
-  return { user, silo, network, 'linked-network': link, passport, volume, 'key-value-store': store };
+  return { user, silo, credentials, network, 'linked-network': link, passport, volume, 'key-value-store': store };
 }
 
 /** What a hostile text may do: be refused as `corrupt`. Gives the descriptor when it was accepted. */

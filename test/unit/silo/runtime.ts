@@ -17,6 +17,7 @@ export function siloRuntime(): SiloRuntime {
     random: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit), fraction: () => Math.random() },
     files: systemFiles(),
     transport: unused as Runtime['transport'],
+    http: unused as Runtime['http'],
     databases: unused as Runtime['databases'],
     offload: unused as Runtime['offload'],
     log: { write: (level, component, message) => void lines.push(`${level} ${component} ${message}`) },

@@ -46,7 +46,17 @@ async function siloFindings({ context }: Surroundings): Promise<Finding[]> {
   return Promise.all(silos.map((silo) => siloFinding(context.runtime, silo)));
 }
 
-async function siloFinding(
+/** A filter is as sane as what it wraps. */
+async function siloFinding(runtime: Surroundings['context']['runtime'], silo: SiloDescriptor): Promise<Finding> {
+  const { name, type } = silo;
+  for (const backend of silo.backend ?? []) {
+    const finding = await siloFinding(runtime, { ...backend, name });
+    if (!finding.sane || finding.warning) return { ...finding, type };
+  }
+  return folderFinding(runtime, silo);
+}
+
+async function folderFinding(
   { files }: Surroundings['context']['runtime'],
   { name, type, path, capacity }: SiloDescriptor,
 ): Promise<Finding> {

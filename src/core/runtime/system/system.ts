@@ -5,6 +5,7 @@ import type { Runtime } from '../runtime.ts';
 import { systemClock } from './clock.ts';
 import { systemDatabases } from './databases.ts';
 import { systemFiles } from './files.ts';
+import { systemHttp } from './http.ts';
 import { type LogOptions, systemLog } from './log.ts';
 import { systemOffload } from './offload.ts';
 import { systemRandom } from './random.ts';
@@ -21,6 +22,7 @@ export function systemRuntime(options: SystemOptions = {}): Runtime {
     clock: systemClock(),
     random: systemRandom,
     transport: systemTransport,
+    http: systemHttp(),
     files: systemFiles(),
     databases: systemDatabases,
     offload: systemOffload,

@@ -23,9 +23,13 @@ const capacityMin = 4 * MiB;
 const lockName = 'lock';
 const ownName = /^(segment-\d{5}|checkpoint-[01]|silo\.json|probe|lock(\.pid|-journal)?)$/;
 
-export const filesystemKind: SiloKind = { name: 'filesystem', open: openFilesystemSilo, clear: clearFilesystemSilo };
+export const filesystemKind: SiloKind = {
+  name: 'filesystem',
+  open: (config, { runtime, addedBytes }) => openFilesystemSilo(config, runtime, addedBytes),
+  clear: (config, { runtime }) => clearFilesystemSilo(config, runtime),
+};
 
-export async function openFilesystemSilo(config: SiloConfig, runtime: Runtime): Promise<Silo> {
+export async function openFilesystemSilo(config: SiloConfig, runtime: Runtime, addedBytes = 0): Promise<Silo> {
   const folder = folderOf(config);
   await runtime.files.makeDirectory(folder);
   await refuseStrangers(folder, runtime);
@@ -34,7 +38,7 @@ export async function openFilesystemSilo(config: SiloConfig, runtime: Runtime): 
     const found = await readSuperblock(runtime.files, folder);
     const superblock = found ?? (await newSuperblock(runtime, folder, segmentBytesFor(config.capacity)));
     if (superblock.openings === 0) await format(folder, runtime, superblock);
-    return await openFormatted({ folder, config, runtime, lock, superblock });
+    return await openFormatted({ folder, config, runtime, lock, superblock, addedBytes });
   } catch (error) {
     await lock.release();
     throw error;
@@ -61,6 +65,7 @@ interface Opening {
   runtime: Runtime;
   lock: FileLock;
   superblock: Superblock;
+  addedBytes: number;
 }
 
 async function openFormatted(opening: Opening): Promise<Silo> {
@@ -90,6 +95,7 @@ async function openFormatted(opening: Opening): Promise<Silo> {
       checkpointNumber,
       capacity: config.capacity,
       usedBytesMax,
+      addedBytes: opening.addedBytes,
       replacedStoreId: damaged ? previous : undefined,
     });
     await silo.start(damaged);

@@ -34,6 +34,8 @@ export interface LogSiloOptions {
   checkpointNumber: number;
   capacity: number | undefined;
   usedBytesMax: number;
+  /** What filters may have added to each value. */
+  addedBytes: number;
   replacedStoreId: StoreId | undefined;
 }
 
@@ -153,7 +155,7 @@ export class LogSilo implements Silo {
   }
 
   async batch(entries: readonly SiloEntry[]): Promise<void> {
-    checkEntries(entries);
+    checkEntries(entries, this.options.addedBytes);
     await this.writer.append(entries.map(({ space, key, value }) => ({ space: spaceIndex(space), key, value })));
   }
 

@@ -40,7 +40,8 @@ const reservedBytes = 64 * 1024;
 
 export class Writer {
   static readonly stagingBytes =
-    alignUp(limits.siloValueBytesMax + limits.siloBatchEntriesMax * recordHeaderBytes) + pageBytes;
+    alignUp(limits.siloValueBytesMax + limits.siloBatchEntriesMax * (recordHeaderBytes + limits.siloFilterBytesMax)) +
+    pageBytes;
   private readonly options: WriterOptions;
   private readonly state: SiloState;
   private readonly changes = new Fifo<Atom>();

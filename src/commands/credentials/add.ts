@@ -1,0 +1,45 @@
+// infinit credentials add
+
+import { Flags } from '@oclif/core';
+import { BaseCommand } from '../../core/cli/base-command.ts';
+import { formOf, oneService, secretOf, serviceFlags } from '../../core/cli/credentials-command.ts';
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { saved } from '../../core/cli/texts.ts';
+
+export default class CredentialsAdd extends BaseCommand {
+  static override summary =
+    'Keep credentials on this device, sealed to the acting user; they are asked, or read a line each';
+  static override examples = [
+    { description: 'Of Amazon', command: 'infinit credentials add work --aws' },
+    { description: 'Of another S3 server, from a file', command: 'infinit credentials add minio --s3 < keys.txt' },
+  ];
+  static override args = nameArg('account');
+  static override flags = {
+    ...nameFlag('account'),
+    ...serviceFlags,
+    replace: Flags.boolean({ description: 'take the place of those there are' }),
+  };
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(CredentialsAdd);
+    const { flags } = parsed;
+    const account = this.nameOf(parsed);
+    const service = oneService(flags);
+    const { questions, fields, display } = formOf(service, flags);
+    const [core, { askSecrets }, { addCredentials }] = await Promise.all([
+      this.core(),
+      import('../../core/cli/secrets.ts'),
+      import('../../core/descriptor/credentials.ts'),
+    ]);
+    const answers = await askSecrets(this.invocation, questions);
+    const { name } = await addCredentials(core, {
+      service,
+      account,
+      as: this.user,
+      secret: secretOf(fields, answers),
+      display: display === undefined ? undefined : answers[display],
+      replace: flags.replace,
+    });
+    this.render({ service, name: account }, saved('credentials', name));
+  }
+}
