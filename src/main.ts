@@ -16,16 +16,18 @@ export async function run(root: string, version: string): Promise<void> {
 const parts: Parts = {
   runtime: async (log) => (await import('./core/runtime/system/system.ts')).systemRuntime({ log }),
   running: () => import('./core/node/commands.ts'),
+  supervising: () => import('./core/daemon/commands.ts'),
 };
 
 function processInvocation(root: string, version: string): Invocation {
-  const { username, homedir } = userInfo();
+  const { username, homedir, uid } = userInfo();
   return {
     parts,
     program: basename(process.argv[1] ?? 'infinit'),
     argv: process.argv.slice(2),
     env: process.env,
     login: username,
+    isRoot: uid === 0,
     homeDirectory: homedir,
     temporaryDirectory: tmpdir(),
     workingDirectory: process.cwd(),

@@ -11,6 +11,7 @@ import { main } from '../../src/core/cli/main.ts';
 import type { Runtime } from '../../src/core/runtime/runtime.ts';
 import { createWorld, type World } from '../simulator/runtime/world.ts';
 import { FakeRunning } from './fake-running.ts';
+import { FakeSupervising } from './fake-supervising.ts';
 
 export interface Result {
   stdout: Buffer;
@@ -37,6 +38,7 @@ export class Shell {
   private readonly world: World;
   private readonly runtime: Runtime;
   private readonly running = new FakeRunning();
+  private readonly supervising = new FakeSupervising(this.running);
 
   constructor(seed: string) {
     this.world = createWorld({ seed });
@@ -87,8 +89,12 @@ export class Shell {
     stdout: Buffer[],
     stderr: Buffer[],
   ): Invocation {
-    const { runtime, running } = this;
-    const parts: Parts = { runtime: async () => runtime, running: async () => running.bound() };
+    const { runtime, running, supervising } = this;
+    const parts: Parts = {
+      runtime: async () => runtime,
+      running: async () => running.bound(),
+      supervising: async () => supervising.bound(),
+    };
     const collect = (pieces: Buffer[]) => ({
       write: (data: string | Uint8Array) => pieces.push(Buffer.from(data as Uint8Array)),
     });
@@ -98,6 +104,7 @@ export class Shell {
       argv,
       env: { ...this.env, ...env },
       login: 'login',
+      isRoot: false,
       homeDirectory: '/root',
       temporaryDirectory: '/tmp',
       workingDirectory: this.folder,

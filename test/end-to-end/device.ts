@@ -174,8 +174,15 @@ export class Device {
     );
   }
 
+  /** Of the daemon that said it serves. */
+  get daemonPid(): number | undefined {
+    const file = join(this.runtime, 'daemon.pid');
+    return existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
+  }
+
+  /** The daemon first: it would start the others again. */
   async killAll(): Promise<void> {
-    for (const pid of Object.values(this.served())) {
+    for (const pid of [this.daemonPid ?? 0, ...Object.values(this.served())].filter((pid) => pid > 0)) {
       // A pid file outlives a killed process: another may have the number by now.
       if (isAlive(pid) && commandLine(pid).includes(program)) process.kill(pid, 'SIGKILL');
     }

@@ -4,6 +4,8 @@ import { VolumeCommand, volumeRunArgs, volumeRunFlags } from '../../core/cli/vol
 
 export default class VolumeStart extends VolumeCommand {
   static override summary = 'Mount a volume in the background, as its options say';
+  static override description =
+    'When the daemon runs it keeps the volume mounted, now and over its later starts, until `volume stop`.';
   static override examples = [
     { description: 'Where it always is', command: 'infinit volume start shared' },
     { description: 'Stop it again', command: 'infinit volume stop shared' },
@@ -15,7 +17,7 @@ export default class VolumeStart extends VolumeCommand {
     const parsed = await this.parse(VolumeStart);
     const how = { mustMount: true, daemon: true };
     const options = await this.volumeOptions(this.nameOf(parsed), parsed.flags, how);
-    const { runVolume } = await this.running();
-    await runVolume(options);
+    const { startVolume } = await this.supervising();
+    await startVolume(options);
   }
 }

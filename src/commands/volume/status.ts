@@ -16,7 +16,7 @@ export default class VolumeStatus extends BaseCommand {
   async run(): Promise<void> {
     const name = this.nameOf(await this.parse(VolumeStatus));
     const acting = await this.acting();
-    const { volumeStatus } = await this.running();
+    const { volumeStatus } = await this.supervising();
     const status = await volumeStatus({ ...acting, name });
     const { name: qualified, status: how, ...facts } = status;
     this.render(status, [`${this.paint.bold(qualified)}: ${how}`, ...outline(facts, '  ')]);

@@ -12,7 +12,7 @@ export default class VolumeStop extends BaseCommand {
   async run(): Promise<void> {
     const name = this.nameOf(await this.parse(VolumeStop));
     const acting = await this.acting();
-    const { stopVolume } = await this.running();
+    const { stopVolume } = await this.supervising();
     const status = await stopVolume({ ...acting, name });
     this.render(status, `Stopped volume "${status.name}".`);
   }

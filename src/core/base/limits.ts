@@ -268,6 +268,19 @@ export const limits = {
   fuseStartTimeoutMs: 10 * second,
   fuseEndTimeoutMs: 10 * second,
 
+  // Sockets of a home that are asked by lines.
+  lineBytesMax: 1 * MiB,
+  lineConnectionsMax: 128,
+
+  // Daemon.
+  unitsMax: 256,
+  unitWordsMax: 256,
+  unitBookBytesMax: 1 * MiB,
+
+  // Log files: a full one is kept under a number, the oldest goes.
+  logFileBytesMax: 4 * MiB,
+  logFilesKept: 15,
+
   // Descriptors and names.
   nameCharsMax: 128,
   descriptionCharsMax: 2048,

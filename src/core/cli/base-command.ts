@@ -13,6 +13,7 @@ import { type Invocation, isInteractive, type LogSettings } from './invocation.t
 import { type Paint, paintFor, plain } from './paint.ts';
 import { printable, printableJson } from './printable.ts';
 import type { Acting, Running } from './running.ts';
+import type { Supervising } from './supervising.ts';
 import { checkCompatibility } from './version.ts';
 
 /** Options common to every command. */
@@ -176,6 +177,11 @@ export abstract class BaseCommand extends Command {
   /** The composition root, loaded when a command really runs something. */
   protected running(): Promise<Running> {
     return this.invocation.parts.running();
+  }
+
+  /** What keeps things running, loaded likewise. */
+  protected supervising(): Promise<Supervising> {
+    return this.invocation.parts.supervising();
   }
 
   /** True when questions may be asked. */

@@ -86,6 +86,15 @@ function runtimeOf(invocation: Invocation, base: string | undefined): string {
   return join(folder, createHash('sha256').update(resolve(workingDirectory, base)).digest('hex').slice(0, 8));
 }
 
+/** Variables by which another process finds this home and acts as the user. */
+export function homeVariables(invocation: Invocation, user: string): Record<string, string> {
+  const chosen = Object.entries(invocation.env).filter(([name]) =>
+    /^INFINIT_(HOME|HOME_OVERRIDE|\w+_HOME)$/.test(name),
+  );
+  const absolute = chosen.flatMap(([name, path]) => (path ? [[name, resolve(invocation.workingDirectory, path)]] : []));
+  return { ...Object.fromEntries(absolute), INFINIT_USER: user, INFINIT_RUNTIME_DIR: homeOf(invocation).runtime };
+}
+
 /** The XDG rules: a relative path is ignored. */
 function xdg(env: Variables, name: string): string | undefined {
   const value = env[`XDG_${name}`];

@@ -4,6 +4,7 @@
 import type { Readable } from 'node:stream';
 import type { LogLevel, Runtime } from '../runtime/runtime.ts';
 import type { Running } from './running.ts';
+import type { Supervising } from './supervising.ts';
 
 /** Where text goes. */
 export interface Output {
@@ -24,6 +25,7 @@ export interface LogSettings {
 export interface Parts {
   runtime(log: LogSettings): Promise<Runtime>;
   running(): Promise<Running>;
+  supervising(): Promise<Supervising>;
 }
 
 export interface Invocation {
@@ -34,6 +36,7 @@ export interface Invocation {
   readonly env: Variables;
   /** System login, the acting user when nothing else says. */
   readonly login: string;
+  readonly isRoot: boolean;
   /** Home folder of the login. */
   readonly homeDirectory: string;
   readonly temporaryDirectory: string;

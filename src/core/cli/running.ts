@@ -46,6 +46,8 @@ export interface CacheSizes {
 /** A detached child runs the command; `argv` are its words, without `--daemon`. */
 export interface Daemon {
   argv: readonly string[];
+  /** Where paths among them begin. */
+  directory?: string;
 }
 
 /** One request a line in, one reply out; ends with the requests. */

@@ -40,11 +40,12 @@ export abstract class VolumeCommand extends RunCommand {
     this.tell(...mountNotices(flags));
     const log = this.logTo(flags.log);
     const isDaemon = how.daemon ?? flags.daemon;
-    const words = how.daemon ? this.foregroundWords('volume mount') : this.foregroundWords();
+    const argv = how.daemon ? this.foregroundWords('volume mount') : this.foregroundWords();
+    const directory = this.invocation.workingDirectory;
     return {
       ...(await this.acting()),
       ...presenceFilesOf(this.invocation, flags),
-      ...withoutUndefined({ log, daemon: isDaemon ? { argv: words } : undefined }),
+      ...withoutUndefined({ log, daemon: isDaemon ? { argv, directory } : undefined }),
       name: qualify('volume', name, this.user),
       mount: await mountOptionsOf(this.invocation, flags),
       mustMount: how.mustMount,

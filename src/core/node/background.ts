@@ -2,7 +2,6 @@
 // parent that waits for it.
 
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { RunOptions } from '../cli/running.ts';
 import { reportFailure, startDaemon } from './daemon.ts';
 import { processName, type Role } from './sockets.ts';
@@ -14,9 +13,9 @@ export async function inBackground(
   name: string,
 ): Promise<boolean> {
   if (options.daemon === undefined) return false;
-  const program = process.argv[1] ?? fileURLToPath(import.meta.url);
   const log = options.log ?? join(options.context.home.cache, 'logs', `${processName(role, options.as, name)}.log`);
-  options.ready(await startDaemon(program, options.daemon.argv, log));
+  const words = options.log === undefined ? ['--log', log] : [];
+  options.ready(await startDaemon([...options.daemon.argv, ...words], log));
   return true;
 }
 

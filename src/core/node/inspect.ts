@@ -43,6 +43,7 @@ function status(node: Node): Record<string, unknown> {
     node: toBase64(node.peers.self.id),
     kind: node.peers.self.kind,
     endpoints: node.endpoints().map(formatEndpoint),
+    pid: process.pid,
     protocol: 'tcp',
     ...(silo === undefined ? {} : { silo: { ...silo, capacityBytes: silo.capacityBytes ?? null } }),
     workers: Object.fromEntries(workers(node).map(({ name, ...facts }) => [name, facts])),

@@ -11,11 +11,12 @@ const silent = { write: () => true };
 function environment(env: Record<string, string>) {
   const missing = async (): Promise<never> => Promise.reject(new Error('not here'));
   const invocation: Invocation = {
-    parts: { runtime: missing, running: missing },
+    parts: { runtime: missing, running: missing, supervising: missing },
     program: 'infinit',
     argv: [],
     env,
     login: 'login',
+    isRoot: false,
     homeDirectory: '/users/login',
     temporaryDirectory: '/tmp',
     workingDirectory: '/elsewhere',

@@ -1,14 +1,15 @@
 // The log as lines, for people (text) or programs (JSON), on stderr or appended to a file. What comes from elsewhere may hold
 // anything: control characters never reach a terminal. When the disk or the reader is slow, lines are dropped and counted.
 
-import { createWriteStream } from 'node:fs';
+import { limits } from '../../base/limits.ts';
 import type { Log, LogLevel } from '../runtime.ts';
+import { LogFile } from './log-file.ts';
 
 export interface LogOptions {
   /** The least important level written; default `warn`. */
   level?: LogLevel;
   format?: 'text' | 'json';
-  /** Appended to; stderr when absent. */
+  /** Appended to, and copied away when it is full; stderr when absent. */
   path?: string;
 }
 
@@ -42,10 +43,7 @@ export function systemLog(options: LogOptions = {}, now: () => number = Date.now
 
 function openSink(path: string | undefined): LineSink {
   if (path === undefined) return process.stderr;
-  const stream = createWriteStream(path, { flags: 'a', mode: 0o600 });
-  // A log that cannot be written must not end the process.
-  stream.on('error', () => {});
-  return stream;
+  return new LogFile(path, { bytesMax: limits.logFileBytesMax, kept: limits.logFilesKept });
 }
 
 type Format = (

@@ -1,0 +1,102 @@
+// What `daemon run` and `daemon start` share: the same daemon, here or in the background.
+
+import { join, resolve } from 'node:path';
+import { Flags } from '@oclif/core';
+import type { LogLevel } from '../runtime/runtime.ts';
+import { withoutUndefined } from './presence.ts';
+import { RunCommand } from './run-command.ts';
+import type { RunDaemonOptions } from './supervising.ts';
+
+/** Also the names of the original. */
+const levels: Readonly<Record<string, LogLevel>> = {
+  ...{ error: 'error', warn: 'warn', info: 'info', debug: 'debug' },
+  ...{ NONE: 'error', LOG: 'info', TRACE: 'debug', DEBUG: 'debug', DUMP: 'debug' },
+};
+
+const several = { multiple: true, multipleNonGreedy: true } as const;
+
+export const daemonFlags = {
+  mount: Flags.string({
+    description: 'volume to keep mounted; repeatable',
+    helpValue: 'VOLUME',
+    ...several,
+  }),
+  network: Flags.string({
+    char: 'N',
+    description: 'network whose node of this device to keep running, mounts or not; repeatable',
+    helpValue: 'NETWORK',
+    ...several,
+  }),
+  'mount-root': Flags.string({
+    description: 'volumes without a mountpoint are mounted in OWNER/NAME below it',
+    helpValue: 'DIRECTORY',
+  }),
+  'advertise-host': Flags.string({
+    description: 'further host for all it starts to announce; repeatable',
+    helpValue: 'HOST',
+    ...several,
+  }),
+  'log-level': Flags.option({
+    description: 'how much is logged (default: warn, of the daemon itself info)',
+    helpValue: 'LEVEL',
+    options: Object.keys(levels),
+  })(),
+  'log-path': Flags.string({
+    description: 'folder of the logs (default: logs in the cache folder)',
+    helpValue: 'DIRECTORY',
+  }),
+};
+
+interface DaemonFlagValues {
+  mount?: string[] | undefined;
+  network?: string[] | undefined;
+  'mount-root'?: string | undefined;
+  'advertise-host'?: string[] | undefined;
+  'log-level'?: string | undefined;
+  'log-path'?: string | undefined;
+}
+
+export abstract class DaemonCommand extends RunCommand {
+  protected override readonly goesOn = true;
+
+  /** The flags as options again, with absolute paths. */
+  protected daemonWords(flags: DaemonFlagValues): string[] {
+    const path = (given: string | undefined) => given && resolve(this.invocation.workingDirectory, given);
+    const option = (name: string, values: readonly (string | undefined)[]) =>
+      values.flatMap((value) => (value === undefined ? [] : [`--${name}`, value]));
+    return [
+      ...option('mount', flags.mount ?? []),
+      ...option('network', flags.network ?? []),
+      ...option('mount-root', [path(flags['mount-root'])]),
+      ...option('advertise-host', flags['advertise-host'] ?? []),
+      ...option('log-level', [flags['log-level']]),
+      ...option('log-path', [path(flags['log-path'])]),
+    ];
+  }
+
+  /** Everything but what is told when it serves. */
+  protected async daemonOptions(
+    flags: DaemonFlagValues,
+    where: 'here' | 'background',
+  ): Promise<Omit<RunDaemonOptions, 'ready'>> {
+    const path = (given: string | undefined) => given && resolve(this.invocation.workingDirectory, given);
+    const logs = path(flags['log-path']);
+    const level = flags['log-level'] === undefined ? undefined : levels[flags['log-level']];
+    this.logging = { ...this.logging, level: level ?? this.logging.level ?? 'info' };
+    if (where === 'here' && logs !== undefined) this.logging = { ...this.logging, path: join(logs, 'daemon.log') };
+    const argv = this.foregroundWords('daemon run');
+    return {
+      ...(await this.acting()),
+      volumes: flags.mount ?? [],
+      networks: flags.network ?? [],
+      ...withoutUndefined({
+        mountRoot: path(flags['mount-root']),
+        advertiseHosts: flags['advertise-host'],
+        logs,
+        logLevel: level,
+        daemon: where === 'background' ? { argv } : undefined,
+      }),
+      force: this.invocation.forceRequested(),
+    };
+  }
+}
