@@ -16,6 +16,7 @@ import {
 import { decodeImmutableHeader, treeTagOf } from '../../src/core/block/immutable.ts';
 import {
   type Journals,
+  type NewAccess,
   type RegisterSnapshot,
   type Registers,
   rootHeader,
@@ -299,12 +300,25 @@ class FakeRegisters implements Registers {
     author: KeyPair,
     change: (current: RegisterSnapshot) => Bytes,
   ): Promise<RegisterSnapshot> {
+    return this.change(address, author, (current) => ({ payload: change(current), access: undefined }));
+  }
+
+  share(address: Address, owner: KeyPair, change: Parameters<Registers['share']>[2]): Promise<RegisterSnapshot> {
+    return this.change(address, owner, change);
+  }
+
+  private async change(
+    address: Address,
+    author: KeyPair,
+    change: (current: RegisterSnapshot) => { payload: Bytes; access: NewAccess | undefined },
+  ): Promise<RegisterSnapshot> {
     let current = await this.read(address);
     for (;;) {
-      const payload = Buffer.from(change(current));
+      const next = change(current);
+      const payload = Buffer.from(next.payload);
       const based = current.version;
       this.cluster.counts.registerWrite++;
-      const result = await this.asked(() => this.swap(address, author, based, payload));
+      const result = await this.asked(() => this.swap(address, author, based, { payload, access: next.access }));
       if (result === 'lost') throw new InfinitError('unavailable', 'outcome unknown');
       if (result.version === based + 1 && equalBytes(result.payload, payload)) {
         await this.cluster.beforeAnswer?.(this.process);
@@ -314,14 +328,20 @@ class FakeRegisters implements Registers {
     }
   }
 
-  private swap(address: Address, author: KeyPair, based: number, payload: Buffer): RegisterSnapshot | 'lost' {
+  private swap(
+    address: Address,
+    author: KeyPair,
+    based: number,
+    { payload, access }: { payload: Buffer; access: NewAccess | undefined },
+  ): RegisterSnapshot | 'lost' {
     const now = this.current(address);
     const { owner, writers, worldWrite } = now.access;
     if (!worldWrite && ![owner, ...writers].some((key) => equalBytes(key, author.publicKey)))
       throw new InfinitError('denied', 'author may not write');
     if (now.version !== based) return now;
     const fate = this.cluster.onWrite?.(this.process, payload);
-    const made = snapshot({ ...now, version: based + 1, payload, author: author.publicKey });
+    const listed = access ? { ...now.access, ...access, version: now.access.version + 1 } : now.access;
+    const made = snapshot({ ...now, version: based + 1, access: listed, payload, author: author.publicKey });
     this.cluster.registers.set(toHex(address), { snapshot: made });
     this.cluster.chosen.push(made);
     return fate === 'lose' ? 'lost' : made;

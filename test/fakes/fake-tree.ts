@@ -5,7 +5,9 @@ import { bytes, decode, encode, struct, text, u64, union } from '../../src/core/
 import { InfinitError } from '../../src/core/base/errors.ts';
 import type { RootHeader } from '../../src/core/consensus/consensus.ts';
 import { type KeyPair, keyPairFromSeed } from '../../src/core/crypto/keys.ts';
+import { boxKeyPair } from '../../src/core/crypto/sealed-box.ts';
 import type { Peers } from '../../src/core/peer/peer.ts';
+import { openSecret } from '../../src/core/tree/access.ts';
 import { TreeDirectory } from '../../src/core/tree/directory.ts';
 import { type OpenTreeOptions, openTree } from '../../src/core/tree/engine.ts';
 import { createTreeRoot } from '../../src/core/tree/root.ts';
@@ -73,6 +75,8 @@ export class TreeWorld {
   readonly network = new FakeNetwork();
   readonly owner: KeyPair;
   readonly treeId: Buffer;
+  /** Of the network: every passport holder has its private half. */
+  readonly members: ReturnType<typeof boxKeyPair>;
   private readonly view: TreeView;
   private address: Uint8Array = Buffer.alloc(0);
   private secret: Buffer = Buffer.alloc(0);
@@ -81,6 +85,7 @@ export class TreeWorld {
     this.world = new World(options);
     this.cluster = new Cluster(this.world, options.storages);
     this.owner = keyPairFromSeed(this.world.bytes(32));
+    this.members = boxKeyPair(Buffer.alloc(32, 7));
     this.treeId = this.world.bytes(16);
     this.view = options.view ?? counterView;
   }
@@ -124,7 +129,8 @@ export class TreeWorld {
       user,
       treeId: this.treeId,
       rootAddress: this.address,
-      secret: this.secret,
+      secretOf: (access) => (access.version === 1 ? this.secret : openSecret(access, user, this.members)),
+      membersKey: this.members.publicKey,
       view: this.view,
       endpoints: () => [peers.endpoint],
       ...options,

@@ -15,10 +15,11 @@ import { hash } from '../../src/core/crypto/hash.ts';
 import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts';
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
 import { buildFilter, type FilterBits, FuseFilter } from '../../src/core/store/fuse-filter.ts';
+import { openSecret } from '../../src/core/tree/access.ts';
 import { encodeNode, Node, nodeRefBytes } from '../../src/core/tree/base/node.ts';
 import { chunkCellCount, decodeChunkTable, encodeChunk, openCell, sealCell } from '../../src/core/tree/chunk.ts';
 import { decodeRecords, type JournalContext, openBatch, sealBatch } from '../../src/core/tree/effects.ts';
-import { createTreeRoot, deriveTreeKeys, openRootBody, openSecret } from '../../src/core/tree/root.ts';
+import { createTreeRoot, deriveTreeKeys, openRootBody } from '../../src/core/tree/root.ts';
 
 import type { Effect } from '../../src/core/tree/tree.ts';
 import type { SeededRandom } from '../simulator/runtime/random.ts';
@@ -106,9 +107,10 @@ const chunks = fuzzer('chunks', {
   },
 });
 
+const treeSecret = hash(utf8('secret'));
 const journal: JournalContext = {
   runtime: memoryRuntime(),
-  secret: hash(utf8('secret')),
+  secret: () => treeSecret,
   treeId: Buffer.alloc(16, 2),
 };
 const effects: Effect[][] = [

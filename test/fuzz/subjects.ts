@@ -87,7 +87,7 @@ export function registerStateOf(salt: Buffer, version: number, payload?: Buffer)
     author: member.publicKey,
     passportHash: passportHash(passport),
   };
-  const leaf = registerValueHash(networkId, address, value);
+  const leaf = registerValueHash(networkId, address, value, access);
   const [, signature] = signBatch(member, [hash(utf8('another')), leaf, hash(utf8('third'))]);
   if (signature === undefined) throw new Error('a batch of three has three signatures');
   return {

@@ -72,6 +72,8 @@ export const limits = {
   registerOperationTimeoutMs: 20 * second,
   registerCommitDelayMs: 50,
   verifiedCacheEntriesMax: 8192,
+  /** Users an access list names, its owner included. */
+  accessUsersMax: 256,
   treesInNetworkMax: 1000,
   /** Of one user who does not own the network. */
   treesPerUserMax: 250,

@@ -59,10 +59,19 @@ const valueHead = struct({
 });
 const memberList = list(member, limits.membersMax);
 
-/** The hash of a value: what its author signs, and what later values name in their lineage. */
-export function registerValueHash(networkId: Bytes, address: Address, value: Omit<RegisterValue, 'signature'>): Buffer {
+/**
+ * The hash of a value: what its author signs, and what later values name in their lineage. Behind a list that was changed it covers
+ * the owner's signature of the list, so that a value stands beside no other list of that version.
+ */
+export function registerValueHash(
+  networkId: Bytes,
+  address: Address,
+  value: Omit<RegisterValue, 'signature'>,
+  access?: Pick<AccessList, 'signature'>,
+): Buffer {
   const head = encode(valueHead, { ...value, payloadHash: hash(value.payload) });
-  return labelledHash('register-value', networkId, address, head);
+  const listed = value.aclVersion > 1 && access ? [access.signature] : [];
+  return labelledHash('register-value', networkId, address, head, ...listed);
 }
 
 function accessBytes(access: Omit<AccessList, 'signature'>): Buffer {
@@ -99,13 +108,23 @@ export function readImage(networkId: Bytes, bytes: Bytes): StateImage {
 }
 
 function complete(networkId: Bytes, address: Address, state: RegisterState, bytes: Bytes): StateImage {
-  const valueHash = registerValueHash(networkId, address, state.value);
+  const valueHash = registerValueHash(networkId, address, state.value, state.access);
   return { address, state, bytes, hash: labelledHash('register-state', bytes), valueHash };
 }
 
 /** Whether the access list lets that user write; his passport is another matter. */
 export function listedWriter(access: AccessList, user: Bytes): boolean {
   return access.worldWrite || equalBytes(access.owner, user) || access.writers.some((key) => equalBytes(key, user));
+}
+
+/** Set when a state takes the access list back to an earlier one: rights that were taken away do not come back. */
+export function accessLoss(image: StateImage, held: StateImage): Loss | undefined {
+  const { version } = held.state.access;
+  if (image.state.access.version >= version) return undefined;
+  return {
+    reason: 'a later access list is held here',
+    standsIn: (other) => other.state.access.version >= version,
+  };
 }
 
 /** Verifies states of one network. */
@@ -137,8 +156,9 @@ export class StateVerifier {
     if (value.version < 1) throw new InfinitError('corrupt', 'register versions start at 1');
     if (value.lineage.length !== Math.min(value.version - 1, limits.lineageMax))
       throw new InfinitError('corrupt', 'register value has a wrong number of ancestors');
-    if (value.aclVersion > access.version)
-      throw new InfinitError('corrupt', 'register value names a later access list');
+    // A list is agreed on with a value that names it: nobody puts the next list beside the value before it.
+    if (value.aclVersion !== access.version)
+      throw new InfinitError('corrupt', 'register value was written under another access list');
     if (!listedWriter(access, value.author)) throw new InfinitError('denied', 'author is not in the access list');
     if (!this.batches.verify(value.author, image.valueHash, value.signature))
       throw new InfinitError('corrupt', 'register value is not signed by its author');

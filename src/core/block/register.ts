@@ -34,8 +34,8 @@ export interface AccessList {
 export const accessList: Codec<AccessList> = struct({
   version: u32,
   owner: fixed(publicKeyBytes),
-  readers: list(struct({ key: fixed(publicKeyBytes), sealed: bytes(256) }), 256),
-  writers: list(fixed(publicKeyBytes), 256),
+  readers: list(struct({ key: fixed(publicKeyBytes), sealed: bytes(256) }), limits.accessUsersMax),
+  writers: list(fixed(publicKeyBytes), limits.accessUsersMax),
   worldReader: optional(bytes(256)),
   worldWrite: bool,
   signature: fixed(signatureBytes),
@@ -62,7 +62,7 @@ export interface RegisterValue {
   version: number;
   /** Hashes of the versions before, newest first, as many as there were up to `limits.lineageMax`. */
   lineage: Bytes[];
-  /** The access list its author wrote under. */
+  /** The access list its author wrote under: that of the state. */
   aclVersion: number;
   payload: Bytes;
   /** Once true it stays so. */

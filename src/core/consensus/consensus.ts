@@ -41,6 +41,9 @@ export interface NewRegister {
   payload: Bytes;
 }
 
+/** What an owner says in an access list. */
+export type NewAccess = Pick<AccessList, 'readers' | 'writers' | 'worldReader' | 'worldWrite'>;
+
 export interface RegisterOptions extends Abortable {
   /** Where the members are thought to be; saves a search. */
   members?: readonly Member[] | undefined;
@@ -66,6 +69,16 @@ export interface Registers {
     address: Address,
     author: KeyPair,
     change: (current: RegisterSnapshot) => Bytes,
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot>;
+  /**
+   * Agrees on another access list together with a payload, as `write` does; the version of the list is counted on, and `owner` signs
+   * it. Whoever it leaves out is refused by every member from then on.
+   */
+  share(
+    address: Address,
+    owner: KeyPair,
+    change: (current: RegisterSnapshot) => { payload: Bytes; access: NewAccess },
     options?: RegisterOptions,
   ): Promise<RegisterSnapshot>;
   /** Agrees on another set of members: through a joint configuration to the new simple one. A no-op when it is agreed. */

@@ -6,15 +6,16 @@ import { type Bytes, equalBytes, fromBase64 } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { type Address, type Member, registerAddress } from '../block/address.ts';
-import type { RegisterSnapshot } from '../consensus/consensus.ts';
+import type { AccessList } from '../block/register.ts';
 import { boxKeyPair, openSealed } from '../crypto/sealed-box.ts';
 import type { Descriptors, KeyValueStoreDescriptor, TreeKind } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
 import { labelOf } from '../descriptor/stream.ts';
 import { Worker } from '../store/worker.ts';
+import { mayWrite, openSecret } from '../tree/access.ts';
 import { TreeDirectory } from '../tree/directory.ts';
 import { openTree } from '../tree/engine.ts';
-import { createTreeRoot, deriveTreeKeys, mayWrite, openSecret, type TreeKeys } from '../tree/root.ts';
+import { createTreeRoot, deriveTreeKeys, nameKeyOf, openRootBody, readHeader } from '../tree/root.ts';
 import type { Effect, Tree, TreeView } from '../tree/tree.ts';
 import { openKeyStore } from '../volume/key-store.ts';
 import { keyView } from '../volume/key-view.ts';
@@ -43,13 +44,16 @@ export interface OpeningOptions extends Abortable {
 export interface Described<K extends TreeKind> {
   kind: K;
   descriptor: Descriptors[K];
-  view: (keys: TreeKeys) => TreeView;
+  /** `nameKey`: what names are hashed with. */
+  view: (nameKey: Bytes) => TreeView;
   /** What every passport holder may do from the root on. */
   world: { read: boolean; write: boolean };
 }
 
 /** How often it is seen whether a cycle is due. */
 const garbagePeriodMs = 30_000;
+/** And whether something is to be sealed anew. */
+const resealingPeriodMs = 5000;
 
 const directories = new WeakMap<Node, TreeDirectory>();
 
@@ -83,7 +87,9 @@ export async function openDescribedTree<K extends TreeKind>(
   const treeId = fromBase64(described.descriptor.tree_id);
   const rootAddress = await rootOf(linked, described, treeId, options);
   const root = await node.registers.read(rootAddress, options);
-  const secret = secretOf(linked, described, root);
+  const secretOf = (access: AccessList) => secretIn(linked, described, access);
+  const keys = deriveTreeKeys(secretOf(root.access));
+  const nameKey = nameKeyOf(keys, openRootBody(keys, readHeader(root, treeId)));
   const { rights } = node.peers.self;
   const readOnly = options.readOnly === true || !mayWrite(root.access, { userKey: user.publicKey, rights });
   const tree = openTree({
@@ -93,8 +99,9 @@ export async function openDescribedTree<K extends TreeKind>(
     user,
     treeId,
     rootAddress,
-    secret,
-    view: described.view(deriveTreeKeys(secret)),
+    secretOf,
+    membersKey: fromBase64(node.network().members_key),
+    view: described.view(nameKey),
     endpoints: () => node.endpoints(),
     members: root.members,
     door: options.door,
@@ -104,15 +111,18 @@ export async function openDescribedTree<K extends TreeKind>(
     onForwarded: options.onForwarded,
   });
   await tree.start();
-  if (options.door && !readOnly) collectGarbage(node, tree);
+  if (options.door && !readOnly) {
+    workOn(node, tree.garbage, garbagePeriodMs);
+    workOn(node, tree.resealing, resealingPeriodMs);
+  }
   return { tree, readOnly };
 }
 
-/** A long-lived process collects the garbage of its tree while it leads. */
-function collectGarbage({ runtime, workers }: Node, { garbage }: Tree): void {
-  const worker = new Worker(garbage, runtime, garbagePeriodMs);
-  garbage.onWork = () => worker.wake();
-  garbage.onStop = () => {
+/** A long-lived process does the background work of its tree while it leads. */
+function workOn({ runtime, workers }: Node, work: Tree['garbage'], periodMs: number): void {
+  const worker = new Worker(work, runtime, periodMs);
+  work.onWork = () => worker.wake();
+  work.onStop = () => {
     void worker.stop();
     workers.splice(workers.indexOf(worker), 1);
   };
@@ -120,17 +130,17 @@ function collectGarbage({ runtime, workers }: Node, { garbage }: Tree): void {
   worker.wake();
 }
 
-function secretOf<K extends TreeKind>(
+function secretIn<K extends TreeKind>(
   linked: LinkedNode,
   { kind, descriptor }: Described<K>,
-  { access }: RegisterSnapshot,
+  access: AccessList,
 ): Bytes {
   try {
     return openSecret(access, linked.user, membersPair(linked));
   } catch (error) {
     if (!isError(error, 'denied')) throw error;
     throw new InfinitError('denied', `${labelOf(kind)} "${descriptor.name}" is not shared with you`, {
-      hint: 'its owner shares a volume with every passport holder by `infinit volume create --default-permissions`',
+      hint: 'its owner shares a volume that he has mounted by `infinit acl set --path MOUNTPOINT --user NAME --mode rw`',
       cause: error,
     });
   }

@@ -47,7 +47,7 @@ export async function openVolume(
     {
       kind: 'volume',
       descriptor: volume,
-      view: ({ nameHash }) => createFileView({ nameKey: nameHash }),
+      view: (nameKey) => createFileView({ nameKey }),
       world: worldOf(volume),
     },
     { ...options, chunkBytesMax, onForwarded: async (effects) => files?.forwarded(effects) },

@@ -7,8 +7,9 @@ import type { Mutex } from '../base/lifecycle.ts';
 import type { Blocks } from '../store/store.ts';
 import type { LayeredReader } from './base/layered-reader.ts';
 import type { Committer } from './committer.ts';
+import type { Root } from './context.ts';
 import type { JournalBatcher } from './journal-batcher.ts';
-import type { RootBody } from './root.ts';
+import type { Reseal, RootBody } from './root.ts';
 import type { Transaction } from './tree.ts';
 
 /** Nothing that these reach may be swept under that generation: the chosen root, and what has happened since. */
@@ -37,6 +38,12 @@ export interface CollectedTree {
   readonly change: Change;
   /** Raises the generation in the root, then takes what is to be kept. */
   capture(): Promise<Capture>;
+  /** The newest root of this epoch. */
+  readonly root: Root;
+  /** Commits, then writes every node of the base anew, under a key of its own. */
+  renew(): Promise<void>;
+  /** Says in the root what is still to be sealed anew. */
+  noteReseal(reseal: Reseal | undefined): Promise<void>;
 }
 
 export interface CollectedTreeParts {
@@ -60,6 +67,11 @@ export function collectedTree(parts: CollectedTreeParts, change: Change, checkSe
     commit: () => committer.commit(executor),
     change,
     view: async () => (await take()).view,
+    get root() {
+      return committer.root;
+    },
+    renew: () => committer.renew(executor),
+    noteReseal: (reseal) => committer.noteReseal(reseal),
     async capture() {
       checkServing();
       const { header, body } = await committer.raiseGeneration();

@@ -1,19 +1,20 @@
 // Commits beside the leader's operations (docs/protocols.md 4.4): freezes the memtable, moves waiting data into packs, merges
 // into the base, writes the root once by compare-and-set. Also holds the layers that operations read, and the newest root.
 
+import type { Bytes } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Member, sameMembers } from '../block/address.ts';
-import type { JournalSegment, RootHeader } from '../consensus/consensus.ts';
+import type { JournalSegment, NewAccess, RootHeader } from '../consensus/consensus.ts';
 import { BaseTree, type TreeRoot } from './base/base-tree.ts';
 import { LayeredReader } from './base/layered-reader.ts';
-import { checkOwn, persistently, type Root, type TreeContext, writeOwn } from './context.ts';
+import { checkOwn, persistently, type Root, type RootChange, type TreeContext, writeOwn } from './context.ts';
 import type { JournalBatcher } from './journal-batcher.ts';
 import { Memtable } from './memtable.ts';
 import type { Change } from './messages.ts';
 import { dropCells, type Packed, packPending } from './packing.ts';
-import { putQuorum, type RootBody } from './root.ts';
+import { putQuorum, type Reseal } from './root.ts';
 import type { Transaction } from './tree.ts';
 
 const commitBytes = 64 * 1024 * 1024;
@@ -24,6 +25,15 @@ const retryMs = 5000;
 const memtableBytesMax = limits.memtableBytesMax / 2;
 /** An operation's effects fit when this is left. */
 const roomBytes = 2 * limits.journalBatchBytesMax;
+
+/** What the owner shares the tree by from here on. */
+export interface NewShares {
+  access: NewAccess;
+  secret: Bytes;
+  isNewSecret: boolean;
+  /** Version of the list it was made from. */
+  after: number;
+}
 
 interface Frozen {
   memtable: Memtable;
@@ -151,6 +161,64 @@ export class Committer {
     await this.publishing;
   }
 
+  /** The same between operations of a leadership that goes on. */
+  async settle(): Promise<void> {
+    if (this.frozen !== undefined) await this.publish();
+    this.freeze();
+    await this.publish();
+  }
+
+  /**
+   * Another access list stands in the root when it resolves, with a segment of its own: members of the journal learn of it when
+   * that is opened. Between operations, after `settle`. Throws `conflict` when the list is not the one `next` was made from.
+   */
+  async share(next: NewShares): Promise<JournalSegment> {
+    const change: RootChange = ({ snapshot, header, body }) => {
+      if (snapshot.access.version !== next.after)
+        throw new InfinitError('unavailable', 'another device of the owner shares the tree');
+      const id = body.nextSegment;
+      const segment = { id, epoch: this.epoch, start: header.applied + 1, members: [...snapshot.members] };
+      const gcGeneration = header.gcGeneration + (next.isNewSecret ? 1 : 0);
+      const reseal = next.isNewSecret ? { before: gcGeneration, sealedAt: undefined } : body.reseal;
+      return {
+        header: { ...header, segments: [segment], gcGeneration },
+        body: { ...body, nextSegment: id + 1, reseal },
+      };
+    };
+    const { access, secret } = next;
+    const { root } = this.options.context;
+    const written = await this.update(change, (checked) =>
+      root.share((current) => ({ ...checked(current), access, secret })),
+    );
+    return lastSegment(written);
+  }
+
+  /** Every node of the base takes a new key; all executed before is in the chosen root when it resolves. */
+  async renew(executor: Mutex): Promise<void> {
+    await this.commit(executor);
+    await this.publishing?.catch(() => {});
+    this.publishing = this.rewrite().finally(() => {
+      this.publishing = undefined;
+    });
+    await this.publishing;
+  }
+
+  /** What of sealing anew is still to do, as agreed from here on. */
+  async noteReseal(reseal: Reseal | undefined): Promise<void> {
+    await this.update(({ header, body }) => ({ header, body: { ...body, reseal } }));
+  }
+
+  private async rewrite(): Promise<void> {
+    const generation = this.generation;
+    const { root, height } = await this.base.merge([], { fresh: true });
+    const written = await this.update(({ header, body }) => {
+      checkGeneration(header, generation);
+      return { header, body: { ...body, root, height } };
+    });
+    this.base = new BaseTree(this.options.context.nodes, { root, height });
+    this.options.onCommitted(written);
+  }
+
   /** Lists a new segment in the root, whatever it takes: until its fate is known nothing may be appended. */
   async addSegment(start: number, members: readonly Member[]): Promise<JournalSegment> {
     const root = await persistently(this.options.context.runtime, this.options.alive, () =>
@@ -167,9 +235,7 @@ export class Committer {
         };
       }),
     );
-    const segment = root.header.segments.at(-1);
-    if (segment === undefined) throw new InfinitError('internal', 'a root without segments was chosen');
-    return segment;
+    return lastSegment(root);
   }
 
   /** The next garbage generation stands in the root when it resolves. What is committed before it was put before it. */
@@ -249,14 +315,15 @@ export class Committer {
     this.options.internal((transaction) => dropCells(dead, transaction)).catch(() => {});
   }
 
-  private update(change: (root: Root) => { header: RootHeader; body: RootBody }): Promise<Root> {
+  private update(change: RootChange, write?: (change: RootChange) => Promise<Root>): Promise<Root> {
     const { context } = this.options;
     return this.rootLock.run(async () => {
       try {
-        this.newest = await writeOwn(context, this.epoch, (root) => {
+        const checked: RootChange = (root) => {
           checkOwn(root, this.epoch, context.session);
           return change(root);
-        });
+        };
+        this.newest = await writeOwn(context, this.epoch, checked, write);
         return this.newest;
       } catch (error) {
         if (isError(error, 'conflict')) this.options.onDeposed(asError(error));
@@ -264,6 +331,12 @@ export class Committer {
       }
     });
   }
+}
+
+function lastSegment({ header }: Root): JournalSegment {
+  const segment = header.segments.at(-1);
+  if (segment === undefined) throw new InfinitError('internal', 'a root without segments was chosen');
+  return segment;
 }
 
 /** Throws `unavailable` when blocks of that generation may be swept under the root: what names them is not to be recorded. */

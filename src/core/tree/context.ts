@@ -5,14 +5,23 @@ import { encode } from '../base/codec.ts';
 import { asError, InfinitError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import type { Address, Member, NodeId } from '../block/address.ts';
-import { type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus/consensus.ts';
+import type { AccessList } from '../block/register.ts';
+import { type NewAccess, type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus/consensus.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
 import type { NodeStore } from './base/node-store.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 import type { JournalContext } from './effects.ts';
-import { openRootBody, type RootBody, readHeader, sealRootBody, type TreeKeys } from './root.ts';
+import {
+  deriveTreeKeys,
+  nameKeyOf,
+  openRootBody,
+  type RootBody,
+  readHeader,
+  sealRootBody,
+  type TreeKeys,
+} from './root.ts';
 import type { TreeView } from './tree.ts';
 
 export interface TreeContext {
@@ -27,7 +36,8 @@ export interface TreeContext {
   readonly session: Bytes;
   readonly endpoints: () => readonly Endpoint[];
   readonly view: TreeView;
-  readonly keys: TreeKeys;
+  /** X25519 key whose private half every passport holder has. */
+  readonly membersKey: Bytes;
   readonly nodes: NodeStore;
   readonly chunks: ChunkWriter;
   readonly journal: JournalContext;
@@ -41,13 +51,16 @@ export interface Root {
   body: RootBody;
 }
 
+export type RootChange = (root: Root) => { header: RootHeader; body: RootBody };
+
 export interface RootRegisterOptions {
   runtime: Runtime;
   store: Store;
   treeId: Bytes;
   address: Address;
   user: KeyPair;
-  keys: TreeKeys;
+  /** The tree's secret, from the list in which this user finds it. Throws `denied` when he is not in it. */
+  secretOf: (access: AccessList) => Bytes;
   members?: readonly Member[] | undefined;
 }
 
@@ -55,6 +68,7 @@ export interface RootRegisterOptions {
 export class RootRegister {
   private readonly options: RootRegisterOptions;
   private newest: Root | undefined;
+  private opened: { access: number; secret: Bytes; keys: TreeKeys } | undefined;
 
   constructor(options: RootRegisterOptions) {
     this.options = options;
@@ -63,6 +77,14 @@ export class RootRegister {
   /** The newest root this process has seen. */
   get latest(): Root | undefined {
     return this.newest;
+  }
+
+  /** Those of the newest access list seen. Throws `unavailable` before a root was read. */
+  get keys(): TreeKeys {
+    return this.current.keys;
+  }
+  get secret(): Bytes {
+    return this.current.secret;
   }
 
   async read(options: Abortable = {}): Promise<Root> {
@@ -74,18 +96,42 @@ export class RootRegister {
    * Agrees on what `change` makes of the current root; it throws `conflict` when the root is not what the caller built on.
    * Called again with a newer root when somebody else was first. The answer may be newer than what was written.
    */
-  async write(change: (root: Root) => { header: RootHeader; body: RootBody }, options: Abortable = {}): Promise<Root> {
-    const { store, address, user, keys, treeId, runtime } = this.options;
+  async write(change: RootChange, options: Abortable = {}): Promise<Root> {
+    const { store, address, user } = this.options;
     const snapshot = await store.registers.write(
       address,
       user,
-      (current) => {
-        const next = change(this.seen(current));
-        return encode(rootHeader, { ...next.header, sealed: sealRootBody(keys, treeId, next.body, runtime.random) });
-      },
+      (current) => this.sealed(change(this.seen(current)), this.keys),
       { ...options, members: this.members },
     );
     return this.seen(snapshot);
+  }
+
+  /**
+   * The same with another access list, and perhaps another secret, from there on; the user is the owner. With another secret names
+   * are hashed as before.
+   */
+  async share(
+    change: (root: Root) => { header: RootHeader; body: RootBody; access: NewAccess; secret: Bytes },
+  ): Promise<Root> {
+    const { store, address, user } = this.options;
+    const snapshot = await store.registers.share(
+      address,
+      user,
+      (current) => {
+        const root = this.seen(current);
+        const { header, body, access, secret } = change(root);
+        const nameKey = equalBytes(secret, this.secret) ? body.nameKey : nameKeyOf(this.keys, root.body);
+        return { payload: this.sealed({ header, body: { ...body, nameKey } }, deriveTreeKeys(secret)), access };
+      },
+      { members: this.members },
+    );
+    return this.seen(snapshot);
+  }
+
+  private sealed({ header, body }: { header: RootHeader; body: RootBody }, keys: TreeKeys): Buffer {
+    const { treeId, runtime } = this.options;
+    return encode(rootHeader, { ...header, sealed: sealRootBody(keys, treeId, body, runtime.random) });
   }
 
   private get members(): readonly Member[] | undefined {
@@ -94,13 +140,29 @@ export class RootRegister {
 
   private seen(snapshot: RegisterSnapshot): Root {
     const header = readHeader(snapshot, this.options.treeId);
-    const root = { snapshot, header, body: openRootBody(this.options.keys, header) };
+    const root = { snapshot, header, body: openRootBody(this.keysFor(snapshot), header) };
     const { newest } = this;
     const older = newest !== undefined && newest.snapshot.version > snapshot.version;
     const sameButOlder =
       newest?.snapshot.version === snapshot.version && newest.snapshot.generation > snapshot.generation;
     if (!older && !sameButOlder) this.newest = root;
     return root;
+  }
+
+  private get current(): { secret: Bytes; keys: TreeKeys } {
+    if (this.opened === undefined) throw new InfinitError('unavailable', 'the root of the tree has not been read');
+    return this.opened;
+  }
+
+  /** The keys under the snapshot's access list; those of the latest list are kept. */
+  private keysFor({ access }: RegisterSnapshot): TreeKeys {
+    const { opened } = this;
+    if (opened?.access === access.version) return opened.keys;
+    const secret = this.options.secretOf(access);
+    const known = opened && equalBytes(opened.secret, secret) ? opened.keys : deriveTreeKeys(secret);
+    if (opened === undefined || opened.access < access.version)
+      this.opened = { access: access.version, secret, keys: known };
+    return known;
   }
 }
 
@@ -118,9 +180,10 @@ export function checkOwn(root: Root, epoch: number, session: Bytes): void {
 export async function writeOwn(
   { root, session }: TreeContext,
   epoch: number,
-  change: (root: Root) => { header: RootHeader; body: RootBody },
+  change: RootChange,
+  write: (change: RootChange) => Promise<Root> = (checked) => root.write(checked),
 ): Promise<Root> {
-  const written = await root.write(change);
+  const written = await write(change);
   const resigned = written.header.epoch === epoch && written.header.state === 'idle';
   if (!resigned) checkOwn(written, epoch, session);
   return written;

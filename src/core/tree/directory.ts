@@ -20,6 +20,7 @@ import {
   treeInvalidate,
   treeQuery,
   treeWatch,
+  treeYield,
 } from './messages.ts';
 
 /** A tree's answers to others; each checks the caller against the tree's access list. */
@@ -31,6 +32,7 @@ export interface ServedTree {
   serveAttach(from: PeerIdentity): AttachReply;
   serveWatch(after: number, waitMs: number, from: PeerIdentity): Promise<Changes>;
   serveCollect(request: CollectRequest, from: PeerIdentity): CollectionStatus | undefined;
+  serveYield(from: PeerIdentity): Promise<Record<string, never>>;
 }
 
 export class TreeDirectory {
@@ -63,6 +65,9 @@ export class TreeDirectory {
     peers.serve(treeCollect, (request, { from }) => ({
       status: this.trees.get(toHex(request.treeId))?.serveCollect(request, from),
     }));
+    peers.serve(treeYield, async (request, { from }) => {
+      return (await this.trees.get(toHex(request.treeId))?.serveYield(from)) ?? {};
+    });
     peers.serve(treeWatch, async (request, { from }) => {
       const tree = this.trees.get(toHex(request.treeId));
       return tree ? tree.serveWatch(request.after, request.waitMs, from) : { type: 'moved', epoch: 0, role: 'none' };

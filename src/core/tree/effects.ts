@@ -18,8 +18,8 @@ import type { Effect } from './tree.ts';
 /** What identifies and opens a tree's journal. */
 export interface JournalContext {
   runtime: Pick<Runtime, 'random' | 'offload'>;
-  /** The tree's secret. */
-  secret: Bytes;
+  /** Changes with the tree's secret. */
+  secret: () => Bytes;
   treeId: Bytes;
 }
 
@@ -95,14 +95,15 @@ export async function openBatch(
   return { epoch, records: decodeRecords(plain, batch.last - batch.first + 1) };
 }
 
-const lastKeys = new WeakMap<JournalContext, { epoch: number; key: Buffer }>();
+const lastKeys = new WeakMap<JournalContext, { epoch: number; secret: Bytes; key: Buffer }>();
 
-/** One key an epoch: nonces are random, and batches under one key stay few. */
+/** One key an epoch and secret: nonces are random, and batches under one key stay few. */
 function batchKey(context: JournalContext, epoch: number): Buffer {
   const last = lastKeys.get(context);
-  if (last?.epoch === epoch) return last.key;
-  const key = deriveKey(context.secret, `journal/${asBuffer(context.treeId).toString('hex')}/${epoch}`);
-  lastKeys.set(context, { epoch, key });
+  const secret = context.secret();
+  if (last?.epoch === epoch && last.secret === secret) return last.key;
+  const key = deriveKey(secret, `journal/${asBuffer(context.treeId).toString('hex')}/${epoch}`);
+  lastKeys.set(context, { epoch, secret, key });
   return key;
 }
 

@@ -6,13 +6,13 @@ import { asError, InfinitError, isError } from '../base/errors.ts';
 import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { Address, Member } from '../block/address.ts';
+import type { AccessList } from '../block/register.ts';
 import type { KeyPair } from '../crypto/keys.ts';
-import type { CallOptions, Peer } from '../peer/peer.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
+import { mayWrite, type Shares, sharesOf, type TreeAccess } from './access.ts';
 import { AnswerCache } from './answer-cache.ts';
 import type { ChunkReader, ChunkSource } from './chunk-reader.ts';
-import { ClientSession } from './client-session.ts';
 import type { Root, TreeContext } from './context.ts';
 import type { TreeDirectory } from './directory.ts';
 import { Follower, replyOf, type Target } from './follower.ts';
@@ -20,18 +20,12 @@ import { collectAnywhere } from './garbage/asking.ts';
 import { Garbage, type GarbageOptions } from './garbage/garbage.ts';
 import { Leader } from './leader.ts';
 import { LockClient } from './locks/lock-client.ts';
-import {
-  type Change,
-  type CollectionStatus,
-  clientIdBytes,
-  type OperationRequest,
-  type Outcome,
-  type Role,
-  treeDo,
-  treeQuery,
-} from './messages.ts';
+import type { Change, CollectionStatus, Outcome, Role } from './messages.ts';
 import { contextOf, queryCommitted, readerOf } from './opening.ts';
+import { Operations } from './operations.ts';
+import { Resealing } from './resealing.ts';
 import { TreeServing } from './serving.ts';
+import { shareAsOwner } from './sharing.ts';
 import { type TakeoverStep, takeOver } from './takeover.ts';
 import type { DoOptions, Effect, Tree, TreeStatus, TreeView, WrittenChunk } from './tree.ts';
 import { ChangeFeed } from './watching.ts';
@@ -40,6 +34,8 @@ const tickMs = 1000;
 const stopMs = 10_000;
 /** Other clients watch or ask more often. */
 const aloneMs = 30_000;
+/** For so long the owner is let first. */
+const yieldMs = 2000;
 
 export interface OpenTreeOptions {
   runtime: Runtime;
@@ -48,8 +44,10 @@ export interface OpenTreeOptions {
   user: KeyPair;
   treeId: Bytes;
   rootAddress: Address;
-  /** The tree's secret, from `openSecret`. */
-  secret: Bytes;
+  /** The tree's secret, by `openSecret`. Throws `denied` for a list that this user is not in. */
+  secretOf: (access: AccessList) => Bytes;
+  /** X25519 key whose private half every passport holder has: what the world reads is sealed to it. */
+  membersKey: Bytes;
   view: TreeView;
   /** Where others reach this process; asked at each takeover. */
   endpoints: () => readonly Endpoint[];
@@ -85,11 +83,13 @@ class TreeEngine implements Tree {
   private readonly answers: AnswerCache;
   private readonly feed: ChangeFeed;
   readonly garbage: Garbage;
+  readonly resealing: Resealing;
   private readonly stopping = new AbortController();
-  private session: ClientSession;
+  private readonly operations: Operations;
   private leader: Leader | undefined;
   private taking: Promise<Leader> | undefined;
   private takingEpoch = 0;
+  private yieldedUntil = 0;
   private removeFromDirectory: (() => void) | undefined;
   private inFlight = 0;
   losses = 0;
@@ -107,6 +107,12 @@ class TreeEngine implements Tree {
       io: this,
       ...options.garbage,
     });
+    this.resealing = new Resealing({
+      context: this.context,
+      garbage: this.garbage,
+      leading: () => this.leader?.collected(),
+      io: this,
+    });
     this.serving = new TreeServing({
       garbage: this.garbage,
       clock: runtime.clock,
@@ -115,16 +121,20 @@ class TreeEngine implements Tree {
       access: () => this.context.root.latest?.snapshot.access,
       forget: () => this.answers.forget(),
       onForwarded: options.onForwarded,
+      yield: () => this.yieldToOwner(),
     });
-    this.session = new ClientSession(runtime.random.bytes(clientIdBytes));
     this.reader = readerOf(options);
     this.follower = new Follower({
       context: this.context,
       peers: directory.peers,
-      mayLead: !options.readOnly,
+      mayLead: () => this.mayLead(),
       leader: () => this.leader,
       lead: (after) => this.lead(after),
       stopped: this.stopping.signal,
+    });
+    this.operations = new Operations({
+      ...{ context: this.context, answers: this.answers, follower: this.follower },
+      moved: () => this.movedOutcome(),
     });
     this.locks = new LockClient({
       ...{ runtime, treeId: options.treeId, client: this.context.session, user: options.user.publicKey },
@@ -154,14 +164,14 @@ class TreeEngine implements Tree {
     if (this.options.readOnly) throw new InfinitError('denied', 'the tree is open for reading only');
     if (operation.length > limits.operationBytesMax)
       throw new InfinitError('full', `an operation has at most ${limits.operationBytesMax} bytes`);
-    return this.numbered(operation, options);
+    return this.counted(() => this.operations.do(operation, options));
   }
 
   async query(query: Bytes, options: Abortable = {}): Promise<Bytes> {
     const attempt = (target: Target, timeoutMs: number): Promise<Outcome> => {
       if (target.type === 'self') return target.leader.query(query, { local: true });
       if (target.type === 'committed') return queryCommitted(this.context, query, target.root);
-      return this.askPeer(target.peer, query, { timeoutMs, signal: options.signal });
+      return this.operations.ask(target.peer, query, { timeoutMs, signal: options.signal });
     };
     const known = this.leader === undefined ? this.answers.get(query) : undefined;
     if (known !== undefined) return replyOf(known);
@@ -214,6 +224,24 @@ class TreeEngine implements Tree {
     });
   }
 
+  async access(options: Abortable = {}): Promise<TreeAccess> {
+    const { snapshot, body } = await this.context.root.read(options);
+    const { owner, version } = snapshot.access;
+    const resealing = body.reseal && (body.reseal.sealedAt === undefined ? 'sealing' : 'sweeping');
+    return { owner, version, ...sharesOf(snapshot.access), resealing: resealing ?? 'done' };
+  }
+
+  async share(change: (now: Shares) => Shares, options: Abortable = {}): Promise<void> {
+    if (this.options.readOnly) throw new InfinitError('denied', 'the tree is open for reading only');
+    const { context, follower } = this;
+    await shareAsOwner(change, {
+      ...{ context, follower, ...options },
+      leader: () => this.leader,
+      lead: (after) => this.lead(after),
+    });
+    this.resealing.onWork();
+  }
+
   status(): TreeStatus {
     const root = this.leader?.root ?? this.context.root.latest;
     const { leader } = this;
@@ -239,6 +267,7 @@ class TreeEngine implements Tree {
     this.stopping.abort(new InfinitError('unavailable', 'the tree is closed'));
     this.cancelTick?.();
     this.garbage.stop();
+    this.resealing.stop();
     await this.taking?.catch(() => {});
     const { leader } = this;
     if (leader !== undefined) {
@@ -263,67 +292,6 @@ class TreeEngine implements Tree {
     return { type: 'moved', epoch: this.epoch, role: this.role };
   }
 
-  /** One numbered operation, asked until answered. */
-  private async numbered(operation: Bytes, options: DoOptions): Promise<Bytes> {
-    let session = this.session;
-    let opSeq = await session.take(options.signal);
-    let asked = false;
-    const chunks = (options.chunks ?? []).map(({ address, generation }) => ({ address, generation }));
-    const attempt = async (target: Target, timeoutMs: number): Promise<Outcome> => {
-      const { client, ackedThrough } = session;
-      const { treeId } = this;
-      const { guard } = options;
-      const request: OperationRequest = {
-        treeId,
-        client,
-        opSeq,
-        ackedThrough,
-        operation,
-        generation: 0,
-        chunks,
-        guard,
-      };
-      const first = !asked;
-      asked = true;
-      const outcome = await this.send(target, request, timeoutMs, options);
-      if (outcome.type !== 'expired' || !first) return outcome;
-      // Never asked before, so nothing was executed: once more under a new name.
-      session.end(opSeq);
-      session = this.renewed(session);
-      opSeq = await session.take(options.signal);
-      asked = false;
-      return this.movedOutcome();
-    };
-    try {
-      return await this.counted(async () => replyOf(await this.follower.ask(attempt, options)));
-    } finally {
-      session.end(opSeq);
-    }
-  }
-
-  private send(target: Target, request: OperationRequest, timeoutMs: number, options: DoOptions): Promise<Outcome> {
-    if (target.type === 'self') return target.leader.execute(request, { durable: options.durable !== false });
-    if (target.type === 'committed') throw new InfinitError('denied', 'the tree is open for reading only');
-    const { peer } = target;
-    return this.answers.change((generation) =>
-      peer.call(treeDo, { ...request, generation }, { timeoutMs, signal: options.signal }),
-    );
-  }
-
-  /** Asks the leader; what it answers under a lease is kept. */
-  private async askPeer(peer: Peer, query: Bytes, options: CallOptions): Promise<Outcome> {
-    const asked = this.answers.ask();
-    const request = { treeId: this.treeId, query, generation: asked.generation };
-    const { outcome, leaseMs } = await peer.call(treeQuery, request, options);
-    this.answers.keep(asked, query, outcome, leaseMs);
-    return outcome;
-  }
-
-  private renewed(old: ClientSession): ClientSession {
-    if (this.session === old) this.session = new ClientSession(this.context.runtime.random.bytes(clientIdBytes));
-    return this.session;
-  }
-
   private async counted<T>(task: () => Promise<T>): Promise<T> {
     if (this.stopping.signal.aborted) throw new InfinitError('unavailable', 'the tree is closed');
     this.inFlight++;
@@ -334,7 +302,21 @@ class TreeEngine implements Tree {
     }
   }
 
+  private mayLead(): boolean {
+    const { userKey, rights } = this.options.directory.peers.self;
+    const access = this.context.root.latest?.snapshot.access;
+    return this.options.readOnly !== true && (access === undefined || mayWrite(access, { userKey, rights }));
+  }
+
+  /** What is asked of this client meanwhile waits for the next leader. */
+  private async yieldToOwner(): Promise<void> {
+    this.yieldedUntil = this.context.runtime.clock.monotonic() + yieldMs;
+    await this.leader?.resign();
+  }
+
   private lead(after: Root): Promise<Leader> {
+    if (this.context.runtime.clock.monotonic() < this.yieldedUntil)
+      return Promise.reject(new InfinitError('unavailable', 'the owner of the tree leads next'));
     this.taking ??= this.takeOver(after).finally(() => {
       this.taking = undefined;
     });

@@ -27,8 +27,8 @@ export type Target =
 export interface FollowerOptions {
   context: TreeContext;
   peers: Peers;
-  /** Whether this process may lead at all. */
-  mayLead: boolean;
+  /** Whether this process may lead, by what is known of the access list. */
+  mayLead: () => boolean;
   /** Our own leadership, while it lasts. */
   leader: () => Leader | undefined;
   /** Takes over after that root. */
@@ -179,11 +179,11 @@ export class Follower {
   /** Candidates do not start together: the first one to claim spares the others the attempt. */
   private async race(): Promise<void> {
     const { clock, random } = this.options.context.runtime;
-    if (this.options.mayLead && this.silence === undefined) await clock.sleep(random.below(raceMs / 5));
+    if (this.options.mayLead() && this.silence === undefined) await clock.sleep(random.below(raceMs / 5));
   }
 
   private async lead(root: Root, { committed }: AskOptions): Promise<Target> {
-    if (this.options.mayLead) {
+    if (this.options.mayLead()) {
       this.stale = true;
       return { type: 'self', leader: await this.options.lead(root) };
     }

@@ -7,13 +7,12 @@ import { encode } from '../base/codec.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import { type Member, sameMembers } from '../block/address.ts';
-import type { JournalWriter } from '../consensus/consensus.ts';
 import type { Peer } from '../peer/peer.ts';
+import type { Shares } from './access.ts';
 import { ChangeLog, costOf } from './change-log.ts';
 import { type CollectedTree, collectedTree, type PutChunk, touchOld } from './collected.ts';
 import { Committer } from './committer.ts';
-import { checkOwn, persistently, type Root, type TreeContext } from './context.ts';
+import type { Root, TreeContext } from './context.ts';
 import { Counters } from './counters.ts';
 import { sealChanges } from './effects.ts';
 import { JournalBatcher } from './journal-batcher.ts';
@@ -24,6 +23,7 @@ import { LockService } from './locks/lock-service.ts';
 import { type Changes, failedOutcome, type OperationRequest, type Outcome, type QueryAnswer } from './messages.ts';
 import { ReadGrants } from './read-grants.ts';
 import { type LeasedQuery, ReadLeases } from './read-leases.ts';
+import { Segments } from './segments.ts';
 import { Sessions } from './sessions.ts';
 import type { Effect, LockGuard, Transaction } from './tree.ts';
 import { TrackingReader, Unacknowledged } from './unacknowledged.ts';
@@ -48,7 +48,7 @@ export class Leader {
   private readonly committer: Committer;
   private readonly leases: ReadLeases;
   private readonly grants: ReadGrants;
-  private writer: JournalWriter;
+  private readonly segments: Segments;
   private committing = false;
   private ended: InfinitError | undefined;
   private resigning = false;
@@ -62,8 +62,7 @@ export class Leader {
     this.context = context;
     this.options = options;
     this.epoch = epoch;
-    this.writer = start.writer;
-    this.grants = new ReadGrants(runtime.clock, () => this.writer);
+    this.grants = new ReadGrants(runtime.clock, () => this.segments.writer);
     this.leases = new ReadLeases({ clock: runtime.clock, treeId: context.treeId, leaseMs: () => this.leaseMs });
     this.checkedAt = runtime.clock.monotonic();
     this.sweptAt = this.checkedAt;
@@ -87,9 +86,13 @@ export class Leader {
       start,
       batcher: this.batcher,
       alive: () => this.ended === undefined,
-      onCommitted: (root) => void this.writer.trim(root.snapshot).catch(() => {}),
+      onCommitted: (root) => void this.segments.writer.trim(root.snapshot).catch(() => {}),
       internal: (task) => this.internal(task),
       onDeposed: (error) => this.end(error),
+    });
+    this.segments = new Segments({
+      ...{ context, writer: start.writer, executor: this.executor, batcher: this.batcher, committer: this.committer },
+      alive: () => this.ended === undefined,
     });
     const tree = { reader: () => this.committer.snapshot(this.sequence), internal: this.internal.bind(this) };
     this.locks = new LockService({ ...start, clock: runtime.clock, records: lockRecords(tree) });
@@ -198,10 +201,10 @@ export class Leader {
     if (this.ended) return;
     await this.locks.tick();
     if (this.committer.due(now)) await this.commit();
-    const troubled = this.writer.troubled().length > 0;
+    const troubled = this.segments.writer.troubled().length > 0;
     if (now - this.checkedAt >= (troubled ? troubledCheckMs : rootCheckMs)) {
       this.checkedAt = now;
-      await this.guarded(() => this.followRegister());
+      await this.guarded(() => this.segments.follow());
     }
     if (now - this.sweptAt >= sessionSweepMs) {
       this.sweptAt = now;
@@ -209,6 +212,14 @@ export class Leader {
         if (await this.sessions.sweep(transaction, this.context.runtime.clock.now())) this.sweptAt -= sessionSweepMs;
       });
     }
+  }
+
+  /**
+   * Shares the tree as `change` says of how it is shared, from here on; this user is its owner. Nobody left out writes or reads what
+   * comes after. Operations wait meanwhile.
+   */
+  share(change: (now: Shares) => Shares): Promise<void> {
+    return this.guarded(() => this.segments.share(change, () => this.checkServing()));
   }
 
   /** The tree of this epoch for a collector of garbage. Everything throws once the leadership is over. */
@@ -229,7 +240,7 @@ export class Leader {
         await this.leases.close();
         await this.committer.finish();
       });
-      const { writer } = this;
+      const { writer } = this.segments;
       this.end(new InfinitError('unavailable', 'the leader has resigned'));
       // An idle root needs no fencing: the members only learn it sooner.
       void writer.release().catch(() => {});
@@ -241,7 +252,7 @@ export class Leader {
     if (this.ended) return;
     this.ended = error;
     this.batcher.end(error);
-    this.writer.close();
+    this.segments.writer.close();
     this.locks.stop();
     this.options.onEnded(error);
   }
@@ -352,33 +363,6 @@ export class Leader {
   private checkServing(): void {
     if (this.ended) throw this.ended;
     if (this.resigning) throw new InfinitError('unavailable', 'the leader is resigning');
-  }
-
-  /** The journal's ensemble follows the root register's members; a root of another epoch ends this one. */
-  private async followRegister(): Promise<void> {
-    const root = await this.context.root.read();
-    checkOwn(root, this.epoch, this.context.session);
-    const { members, joint } = root.snapshot;
-    const mine = this.writer.segment.members;
-    if (!joint && !sameMembers(members, mine)) await this.changeEnsemble(members);
-  }
-
-  /** Stops issuing, has all issued acknowledged, lists the next segment in the root, opens it (model runs B3, B5, Y7). */
-  private async changeEnsemble(members: readonly Member[]): Promise<void> {
-    if (this.root.header.segments.length >= limits.segmentsMax) await this.committer.commit(this.executor);
-    await this.executor.run(async () => {
-      this.batcher.flush();
-      await this.batcher.wait(this.batcher.issued);
-      const start = this.batcher.issued + 1;
-      const segment = await this.committer.addSegment(start, members);
-      const alive = () => this.ended === undefined;
-      const writer = await persistently(this.context.runtime, alive, () =>
-        this.context.store.journals.open(this.root.snapshot, segment, this.context.user),
-      );
-      this.batcher.replaceWriter(writer);
-      this.writer.close();
-      this.writer = writer;
-    });
   }
 
   /** A `conflict` from the root or the journal means: deposed. */

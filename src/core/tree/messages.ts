@@ -190,6 +190,14 @@ const collectionStatus: Codec<CollectionStatus> = struct({
   lastError: optional(text(2048)),
 });
 
+/** From the tree's owner, who leads next: the asked process commits, resigns and lets others be first for a while. */
+export const treeYield: Method<{ treeId: Bytes }, Record<string, never>> = {
+  name: 'tree.yield',
+  request: struct({ treeId }),
+  response: empty,
+  right: 'write',
+};
+
 /** Asks the leader for a garbage cycle (with how long readers have; absent: only how it stands). */
 export interface CollectRequest {
   treeId: Bytes;

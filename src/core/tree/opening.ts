@@ -11,12 +11,11 @@ import { ChunkWriter } from './chunk-writer.ts';
 import { type Root, RootRegister, type TreeContext } from './context.ts';
 import type { OpenTreeOptions } from './engine.ts';
 import { clientIdBytes, failedOutcome, type Outcome } from './messages.ts';
-import { deriveTreeKeys, putQuorum } from './root.ts';
+import { putQuorum } from './root.ts';
 
 export function contextOf(options: OpenTreeOptions): TreeContext {
-  const { runtime, store, treeId, rootAddress, user, secret, members, endpoints, view } = options;
-  const keys = deriveTreeKeys(secret);
-  const root = new RootRegister({ runtime, store, treeId, address: rootAddress, user, keys, members });
+  const { runtime, store, treeId, rootAddress, user, secretOf, members, membersKey, endpoints, view } = options;
+  const root = new RootRegister({ runtime, store, treeId, address: rootAddress, user, secretOf, members });
   const treeTag = treeTagOf(rootAddress);
   const putOptions = (): PutOptions => {
     if (root.latest === undefined) throw new InfinitError('unavailable', 'the root of the tree has not been read');
@@ -31,13 +30,13 @@ export function contextOf(options: OpenTreeOptions): TreeContext {
     user,
     endpoints,
     view,
-    keys,
+    membersKey,
     root,
     node: options.directory.peers.self.id,
     session: runtime.random.bytes(clientIdBytes),
     nodes: new NodeStore({ runtime, blocks, treeTag, putOptions, ...cacheOf(options) }),
     chunks: new ChunkWriter({ runtime, blocks, treeTag, putOptions, ...chunkOf(options) }),
-    journal: { runtime, secret: keys.journal, treeId },
+    journal: { runtime, secret: () => root.keys.journal, treeId },
   };
 }
 

@@ -11,12 +11,12 @@ import { type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus
 import { keyBytes, nonceBytes, open, seal } from '../crypto/cipher.ts';
 import { deriveKey } from '../crypto/hash.ts';
 import { type KeyPair, signatureBytes } from '../crypto/keys.ts';
-import { openSealed, openWithBoxKey, sealTo, sealToBoxKey } from '../crypto/sealed-box.ts';
-import type { PeerIdentity } from '../peer/peer.ts';
+import { sealTo, sealToBoxKey } from '../crypto/sealed-box.ts';
 import type { Random } from '../runtime/runtime.ts';
 import type { NodeRef } from './tree.ts';
 
 export const rootFormat = 1;
+const bodyFormat = 2;
 export const treeIdBytes = 16;
 export const treeSecretBytes = 32;
 
@@ -56,10 +56,22 @@ export interface RootBody {
   nextPack: number;
   /** Bytes the tree may hold; undefined: no limit. */
   quotaBytes: number | undefined;
+  /** What names are hashed with once the secret is not the first one; undefined: what the secret gives. */
+  nameKey?: Bytes | undefined;
+  /** Since a reader was left out; undefined once nothing is left that he could read. */
+  reseal?: Reseal | undefined;
+}
+
+/** What a reader that was left out could read is sealed anew, then the old blocks are swept. */
+export interface Reseal {
+  /** Garbage generation: chunks put before it have keys he may know. */
+  before: number;
+  /** All is sealed anew; a cycle of a later generation takes the old blocks. */
+  sealedAt: number | undefined;
 }
 
 const nodeRef: Codec<NodeRef> = struct({ address, key: fixed(keyBytes), stored: u32 });
-const rootBody: Codec<RootBody> = struct({
+const bodyFields = {
   format: u8,
   root: optional(nodeRef),
   height: u8,
@@ -67,11 +79,18 @@ const rootBody: Codec<RootBody> = struct({
   nextSegment: u32,
   nextPack: u48,
   quotaBytes: optional(u64),
+};
+/** Before access lists changed. */
+const rootBody1: Codec<RootBody> = struct(bodyFields);
+const rootBody: Codec<RootBody> = struct({
+  ...bodyFields,
+  nameKey: optional(fixed(32)),
+  reseal: optional(struct({ before: u32, sealedAt: optional(u32) })),
 });
 
 export function sealRootBody(keys: TreeKeys, treeId: Bytes, body: RootBody, random: Random): Buffer {
   const nonce = random.bytes(nonceBytes);
-  return concatBytes([nonce, seal(keys.root, nonce, encode(rootBody, body), treeId)]);
+  return concatBytes([nonce, seal(keys.root, nonce, encode(rootBody, { ...body, format: bodyFormat }), treeId)]);
 }
 
 /** Throws `corrupt` when another key sealed it, `unsupported` for a newer format. */
@@ -79,9 +98,15 @@ export function openRootBody(keys: TreeKeys, header: RootHeader): RootBody {
   const nonce = header.sealed.subarray(0, nonceBytes);
   if (nonce.length < nonceBytes) throw new InfinitError('corrupt', 'the root of the tree is truncated');
   const plain = open(keys.root, nonce, header.sealed.subarray(nonceBytes), header.treeId);
-  if (plain[0] !== rootFormat)
-    throw new InfinitError('unsupported', `the tree has format ${plain[0]}, this version knows ${rootFormat}`);
+  if (plain[0] === 1) return decode(rootBody1, plain);
+  if (plain[0] !== bodyFormat)
+    throw new InfinitError('unsupported', `the tree has format ${plain[0]}, this version knows ${bodyFormat}`);
   return decode(rootBody, plain);
+}
+
+/** What names of the tree are hashed with, whatever its secret is by now. */
+export function nameKeyOf(keys: TreeKeys, { nameKey }: RootBody): Bytes {
+  return nameKey ?? keys.nameHash;
 }
 
 /** The clear part of a chosen root; `corrupt` when it is another tree's. */
@@ -133,7 +158,7 @@ export function createTreeRoot(
     signature: Buffer.alloc(signatureBytes),
   };
   const body: RootBody = {
-    format: rootFormat,
+    format: bodyFormat,
     root: undefined,
     height: 0,
     snapshots: undefined,
@@ -153,27 +178,4 @@ export function createTreeRoot(
     sealed: sealRootBody(deriveTreeKeys(secret), request.treeId, body, random),
   };
   return { secret, payload: encode(rootHeader, header), access };
-}
-
-/** The tree's secret, by the user's own seal or the world's. Throws `denied` when there is none for him. */
-export function openSecret(
-  access: AccessList,
-  user: KeyPair,
-  members?: { publicKey: Bytes; secretKey: Bytes },
-): Buffer {
-  const own = access.readers.find((reader) => equalBytes(reader.key, user.publicKey));
-  if (own !== undefined) return openSealed(user, own.sealed);
-  if (access.worldReader !== undefined && members !== undefined) return openWithBoxKey(members, access.worldReader);
-  throw new InfinitError('denied', 'you are not among the readers');
-}
-
-export function mayWrite(access: AccessList, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
-  if (equalBytes(access.owner, user.userKey)) return true;
-  if (access.writers.some((key) => equalBytes(key, user.userKey))) return user.rights.write;
-  return access.worldWrite && user.rights.write;
-}
-
-export function mayRead(access: AccessList, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
-  if (mayWrite(access, user) || access.worldReader !== undefined) return true;
-  return access.readers.some((reader) => equalBytes(reader.key, user.userKey));
 }

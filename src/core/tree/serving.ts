@@ -1,11 +1,13 @@
 // What other clients ask of an open tree (docs/protocols.md 4.6): each is checked against the tree's access list, and answered by
 // the leader when this process leads.
 
+import { equalBytes } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { AccessList } from '../block/register.ts';
 import type { Peer, PeerIdentity } from '../peer/peer.ts';
 import type { Clock } from '../runtime/runtime.ts';
+import { mayRead, mayWrite } from './access.ts';
 import type { ServedTree } from './directory.ts';
 import type { Garbage } from './garbage/garbage.ts';
 import type { Leader } from './leader.ts';
@@ -22,7 +24,6 @@ import {
   type QueryRequest,
   type Role,
 } from './messages.ts';
-import { mayRead, mayWrite } from './root.ts';
 import { SessionShares } from './session-shares.ts';
 import type { Effect } from './tree.ts';
 
@@ -37,6 +38,8 @@ export interface TreeServingOptions {
   forget: () => void;
   onForwarded: ((effects: readonly Effect[]) => Promise<void>) | undefined;
   garbage: Pick<Garbage, 'ask' | 'status'>;
+  /** The owner leads next. */
+  yield: () => Promise<void>;
 }
 
 export class TreeServing implements ServedTree {
@@ -104,7 +107,18 @@ export class TreeServing implements ServedTree {
     if (leader === undefined) return this.movedFor(from);
     this.checkReader(leader, from);
     this.heard();
-    return leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
+    const changes = await leader.changes(after, Math.min(waitMs, limits.watchWaitMs));
+    this.checkReader(leader, from); // he may have been left out meanwhile
+    return changes;
+  }
+
+  async serveYield(from: PeerIdentity): Promise<Record<string, never>> {
+    const leader = this.options.leader();
+    if (leader === undefined) return {};
+    if (!equalBytes(leader.root.snapshot.access.owner, from.userKey))
+      throw new InfinitError('denied', 'you do not own this tree');
+    await this.options.yield();
+    return {};
   }
 
   serveCollect({ begin }: CollectRequest, from: PeerIdentity): CollectionStatus | undefined {

@@ -141,3 +141,20 @@ test('one signature covers every leaf of a batch and no other leaf or place', ()
   assert.throws(() => signBatch(owner, []));
   assert.throws(() => signBatch(owner, Array(257).fill(hash())));
 });
+
+test('a value stands beside the list it was written under, and beside no other', () => {
+  const second = { version: 2, writers: [] };
+  const under = (access: Partial<AccessList>, aclVersion = access.version ?? 1): RegisterState => {
+    const state = stateBy(owner, access);
+    const { signature: _, ...value } = { ...state.value, aclVersion };
+    const [signature] = signBatch(owner, [registerValueHash(networkId, address, value, state.access)]);
+    assert.ok(signature);
+    return { ...state, value: { ...value, signature } };
+  };
+  new StateVerifier(networkId).verify(imageOf(networkId, address, under(second)));
+  refused(under(second, 1), /another access list/);
+  refused(under({ version: 1 }, 2), /another access list/);
+  // Two devices of the owner wrote a second list; one was chosen.
+  const other = under({ version: 2, writers: [stranger.publicKey] });
+  refused({ ...under(second), access: other.access }, /not signed by its author/);
+});

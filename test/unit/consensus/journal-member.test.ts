@@ -18,6 +18,7 @@ import { hash } from '../../../src/core/crypto/hash.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { openMemorySilo } from '../../../src/core/silo/memory.ts';
+import type { Silo } from '../../../src/core/silo/silo.ts';
 
 const networkId = hash(Buffer.from('network'));
 const tree = hash(Buffer.from('tree'));
@@ -30,6 +31,7 @@ const startOf = (segment: JournalSegment) => segmentStart(networkId, tree, segme
 function rootOf(epoch: number, segments: JournalSegment[], header: Partial<RootHeader> = {}): VerifiedRoot {
   return {
     author: user,
+    access: 1,
     mine: segments,
     header: {
       format: 1,
@@ -57,6 +59,12 @@ function chain(segment: JournalSegment, count: number): SignedBatch[] {
     previous = after;
     return batch;
   });
+}
+
+function memorySilo(): Silo {
+  let serial = 0;
+  const random = { bytes: (count: number) => Buffer.alloc(count, ++serial) };
+  return openMemorySilo({ type: 'memory' }, { random } as unknown as Runtime);
 }
 
 function opened(segment = segmentOf(1, 1, 1)): MemberJournal {
@@ -158,9 +166,7 @@ test('segments that a served root does not list are dropped, newer ones and thos
 });
 
 test('a journal is found again on the disk; what lies behind a hole was never acknowledged and goes', async () => {
-  let serial = 0;
-  const random = { bytes: (count: number) => Buffer.alloc(count, ++serial) };
-  const silo = openMemorySilo({ type: 'memory' }, { random } as unknown as Runtime);
+  const silo = memorySilo();
   const segment = segmentOf(1, 1, 1);
   const journal = new MemberJournal(startOf);
   const changes: JournalChange[] = [...journal.open(rootOf(1, [segment]), 1, 0).changes];
@@ -181,4 +187,31 @@ test('a journal is found again on the disk; what lies behind a hole was never ac
     ['record 2'],
   );
   assert.equal(await loadJournal(silo, hash(Buffer.from('another tree'))), undefined);
+});
+
+test('a root under a later access list outranks whatever was fenced under earlier ones, and those count no more', async () => {
+  const journal = opened();
+  const [first] = chain(segmentOf(1, 1, 1), 1);
+  assert.ok(first);
+  journal.append({ tree, segment: 1, epoch: 1, batch: first }, user, 0);
+  // Who may not write any more makes up an epoch under the list that named him.
+  const planted = segmentOf(9, 1e9, 1);
+  assert.equal(journal.open(rootOf(1e9, [segmentOf(1, 1, 1), planted]), 9, 0).answer.type, 'ok');
+  assert.equal(journal.hold(1, 1, user, 0).answer.type, 'fenced');
+  const next = segmentOf(2, 2, 2);
+  const later = { ...rootOf(2, [segmentOf(1, 1, 1), next]), access: 2 };
+  const step = journal.open(later, 2, 0);
+  assert.equal(step.answer.type, 'ok');
+  assert.deepEqual([journal.fence, journal.access, [...journal.segments.keys()]], [2, 2, [1, 2]]);
+  const denied = (error: unknown) => isError(error, 'denied');
+  for (const epoch of [2, 1e9]) {
+    const old = rootOf(epoch, [segmentOf(9, epoch, 1)]);
+    assert.throws(() => journal.open(old, 9, 0), denied);
+    assert.throws(() => journal.fenceAt(old, 0), denied);
+    assert.throws(() => journal.trim(old), denied);
+  }
+  assert.deepEqual(journal.tidy(rootOf(1, [])).changes, []);
+  const silo = memorySilo();
+  for (const entries of entriesOf(tree, journal, [{ type: 'meta' }])) await silo.batch(entries);
+  assert.equal((await loadJournal(silo, tree))?.access, 2);
 });

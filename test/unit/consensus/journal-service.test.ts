@@ -160,6 +160,8 @@ const agreed = (change: Partial<RootHeader>, deleted = false) =>
     address: tree,
     payload: encode(rootHeader, { ...header, ...change }),
     deleted,
+    author: owner.publicKey,
+    access: { version: 1 } as RegisterSnapshot['access'],
   }) as Partial<RegisterSnapshot> as RegisterSnapshot;
 
 test('what an agreed root does not list goes, the fence stays (L7); nothing goes by a root that is recovering', async () => {

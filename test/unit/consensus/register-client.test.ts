@@ -96,6 +96,42 @@ test('a stranger is denied; a deleted register stays deleted', async () => {
   );
 });
 
+test('the owner says who writes; who is left out is denied, and nobody else says so', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  const writer = keyPairFromSeed(hash(Buffer.from('writer')));
+  const [mine, theirs] = [cluster.client('c0').registers, cluster.client('c1').registers];
+  const share = (writers: Uint8Array[], text: string, by = user) =>
+    (by === user ? mine : theirs).share(address, by, ({ access, payload }) => ({
+      payload: Buffer.from(`${Buffer.from(payload)}${text}`),
+      access: { ...access, writers },
+    }));
+  const denied = (error: unknown) => isError(error, 'denied');
+  assert.equal((await world.settle(share([writer.publicKey], ' shared'))).access.version, 2);
+  const { access } = await world.settle(theirs.write(address, writer, () => Buffer.from('theirs')));
+  assert.deepEqual([access.version, access.writers.map(toHex)], [2, [toHex(writer.publicKey)]]);
+  await assert.rejects(world.settle(share([], ' seized', writer)), denied);
+  const after = await world.settle(share([], ' alone'));
+  assert.deepEqual([after.access.version, Buffer.from(after.payload).toString()], [3, 'theirs alone']);
+  await assert.rejects(world.settle(theirs.write(address, writer, () => Buffer.from('x'))), denied);
+  assert.equal((await world.settle(theirs.read(address))).version, after.version);
+});
+
+test('two devices of an owner share at the same time: one after the other', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  const keys = ['a', 'b'].map((name) => keyPairFromSeed(hash(Buffer.from(name))).publicKey);
+  const both = keys.map((key, i) =>
+    cluster.client(`c${i}`).registers.share(address, user, ({ access, payload }) => ({
+      payload,
+      access: { ...access, writers: [...access.writers, key] },
+    })),
+  );
+  await world.settle(Promise.all(both));
+  const { access } = await world.settle(cluster.client('c0').registers.read(address));
+  assert.deepEqual([access.version, new Set(access.writers.map(toHex))], [3, new Set(keys.map(toHex))]);
+});
+
 test('another set of members takes over, and the old ones may all be gone', async () => {
   const { world, cluster, create } = setUp();
   const { registers } = cluster.client('c0');

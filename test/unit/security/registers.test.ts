@@ -5,12 +5,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Bytes, equalBytes } from '../../../src/core/base/bytes.ts';
 import { limits } from '../../../src/core/base/limits.ts';
+import type { AccessList } from '../../../src/core/block/register.ts';
 import { signBatch } from '../../../src/core/block/register-batch.ts';
 import type { AuthorCheck, StateImage } from '../../../src/core/block/register-validity.ts';
 import { imageOf, readImage, registerValueHash } from '../../../src/core/block/register-validity.ts';
 import type { Ballot } from '../../../src/core/consensus/register/ballot.ts';
 import { registerBatch, type WireMessage, type WireReply } from '../../../src/core/consensus/register/messages.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
+import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { Cluster, idOf, networkId, port, user } from '../../simulator/consensus-cluster.ts';
 import { createWorld } from '../../simulator/runtime/world.ts';
 
@@ -57,6 +59,7 @@ async function field(rules?: Partial<AuthorCheck>) {
   let round = world.host('c0').runtime.clock.now() + 1000;
   return {
     world,
+    cluster,
     registers,
     address,
     first,
@@ -166,4 +169,52 @@ test('what no quorum can have agreed on may go: nobody blocks a register with va
     image('b', 4, []),
   );
   assert.equal(dropped.type === 'denied' && dropped.reason, 'a was dropped');
+});
+
+test('a writer who was left out does not come back under the list that named him, at any member', async () => {
+  const { world, cluster, registers, address, first, ask, accept } = await field();
+  const mallory = keyPairFromSeed(hash(Buffer.from('mallory')));
+  const by = (author: KeyPair, access: AccessList, version: number, parents: readonly Bytes[]): StateImage => {
+    const lineage = Array.from({ length: Math.min(version - 1, 16) }, (_, i) => parents[i] ?? Buffer.alloc(32, 7));
+    const head = { ...first.state.value, version, lineage, aclVersion: access.version, author: author.publicKey };
+    const [signature] = signBatch(author, [registerValueHash(networkId, address, head, access)]);
+    assert.ok(signature);
+    return imageOf(networkId, address, { ...first.state, access, value: { ...head, signature } });
+  };
+  // Everybody with a passport could write under the first list, nobody but the owner under the second.
+  world.host('n2').crash();
+  const shared = await world.settle(
+    registers.share(address, user, ({ access, payload }) => ({ payload, access: { ...access, worldWrite: false } })),
+  );
+  await world.runFor(2 * limits.commitClaimDelayMs);
+  cluster.restart('n2');
+  await ask('n2', { type: 'read', known: undefined }).catch(() => {}); // by the connection that is gone
+  const late = by(mallory, first.state.access, 90, []);
+  const under = by(mallory, shared.access, 91, []);
+  const at = { round: world.host('c0').runtime.clock.now() + 600_000, proposer: Buffer.alloc(8, 1) };
+  for (const name of ['n0', 'n1']) {
+    const reply = await accept(name, at, late);
+    assert.match((reply.type === 'denied' && reply.reason) || '', /later access list/, name);
+    const other = await accept(name, at, under);
+    assert.match((other.type === 'denied' && other.reason) || '', /not in the access list/, name);
+  }
+  // Where the later list has not arrived he may put what he likes: nobody takes it for agreed, and it blocks nobody.
+  assert.equal((await accept('n2', at, late)).type, 'accepted');
+  for (const client of ['c0', 'c1']) {
+    const { registers: theirs } = cluster.client(client);
+    assert.equal((await world.settle(theirs.read(address))).access.version, 2);
+    const written = await world.settle(theirs.write(address, user, () => Buffer.from(client)));
+    assert.deepEqual([Buffer.from(written.payload).toString(), written.access.version], [client, 2]);
+  }
+});
+
+test('a member that never heard that the list is agreed on keeps to it all the same', async () => {
+  const { world, address, registers, first, accept, nextBallot } = await field();
+  const shared = await world.settle(
+    registers.share(address, user, ({ access, payload }) => ({ payload, access: { ...access, worldWrite: false } })),
+  );
+  const older = imageOf(networkId, address, first.state);
+  const higher = { ...nextBallot(), round: world.host('c0').runtime.clock.now() + 600_000 };
+  for (const name of ['n0', 'n1', 'n2']) assert.equal((await accept(name, higher, older)).type, 'denied', name);
+  assert.equal(shared.access.version, 2);
 });

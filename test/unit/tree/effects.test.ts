@@ -10,9 +10,10 @@ import { decodeRecords, type JournalContext, openBatch, sealBatch } from '../../
 import type { Effect } from '../../../src/core/tree/tree.ts';
 import { memoryRuntime } from './memory-blocks.ts';
 
+const secret = Buffer.alloc(32, 3);
 const context: JournalContext = {
   runtime: memoryRuntime(),
-  secret: Buffer.alloc(32, 3),
+  secret: () => secret,
   treeId: Buffer.alloc(16, 4),
 };
 const isCorrupt = (error: unknown) => isError(error, 'corrupt');
@@ -63,7 +64,7 @@ test('changed bytes, another place, epoch, tree or secret are refused', async ()
   await assert.rejects(openBatch(context, { ...batch, first: 9, last: 10 }), isCorrupt);
   await assert.rejects(openBatch(context, { ...batch, last: 12 }), isCorrupt);
   await assert.rejects(openBatch({ ...context, treeId: Buffer.alloc(16, 5) }, batch), isCorrupt);
-  await assert.rejects(openBatch({ ...context, secret: Buffer.alloc(32, 5) }, batch), isCorrupt);
+  await assert.rejects(openBatch({ ...context, secret: () => Buffer.alloc(32, 5) }, batch), isCorrupt);
 });
 
 test('hostile plain records are refused, never read past their end', () => {

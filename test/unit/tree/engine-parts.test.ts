@@ -10,6 +10,7 @@ import { limits } from '../../../src/core/base/limits.ts';
 import { type JournalBatch, type JournalWriter, rootHeader } from '../../../src/core/consensus/consensus.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { boxKeyPair } from '../../../src/core/crypto/sealed-box.ts';
+import { mayRead, mayWrite, openSecret } from '../../../src/core/tree/access.ts';
 import { BaseTree } from '../../../src/core/tree/base/base-tree.ts';
 import { LayeredReader } from '../../../src/core/tree/base/layered-reader.ts';
 import type { NodeStore } from '../../../src/core/tree/base/node-store.ts';
@@ -18,14 +19,7 @@ import { needed } from '../../../src/core/tree/committer.ts';
 import { JournalBatcher } from '../../../src/core/tree/journal-batcher.ts';
 import { Memtable } from '../../../src/core/tree/memtable.ts';
 import type { Change } from '../../../src/core/tree/messages.ts';
-import {
-  createTreeRoot,
-  deriveTreeKeys,
-  mayRead,
-  mayWrite,
-  openRootBody,
-  openSecret,
-} from '../../../src/core/tree/root.ts';
+import { createTreeRoot, deriveTreeKeys, openRootBody } from '../../../src/core/tree/root.ts';
 import { Sessions } from '../../../src/core/tree/sessions.ts';
 import { TrackingReader, Unacknowledged } from '../../../src/core/tree/unacknowledged.ts';
 import { Process, World } from '../../fakes/world.ts';

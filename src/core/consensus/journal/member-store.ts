@@ -2,7 +2,7 @@
 // tree itself has segment 0xffffffff. A batch is one record; a journal is found again by listing its keys.
 
 import { type Bytes, compareBytes, concatBytes, equalBytes, u32Bytes, u48Bytes } from '../../base/bytes.ts';
-import { decode, encode, fixed, list, struct, u32, u48, u64 } from '../../base/codec.ts';
+import { type CodecType, decode, encode, fixed, list, struct, u32, u48, u64 } from '../../base/codec.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { type Address, address } from '../../block/address.ts';
@@ -16,23 +16,27 @@ import type { SignedBatch } from './messages.ts';
 const metaSegment = 0xffff_ffff;
 const prefixBytes = 16;
 
-const metaRecord = formatted(
-  1,
-  struct({
-    tree: address,
-    fence: u64,
-    segments: list(
-      struct({
-        id: u32,
-        epoch: u64,
-        start: u64,
-        author: fixed(publicKeyBytes),
-        base: struct({ last: u48, chain: fixed(hashBytes) }),
-      }),
-      limits.journalSegmentsKeptMax,
-    ),
-  }),
-);
+const metaFields = {
+  tree: address,
+  fence: u64,
+  segments: list(
+    struct({
+      id: u32,
+      epoch: u64,
+      start: u64,
+      author: fixed(publicKeyBytes),
+      base: struct({ last: u48, chain: fixed(hashBytes) }),
+    }),
+    limits.journalSegmentsKeptMax,
+  ),
+};
+const metaRecord = formatted(2, struct({ ...metaFields, access: u32 }));
+/** Before access lists changed. */
+const metaRecord1 = formatted(1, struct(metaFields));
+
+function decodeMeta(bytes: Bytes): CodecType<typeof metaRecord> {
+  return bytes[0] === 1 ? { ...decode(metaRecord1, bytes), access: 0 } : decode(metaRecord, bytes);
+}
 
 const batchHeader = formatted(
   1,
@@ -68,7 +72,7 @@ export function entriesOf(tree: Address, journal: MemberJournal, changes: readon
   return batches;
 }
 
-function metaEntry(tree: Address, { fence, segments }: MemberJournal): SiloEntry {
+function metaEntry(tree: Address, { fence, segments, access }: MemberJournal): SiloEntry {
   const listed = [...segments.values()].map(({ id, epoch, start, author, base }) => ({
     id,
     epoch,
@@ -76,7 +80,7 @@ function metaEntry(tree: Address, { fence, segments }: MemberJournal): SiloEntry
     author,
     base,
   }));
-  const value = encode(metaRecord, { tree, fence, segments: listed });
+  const value = encode(metaRecord, { tree, fence, segments: listed, access });
   return { space: 'journal', key: keyOf(tree, metaSegment, 0, 0), value };
 }
 
@@ -93,6 +97,7 @@ function batchEntry(tree: Address, { segment, batch, chain }: JournalChange & { 
 
 export interface StoredJournal {
   fence: number;
+  access: number;
   segments: MemberSegment[];
 }
 
@@ -103,7 +108,7 @@ export interface StoredJournal {
 export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJournal | undefined> {
   const meta = await read(silo, keyOf(tree, metaSegment, 0, 0));
   if (!meta) return undefined;
-  const record = decode(metaRecord, meta);
+  const record = decodeMeta(meta);
   if (!equalBytes(record.tree, tree)) throw new InfinitError('corrupt', 'a journal record is of another tree');
   const segments = new Map<number, MemberSegment>(record.segments.map((s) => [s.id, { ...s, batches: [] }]));
   const stray: SiloEntry[] = [];
@@ -116,7 +121,7 @@ export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJour
     else segment.batches.push(await heldBatch(silo, key, segment, { first, last }));
   }
   while (stray.length > 0) await silo.batch(stray.splice(0, limits.siloBatchRecordsMax));
-  return { fence: record.fence, segments: [...segments.values()] };
+  return { fence: record.fence, access: record.access, segments: [...segments.values()] };
 }
 
 /** The trees of which there is a journal, as their records say; what cannot be read is left out. */
@@ -125,7 +130,7 @@ export async function* storedTrees(silo: Silo): AsyncIterable<Address> {
     if (parseKey(key).segment !== metaSegment) continue;
     const meta = await read(silo, key).catch(() => undefined);
     try {
-      if (meta) yield decode(metaRecord, meta).tree;
+      if (meta) yield decodeMeta(meta).tree;
     } catch (error) {
       if (!isError(error, 'corrupt', 'unsupported')) throw error;
     }

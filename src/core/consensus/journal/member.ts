@@ -43,6 +43,8 @@ export interface Grant {
 export interface VerifiedRoot {
   header: RootHeader;
   author: Bytes;
+  /** Version of the access list it was written under. */
+  access: number;
   mine: readonly JournalSegment[];
 }
 
@@ -50,8 +52,10 @@ export interface VerifiedRoot {
 const fencersMax = 8;
 
 export class MemberJournal {
-  /** Highest epoch seen: never lowered (L7). */
+  /** Highest epoch seen under that access list: never lowered (L7), but for a later list. */
   fence: number;
+  /** Version of the latest access list seen: roots of earlier ones count no more, whatever epoch they name. */
+  access: number;
   grant: Grant;
   /** Writers of the roots that raised the fence, the last one first; unknown after a restart. */
   private fencers: Bytes[] = [];
@@ -64,9 +68,11 @@ export class MemberJournal {
     fence = 0,
     segments: readonly MemberSegment[] = [],
     grant: Grant = { epoch: 0, until: 0 },
+    access = 0,
   ) {
     this.startOf = startOf;
     this.fence = fence;
+    this.access = access;
     this.segments = new Map(segments.map((segment) => [segment.id, segment]));
     this.grant = grant;
   }
@@ -76,14 +82,15 @@ export class MemberJournal {
     if (!listed) throw new InfinitError('denied', 'the root does not list this store in that segment');
     if (listed.epoch !== root.header.epoch)
       throw new InfinitError('usage', 'a segment is opened in its own epoch only');
-    if (listed.epoch < this.fence) return this.fenced();
-    const changes = this.dropUnlisted(root.header);
+    const outranked = this.admit(root);
+    if (listed.epoch < this.fence) return this.fenced(outranked);
+    const changes = [...outranked, ...this.dropUnlisted(root.header)];
     const known = this.segments.get(id);
     if (known && (known.epoch !== listed.epoch || known.start !== listed.start))
       throw new InfinitError('corrupt', 'another segment of that number is open');
     if (!known && this.segments.size >= limits.journalSegmentsKeptMax)
       throw new InfinitError('full', 'too many segments of one journal');
-    if (!known || this.fence < listed.epoch) changes.push({ type: 'meta' });
+    if (outranked.length === 0 && (!known || this.fence < listed.epoch)) changes.push({ type: 'meta' });
     this.fence = listed.epoch;
     this.noteFencer(root.author);
     const segment = known ?? {
@@ -124,10 +131,11 @@ export class MemberJournal {
   /** T3: nothing of a lower epoch is taken from here on; not before the grants to lower epochs have ended. */
   fenceAt(root: VerifiedRoot, now: number): MemberStep {
     const { epoch } = root.header;
-    if (epoch < this.fence) return this.fenced();
+    const changes = this.admit(root);
+    if (epoch < this.fence) return this.fenced(changes);
     const running = Math.ceil(this.grant.until - now);
-    if (this.grant.epoch < epoch && running > 0) return { answer: { type: 'wait', ms: running }, changes: [] };
-    const changes: JournalChange[] = this.fence < epoch ? [{ type: 'meta' }] : [];
+    if (this.grant.epoch < epoch && running > 0) return { answer: { type: 'wait', ms: running }, changes };
+    if (this.fence < epoch) changes.push({ type: 'meta' });
     this.fence = epoch;
     this.noteFencer(root.author);
     const tails: Tail[] = root.mine.map((listed) => {
@@ -152,9 +160,11 @@ export class MemberJournal {
     this.fencers = [user, ...this.fencers.filter((other) => !equalBytes(other, user))].slice(0, fencersMax);
   }
 
-  trim({ header }: VerifiedRoot): MemberStep {
-    if (header.epoch < this.fence) return this.fenced();
-    const changes = this.dropUnlisted(header);
+  trim(root: VerifiedRoot): MemberStep {
+    const { header } = root;
+    const outranked = this.admit(root);
+    if (header.epoch < this.fence) return this.fenced(outranked);
+    const changes = [...outranked, ...this.dropUnlisted(header)];
     for (const segment of this.segments.values()) {
       const keep = segment.batches.findIndex(({ last }) => last > header.applied);
       const dropped = segment.batches.splice(0, keep < 0 ? segment.batches.length : keep);
@@ -168,8 +178,10 @@ export class MemberJournal {
   }
 
   /** By a root known to be chosen: what it does not list goes, the fence stays (L7). Nobody shows it, so no grant is asked for. */
-  tidy(header: RootHeader): MemberStep {
-    const changes = header.epoch < this.fence ? [] : this.dropUnlisted(header);
+  tidy(root: VerifiedRoot): MemberStep {
+    const { header } = root;
+    const changes = root.access < this.access ? [] : this.admit(root);
+    if (header.epoch >= this.fence) changes.push(...this.dropUnlisted(header));
     if (changes.length > 0) changes.unshift({ type: 'meta' });
     return { answer: { type: 'ok', last: header.applied }, changes };
   }
@@ -189,11 +201,13 @@ export class MemberJournal {
   }
 
   /** What the root contains need not be held: goes on behind it. */
-  skip({ segment: id, through, chain, signature }: SkipRequest, { header }: VerifiedRoot, user: Bytes): MemberStep {
+  skip({ segment: id, through, chain, signature }: SkipRequest, root: VerifiedRoot, user: Bytes): MemberStep {
+    const { header } = root;
+    const outranked = this.admit(root);
     const found = this.writable(id, header.epoch, user);
-    if ('type' in found) return { answer: found, changes: [] };
+    if ('type' in found) return { answer: found, changes: outranked };
     const tail = tailOf(found);
-    if (through <= tail.last) return { answer: { type: 'ok', last: tail.last }, changes: [] };
+    if (through <= tail.last) return { answer: { type: 'ok', last: tail.last }, changes: outranked };
     if (through > header.applied) throw new InfinitError('denied', 'only what the root contains can be skipped');
     if (!verifyChain(found.author, chain, signature))
       throw new InfinitError('denied', 'the place to skip to is not signed by the writer');
@@ -201,12 +215,31 @@ export class MemberJournal {
     found.base = { last: through, chain };
     return {
       answer: { type: 'ok', last: through },
-      changes: [{ type: 'meta' }, { type: 'drop', segment: id, batches }],
+      changes: [...outranked, { type: 'meta' }, { type: 'drop', segment: id, batches }],
     };
   }
 
-  private fenced(): MemberStep {
-    return { answer: { type: 'fenced', epoch: this.fence }, changes: [] };
+  private fenced(changes: JournalChange[] = []): MemberStep {
+    return { answer: { type: 'fenced', epoch: this.fence }, changes };
+  }
+
+  /**
+   * Who wrote under an earlier access list than one seen may write no more: `denied`. The first root of a later list outranks what
+   * was fenced and opened under earlier ones in epochs above its own: the register never had those.
+   */
+  private admit({ access, header: { epoch } }: VerifiedRoot): JournalChange[] {
+    if (access < this.access) throw new InfinitError('denied', 'a later access list of this tree is known');
+    if (access === this.access) return [];
+    this.access = access;
+    const changes: JournalChange[] = [{ type: 'meta' }];
+    for (const segment of [...this.segments.values()]) {
+      if (segment.epoch <= epoch) continue;
+      this.segments.delete(segment.id);
+      changes.push({ type: 'drop', segment: segment.id, batches: segment.batches });
+    }
+    this.fence = Math.min(this.fence, epoch);
+    if (this.grant.epoch > epoch) this.grant = { ...this.grant, epoch };
+    return changes;
   }
 
   /** The open segment a writer of that epoch may change, or what to tell him. */

@@ -122,7 +122,7 @@ class JournalStore implements JournalService {
     return storedTrees(this.options.silo);
   }
 
-  async follow({ address: tree, payload, deleted }: RegisterSnapshot): Promise<boolean> {
+  async follow({ address: tree, payload, deleted, author, access }: RegisterSnapshot): Promise<boolean> {
     if (deleted) {
       await (await this.journals.get(toHex(tree)))?.written;
       await removeJournal(this.options.silo, tree);
@@ -130,7 +130,8 @@ class JournalStore implements JournalService {
       return false;
     }
     const header = decode(rootHeader, payload);
-    await this.answer(tree, { step: (journal) => journal.tidy(header) });
+    const root = { header, author, access: access.version, mine: [] };
+    await this.answer(tree, { step: (journal) => journal.tidy(root) });
     const self = this.options.member();
     return header.segments.some(({ members }) => members.some((member) => sameMember(member, self)));
   }
@@ -183,7 +184,7 @@ class JournalStore implements JournalService {
     const header = decode(rootHeader, payload);
     const self = this.options.member();
     const mine = header.segments.filter(({ members }) => members.some((member) => sameMember(member, self)));
-    return { header, author, mine };
+    return { header, author, access: image.state.access.version, mine };
   }
 
   private respond(answer: JournalAnswer): JournalResponse {
@@ -226,7 +227,8 @@ class JournalStore implements JournalService {
     if (!stored) return { journal: new MemberJournal(startOf), written, failed: false };
     // Grants are not written down: whatever may have been granted before this start is honoured in full.
     const grant = { epoch: stored.fence, until: this.startedAt + limits.grantMs };
-    return { journal: new MemberJournal(startOf, stored.fence, stored.segments, grant), written, failed: false };
+    const { fence, segments, access } = stored;
+    return { journal: new MemberJournal(startOf, fence, segments, grant, access), written, failed: false };
   }
 
   /** After a failed write memory is ahead of the disk: read again, once, what is there when nothing is being written. */

@@ -1,7 +1,7 @@
 // The client side of registers: `Registers` over an overlay and peers. Reads take one round trip, so do repeated writes;
 // concurrent writes of the process share messages, flushes and signatures. Every outcome that can be settled is settled.
 
-import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
+import { type Bytes, toHex } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
@@ -13,10 +13,9 @@ import {
   sameMember,
   sameMembers,
 } from '../../block/address.ts';
-import type { RegisterState, RegisterValue } from '../../block/register.ts';
+import type { AccessList, RegisterState } from '../../block/register.ts';
 import {
   imageOf,
-  listedWriter,
   registerValueHash,
   type StateImage,
   StateVerifier,
@@ -27,7 +26,7 @@ import type { KeyPair } from '../../crypto/keys.ts';
 import type { Overlay } from '../../overlay/overlay.ts';
 import type { Peers } from '../../peer/peer.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import type { NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
+import type { NewAccess, NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
 import { Agreement, Patience, type Reached } from './agreement.ts';
 import { compareBallots } from './ballot.ts';
 import { BatchSigner } from './batch-signer.ts';
@@ -37,6 +36,8 @@ import { type Place, Places } from './places.ts';
 import { beginAccept } from './proposer.ts';
 import { enterJoint, leaveJoint, votersOf } from './quorum.ts';
 import { checkSeen, type SeenVersion, type SeenVersions } from './seen-versions.ts';
+import { snapshotOf } from './snapshot.ts';
+import { type Change, type Draft, type SignedValue, type UnsignedAccess, Write } from './write.ts';
 
 export interface RegisterClientOptions {
   runtime: Runtime;
@@ -55,31 +56,12 @@ export function createRegisters(options: RegisterClientOptions): RegisterClient 
   return new Client(options);
 }
 
-export function snapshotOf(image: StateImage): RegisterSnapshot {
-  const { config, access, value } = image.state;
-  return {
-    address: image.address,
-    generation: config.generation,
-    members: config.current,
-    joint: config.previous !== undefined,
-    access,
-    version: value.version,
-    valueHash: image.valueHash,
-    payload: value.payload,
-    author: value.author,
-    deleted: value.deleted,
-    proof: image.bytes,
-  };
-}
-
 interface Operation {
   place: Place;
   patience: Patience;
   /** As it was when the operation began: nothing older may be shown to it. */
   seen: SeenVersion | undefined;
 }
-
-type Change = (current: RegisterSnapshot) => { payload: Bytes; deleted: boolean };
 
 class Client implements RegisterClient {
   private readonly options: RegisterClientOptions;
@@ -110,13 +92,8 @@ class Client implements RegisterClient {
     const operation = await this.begin(registerAddress(owner.publicKey, salt), options);
     const { place } = operation;
     const access = signAccessList(owner, this.options.networkId, place.address, request.access);
-    const value = await this.signed(place.address, owner, {
-      version: 1,
-      lineage: [],
-      aclVersion: access.version,
-      payload,
-      deleted: false,
-    });
+    const draft = { version: 1, lineage: [], aclVersion: access.version, payload, deleted: false };
+    const value = await this.signed(place.address, owner, draft, access);
     const genesis = signGenesis(owner, this.options.networkId, salt, request.members);
     const config = { generation: 0, current: genesis.members, previous: undefined };
     const image = this.image(place.address, { config, access, genesis, value: value.value });
@@ -138,6 +115,15 @@ class Client implements RegisterClient {
   ): Promise<RegisterSnapshot> {
     const payloadOf: Change = (current) => ({ payload: change(current), deleted: false });
     return await this.change(address, author, payloadOf, options);
+  }
+
+  async share(
+    address: Address,
+    owner: KeyPair,
+    change: (current: RegisterSnapshot) => { payload: Bytes; access: NewAccess },
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot> {
+    return await this.change(address, owner, (current) => ({ ...change(current), deleted: false }), options);
   }
 
   async delete(address: Address, author: KeyPair, options?: RegisterOptions): Promise<void> {
@@ -271,9 +257,12 @@ class Client implements RegisterClient {
           operation.patience,
           async ({ image: found, chosen }) => {
             write.release();
-            const value = await write.on(found, chosen, (draft) => this.signed(address, author, draft));
-            if (!value) return this.settled(found);
-            return this.image(address, { ...found.state, config: leaveJoint(found.state.config), value });
+            const signed = await write.on(found, chosen, (draft, access) =>
+              this.signed(address, author, draft, access),
+            );
+            if (!signed) return this.settled(found);
+            const { value, access } = signed;
+            return this.image(address, { ...found.state, config: leaveJoint(found.state.config), access, value });
           },
         );
         const snapshot = this.observe(operation, image);
@@ -285,88 +274,19 @@ class Client implements RegisterClient {
     });
   }
 
-  private async signed(address: Address, author: KeyPair, draft: Draft): Promise<SignedValue> {
+  private async signed(
+    address: Address,
+    author: KeyPair,
+    draft: Draft,
+    access: UnsignedAccess | AccessList,
+  ): Promise<SignedValue> {
     const { networkId, peers } = this.options;
     const unsigned = { ...draft, author: author.publicKey, passportHash: peers.self.passportHash };
-    const hash = registerValueHash(networkId, address, unsigned);
+    const listed = 'signature' in access ? access : signAccessList(author, networkId, address, access);
+    const hash = registerValueHash(networkId, address, unsigned, listed);
     const { proof, done } = await this.signer.sign(author, hash);
-    return { value: { ...unsigned, signature: proof }, hash, done };
+    return { value: { ...unsigned, signature: proof }, access: listed, hash, done };
   }
-}
-
-type Draft = Omit<RegisterValue, 'signature' | 'author' | 'passportHash'>;
-
-interface SignedValue {
-  value: RegisterValue;
-  hash: Bytes;
-  done(): void;
-}
-
-/** One write across attempts: at most one of the values it signs ever becomes part of the register's history. */
-class Write {
-  private readonly author: KeyPair;
-  private readonly apply: Change;
-  private readonly tried: SignedValue[] = [];
-  /** Why nothing was written, to be thrown once it is certain. */
-  failure: { error: unknown } | undefined;
-
-  constructor(author: KeyPair, apply: Change) {
-    this.author = author;
-    this.apply = apply;
-  }
-
-  /** The value to propose on the state found; undefined: agree on what was found, then look at `failure`. */
-  async on(
-    found: StateImage,
-    chosen: boolean,
-    sign: (draft: Draft) => Promise<SignedValue>,
-  ): Promise<RegisterValue | undefined> {
-    const { value, access } = found.state;
-    this.failure = undefined;
-    for (const earlier of this.tried) {
-      const fate = fateOf(earlier, found);
-      if (fate === 'written') return undefined;
-      if (fate === 'unknown')
-        throw new InfinitError('unavailable', 'the outcome of a register write cannot be told any more', {
-          data: { outcome: 'unknown' },
-        });
-      // Its accepts may still arrive: only the same value again is sure to be written once.
-      if (value.version === earlier.value.version - 1 && equalBytes(lineageOf(earlier), found.valueHash))
-        return earlier.value;
-    }
-    let next: { payload: Bytes; deleted: boolean };
-    try {
-      if (value.deleted) throw new InfinitError('not-found', 'the register is deleted');
-      if (!listedWriter(access, this.author.publicKey))
-        throw new InfinitError('denied', 'the access list of the register does not let this user write');
-      next = this.apply(snapshotOf(found));
-    } catch (error) {
-      this.failure = { error };
-      if (chosen && this.tried.length === 0) throw error;
-      return undefined;
-    }
-    const lineage = [found.valueHash, ...value.lineage].slice(0, limits.lineageMax);
-    const signed = await sign({ version: value.version + 1, lineage, aclVersion: access.version, ...next });
-    this.tried.push(signed);
-    return signed.value;
-  }
-
-  release(): void {
-    for (const { done } of this.tried) done();
-  }
-}
-
-function lineageOf({ value }: SignedValue): Bytes {
-  return value.lineage[0] ?? Buffer.alloc(0);
-}
-
-/** Whether a value is in the history of a state; unknown when that history reaches back less far. */
-function fateOf({ value, hash }: SignedValue, found: StateImage): 'written' | 'not' | 'unknown' {
-  const steps = found.state.value.version - value.version;
-  if (steps < 0) return 'not';
-  const there = steps === 0 ? found.valueHash : found.state.value.lineage[steps - 1];
-  if (!there) return 'unknown';
-  return equalBytes(there, hash) ? 'written' : 'not';
 }
 
 /** Whether the register has these members, and the ones before do not count any more. */

@@ -18,8 +18,9 @@ interface Answer {
   readonly positive: boolean;
   /** Blank: worth asking again with evidence. */
   readonly unknown: boolean;
-  /** The entry it promised with. */
+  /** The entry it promised with, and whether it knows it to be chosen. */
   readonly entry: Entry | undefined;
+  readonly committed: boolean;
 }
 
 export type Phase = 'preparing' | 'ready' | 'accepting' | 'chosen' | 'failed';
@@ -57,6 +58,8 @@ export interface ProposerStep {
   readonly attempt: Attempt;
   readonly send: Send[];
 }
+
+const nothingHeld = { entry: undefined, committed: false };
 
 const fresh = {
   top: undefined,
@@ -107,16 +110,11 @@ function accepting(attempt: Attempt, image: StateImage, from: RegisterConfig, ne
 /** What a node answered in the name of one of its stores. */
 export function onReply(attempt: Attempt, member: Member, message: Message['type'], reply: Reply): ProposerStep {
   if (!expects(attempt, message)) return { attempt, send: [] };
-  const answer = (positive: boolean, unknown = false, entry?: Entry): Answer => ({
-    ...member,
-    positive,
-    unknown,
-    entry,
-  });
+  const answer = (positive: boolean, unknown = false): Answer => ({ ...member, positive, unknown, ...nothingHeld });
   const heard = { ...attempt, heard: true };
   switch (reply.type) {
     case 'promise': {
-      return advance(withAnswer(withEntry(heard, reply.entry, reply.committed), answer(true, false, reply.entry)));
+      return advance(withTop(withAnswer(heard, { ...answer(true), entry: reply.entry, committed: reply.committed })));
     }
     case 'accepted':
       return advance(withAnswer(heard, answer(true)));
@@ -142,7 +140,7 @@ export function onReply(attempt: Attempt, member: Member, message: Message['type
 /** A node that did not answer, or not in a way that can be believed. */
 export function onSilence(attempt: Attempt, node: Bytes, message: Message['type']): ProposerStep {
   if (!expects(attempt, message)) return { attempt, send: [] };
-  return advance(withAnswer(attempt, { node, store: undefined, positive: false, unknown: false, entry: undefined }));
+  return advance(withAnswer(attempt, { node, store: undefined, positive: false, unknown: false, ...nothingHeld }));
 }
 
 function expects(attempt: Attempt, message: Message['type']): boolean {
@@ -155,10 +153,26 @@ function withAnswer(attempt: Attempt, answer: Answer): Attempt {
   return { ...attempt, answers: new Map(attempt.answers).set(toHex(answer.node), answer) };
 }
 
-function withEntry(attempt: Attempt, entry: Entry | undefined, committed: boolean): Attempt {
-  const order = entry && attempt.top ? compareBallots(entry.ballot, attempt.top.ballot) : 1;
-  if (!entry || order < 0) return attempt;
-  return { ...attempt, top: entry, topCommitted: committed || (order === 0 && attempt.topCommitted) };
+/**
+ * The highest entry promised with. One under an earlier access list than one known to be chosen cannot be: whoever accepted the
+ * later list refuses it. So a writer who was left out blocks nothing by what he put where the later list had not arrived.
+ */
+function withTop(attempt: Attempt): Attempt {
+  const told = [...attempt.answers.values()].filter(({ entry }) => entry !== undefined);
+  const chosen = told.filter(({ committed }) => committed).map(({ entry }) => accessVersion(entry?.image));
+  const least = Math.max(accessVersion(attempt.known), ...chosen);
+  let top: Entry | undefined;
+  let topCommitted = false;
+  for (const { entry, committed } of told) {
+    if (entry === undefined || accessVersion(entry.image) < least) continue;
+    const order = top ? compareBallots(entry.ballot, top.ballot) : 1;
+    if (order >= 0) [top, topCommitted] = [entry, committed || (order === 0 && topCommitted)];
+  }
+  return { ...attempt, top, topCommitted };
+}
+
+function accessVersion(image: StateImage | undefined): number {
+  return image?.state.access.version ?? 0;
 }
 
 /** Whether `top` is known to be chosen: then it is what the register says at the moment of the promises. */

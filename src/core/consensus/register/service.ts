@@ -5,7 +5,13 @@ import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { type Address, type Member, memberName, sameMembers } from '../../block/address.ts';
-import { type AuthorCheck, readImage, type StateImage, StateVerifier } from '../../block/register-validity.ts';
+import {
+  type AuthorCheck,
+  accessLoss,
+  readImage,
+  type StateImage,
+  StateVerifier,
+} from '../../block/register-validity.ts';
 import type { PeerIdentity } from '../../peer/peer.ts';
 import type { Silo, SiloEntry } from '../../silo/silo.ts';
 import { KeyGate } from '../key-gate.ts';
@@ -346,6 +352,8 @@ class RegisterStore implements RegisterService {
     const held = record?.accepted;
     if (!held || equalBytes(held.image.valueHash, image.valueHash)) return undefined;
     const losses = this.options.authors.losses?.(image, held.image) ?? [];
+    const rights = accessLoss(image, held.image);
+    if (rights) losses.push(rights);
     const standing = losses.find(({ standsIn }) => this.settlements.mayStand(address, held, record.promised, standsIn));
     return standing?.reason.slice(0, 80);
   }

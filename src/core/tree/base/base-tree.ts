@@ -7,7 +7,7 @@ import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Effect, MapEntry, MapReader, NodeRef } from '../tree.ts';
 import { compareKeys } from './key-order.ts';
-import { Merge, type MergeResult } from './merge.ts';
+import { Merge, type MergeOptions, type MergeResult } from './merge.ts';
 import { levelMax, type Node } from './node.ts';
 import { type NodeStore, nodeName } from './node-store.ts';
 
@@ -69,7 +69,7 @@ export class BaseTree implements MapReader {
    * The next tree, wholly stored when it resolves. Changes are ordered by key, ranges before single keys (as a memtable gives
    * them); ranges are disjoint and delete keys of this tree only.
    */
-  merge(changes: Iterable<Effect>, options: Abortable = {}): Promise<MergeResult> {
+  merge(changes: Iterable<Effect>, options: MergeOptions = {}): Promise<MergeResult> {
     return new Merge(this.store, this, options).run(changes);
   }
 

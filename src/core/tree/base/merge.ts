@@ -18,6 +18,11 @@ const stepEntries = 600;
 /** What writing a node costs in entries. */
 const emitWork = 100;
 
+export interface MergeOptions extends Abortable {
+  /** Every node is written anew, under a key of its own. */
+  fresh?: boolean;
+}
+
 export interface MergeResult extends TreeRoot {
   written: { nodes: number; bytes: number };
 }
@@ -30,6 +35,7 @@ export class Merge {
   private readonly store: NodeStore;
   private readonly old: TreeRoot;
   private readonly signal: AbortSignal | undefined;
+  private readonly fresh: boolean;
   private effects: Effect[] = [];
   private starts: Bytes[] = [];
   /** The next effect. */
@@ -49,10 +55,11 @@ export class Merge {
   private readonly written = { nodes: 0, bytes: 0 };
   private work = 0;
 
-  constructor(store: NodeStore, old: TreeRoot, { signal }: Abortable) {
+  constructor(store: NodeStore, old: TreeRoot, { signal, fresh = false }: MergeOptions) {
     this.store = store;
     this.old = old;
     this.signal = signal;
+    this.fresh = fresh;
   }
 
   async run(changes: Iterable<Effect>): Promise<MergeResult> {
@@ -82,7 +89,7 @@ export class Merge {
   }
 
   private async visitRoot(ref: NodeRef, level: number): Promise<boolean> {
-    if (this.starts.length === 0) return false;
+    if (this.starts.length === 0 && !this.fresh) return false;
     const root = await this.store.load(ref, level);
     return this.visit(root, noKey, undefined);
   }
@@ -125,7 +132,7 @@ export class Merge {
       await this.addPuts(low, high);
       return true;
     }
-    if (this.isUntouched(low, high) && this.emptyUpTo(level)) {
+    if (!this.fresh && this.isUntouched(low, high) && this.emptyUpTo(level)) {
       if (++this.work >= stepEntries) await this.pause();
       return false;
     }
@@ -136,7 +143,7 @@ export class Merge {
     const aligned = this.leaves.length === 0;
     this.leaves.begin(low);
     // Entries go to the builder only from the first change on: an unchanged leaf is shared.
-    let changed = !aligned;
+    let changed = !aligned || this.fresh;
     let copied = 0;
     const change = (): void => {
       if (changed) return;

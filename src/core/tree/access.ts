@@ -1,0 +1,131 @@
+// Who may read and write a tree (docs/protocols.md 4.11): what stands in the access list of its root register, whom the owner
+// shares it with, and the list that says so. The tree's secret is sealed to each reader; who is left out gets a new one to guess.
+
+import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { AccessList, Reader } from '../block/register.ts';
+import type { NewAccess } from '../consensus/consensus.ts';
+import type { KeyPair } from '../crypto/keys.ts';
+import { openSealed, openWithBoxKey, sealTo, sealToBoxKey } from '../crypto/sealed-box.ts';
+import type { PeerIdentity } from '../peer/peer.ts';
+import type { Runtime } from '../runtime/runtime.ts';
+import type { NewShares } from './committer.ts';
+import type { TreeContext } from './context.ts';
+import { treeSecretBytes } from './root.ts';
+
+/** Whom a tree is shared with, beside its owner. Who writes reads. */
+export interface Shares {
+  users: readonly { key: Bytes; write: boolean }[];
+  /** Every passport holder of the network. */
+  world: 'none' | 'read' | 'write';
+}
+
+/** How a tree is shared, as agreed. */
+export interface TreeAccess extends Shares {
+  owner: Bytes;
+  /** Counts the lists there were. */
+  version: number;
+  /** What somebody who was left out could read: being sealed anew; the old blocks being swept; nothing left. */
+  resealing: 'sealing' | 'sweeping' | 'done';
+}
+
+/** Seals made between two yields: some milliseconds. */
+const stepSeals = 2;
+
+/** The tree's secret, by the user's own seal or the world's. Throws `denied` when there is none for him. */
+export function openSecret(
+  access: AccessList,
+  user: KeyPair,
+  members?: { publicKey: Bytes; secretKey: Bytes },
+): Buffer {
+  const own = access.readers.find((reader) => equalBytes(reader.key, user.publicKey));
+  if (own !== undefined) return openSealed(user, own.sealed);
+  if (access.worldReader !== undefined && members !== undefined) return openWithBoxKey(members, access.worldReader);
+  throw new InfinitError('denied', 'you are not among the readers');
+}
+
+export function mayWrite(access: AccessList, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
+  if (equalBytes(access.owner, user.userKey)) return true;
+  if (access.writers.some((key) => equalBytes(key, user.userKey))) return user.rights.write;
+  return access.worldWrite && user.rights.write;
+}
+
+export function mayRead(access: AccessList, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
+  if (mayWrite(access, user) || access.worldReader !== undefined) return true;
+  return access.readers.some((reader) => equalBytes(reader.key, user.userKey));
+}
+
+export function sharesOf({ owner, readers, writers, worldReader, worldWrite }: AccessList): Shares {
+  const others = readers.filter(({ key }) => !equalBytes(key, owner));
+  const users = others.map(({ key }) => ({ key, write: writers.some((writer) => equalBytes(writer, key)) }));
+  return { users, world: worldWrite ? 'write' : worldReader ? 'read' : 'none' };
+}
+
+/** Whether somebody who reads under the list does so no more: what he could read needs another key then. */
+export function leavesOut(before: AccessList, { users, world }: Shares): boolean {
+  if (before.worldReader !== undefined) return world === 'none';
+  if (world !== 'none') return false;
+  const kept = new Set([toHex(before.owner), ...users.map(({ key }) => toHex(key))]);
+  return before.readers.some(({ key }) => !kept.has(toHex(key)));
+}
+
+export interface Listing {
+  runtime: Pick<Runtime, 'random' | 'clock'>;
+  /** What readers are given. */
+  secret: Bytes;
+  /** The list there is; its seals are kept while the secret is. */
+  before: AccessList;
+  isNewSecret: boolean;
+  /** X25519 key whose private half every passport holder has. */
+  membersKey: Bytes;
+}
+
+/** What the owner writes into the root to share the tree as `change` says; undefined when nothing changes. */
+export async function nextShares(
+  context: Pick<TreeContext, 'runtime' | 'root' | 'membersKey'>,
+  before: AccessList,
+  change: (now: Shares) => Shares,
+): Promise<NewShares | undefined> {
+  const { runtime, root, membersKey } = context;
+  const now = sharesOf(before);
+  const shares = change(now);
+  if (sameShares(now, shares, before.owner)) return undefined;
+  const isNewSecret = leavesOut(before, shares);
+  const secret = isNewSecret ? runtime.random.bytes(treeSecretBytes) : root.secret;
+  const access = await accessFor(shares, { runtime, secret, before, isNewSecret, membersKey });
+  return { access, secret, isNewSecret, after: before.version };
+}
+
+function sameShares(now: Shares, then: Shares, owner: Bytes): boolean {
+  const rights = new Map(now.users.map(({ key, write }) => [toHex(key), write]));
+  const users = then.users.filter(({ key }) => !equalBytes(key, owner));
+  if (now.world !== then.world || users.length !== rights.size) return false;
+  return users.every(({ key, write }) => rights.get(toHex(key)) === write);
+}
+
+/** The list that says it. Throws `full` for more users than one holds. */
+export async function accessFor({ users, world }: Shares, listing: Listing): Promise<NewAccess> {
+  const { runtime, secret, before, isNewSecret, membersKey } = listing;
+  const { owner } = before;
+  const others = new Map(users.map((user) => [toHex(user.key), user]));
+  others.delete(toHex(owner));
+  if (others.size >= limits.accessUsersMax)
+    throw new InfinitError('full', `an access list names at most ${limits.accessUsersMax - 1} users beside the owner`);
+  const kept = new Map(isNewSecret ? [] : before.readers.map((reader) => [toHex(reader.key), reader]));
+  const readers: Reader[] = [];
+  let made = 0;
+  for (const key of [owner, ...[...others.values()].map((user) => user.key)]) {
+    const known = kept.get(toHex(key));
+    if (known === undefined && made++ % stepSeals === 0) await runtime.clock.sleep(0);
+    readers.push(known ?? { key, sealed: sealTo(key, secret, runtime.random.bytes(32)) });
+  }
+  const seal = () =>
+    (isNewSecret ? undefined : before.worldReader) ?? sealToBoxKey(membersKey, secret, runtime.random.bytes(32));
+  return {
+    readers,
+    writers: [...others.values()].filter(({ write }) => write).map(({ key }) => key),
+    worldReader: world === 'none' ? undefined : seal(),
+    worldWrite: world === 'write',
+  };
+}
