@@ -17,6 +17,7 @@ const parts: Parts = {
   runtime: async (log) => (await import('./core/runtime/system/system.ts')).systemRuntime({ log }),
   running: () => import('./core/node/commands.ts'),
   supervising: () => import('./core/daemon/commands.ts'),
+  hub: async (url) => (await import('./core/hub/client/http.ts')).httpConnection(url),
 };
 
 function processInvocation(root: string, version: string): Invocation {

@@ -8,7 +8,11 @@ import { Readable } from 'node:stream';
 import { registry } from '../../src/commands/registry.ts';
 import type { Invocation, Parts } from '../../src/core/cli/invocation.ts';
 import { main } from '../../src/core/cli/main.ts';
+import type { HubConnection } from '../../src/core/hub/hub.ts';
+import { HubApi } from '../../src/core/hub/server/api.ts';
+import { SqlHubStore } from '../../src/core/hub/server/sql-store.ts';
 import type { Runtime } from '../../src/core/runtime/runtime.ts';
+import { openSqlite, SerialDatabase } from '../../src/core/runtime/system/databases.ts';
 import { createWorld, type World } from '../simulator/runtime/world.ts';
 import { FakeRunning } from './fake-running.ts';
 import { FakeSupervising } from './fake-supervising.ts';
@@ -39,6 +43,7 @@ export class Shell {
   private readonly runtime: Runtime;
   private readonly running = new FakeRunning();
   private readonly supervising = new FakeSupervising(this.running);
+  private hubApi: Promise<HubApi> | undefined;
 
   constructor(seed: string) {
     this.world = createWorld({ seed });
@@ -78,6 +83,17 @@ export class Shell {
     return { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString('utf8'), code };
   }
 
+  /** One in memory, with the clock of the host. */
+  private async hub(): Promise<HubConnection> {
+    const now = () => nowMs;
+    this.hubApi ??= SqlHubStore.open(new SerialDatabase(await openSqlite(':memory:'))).then(
+      (store) => new HubApi({ runtime: { ...this.runtime, clock: { now, monotonic: now } }, store }),
+    );
+    const api = await this.hubApi;
+    const host = 'hub.example.org';
+    return { host, exchange: (request) => api.handle({ ...request, host, remote: '192.0.2.1' }) };
+  }
+
   close(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -94,6 +110,7 @@ export class Shell {
       runtime: async () => runtime,
       running: async () => running.bound(),
       supervising: async () => supervising.bound(),
+      hub: () => this.hub(),
     };
     const collect = (pieces: Buffer[]) => ({
       write: (data: string | Uint8Array) => pieces.push(Buffer.from(data as Uint8Array)),

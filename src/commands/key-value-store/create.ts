@@ -1,7 +1,7 @@
 // infinit key-value-store create
 
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { copyFlag, descriptionFlag, nameArg, nameFlag, requiredNetworkFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, pushFlag, requiredNetworkFlag } from '../../core/cli/flags.ts';
 import { pretty, saved } from '../../core/cli/texts.ts';
 
 export default class KeyValueStoreCreate extends BaseCommand {
@@ -15,16 +15,19 @@ export default class KeyValueStoreCreate extends BaseCommand {
     ...requiredNetworkFlag,
     ...descriptionFlag,
     ...copyFlag,
+    ...pushFlag('kvs'),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(KeyValueStoreCreate);
-    const { network, description, output } = parsed.flags;
+    const { network, description, output, push } = parsed.flags;
+    if (push) this.hubAddress();
     const name = this.nameOf(parsed);
     const core = await this.core();
     const { createKeyValueStore } = await import('../../core/descriptor/key-value-stores.ts');
     const store = await createKeyValueStore(core, { as: this.user, name, network, description });
     const what = pretty('key-value-store', store.name);
     await this.present(store, saved('key-value-store', store.name), output, what);
+    if (push) await this.pushToHub('key-value-store', store.name);
   }
 }

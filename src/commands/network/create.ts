@@ -1,6 +1,15 @@
 // infinit network create
 
-import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag, siloFlag } from '../../core/cli/flags.ts';
+import {
+  copyFlag,
+  descriptionFlag,
+  nameArg,
+  nameFlag,
+  peerFlag,
+  portFlag,
+  pushFlag,
+  siloFlag,
+} from '../../core/cli/flags.ts';
 import {
   modelFlags,
   modelOf,
@@ -33,11 +42,13 @@ export default class NetworkCreate extends RunCommand {
     ...zoneFlag,
     ...protocolFlag,
     ...copyFlag,
+    ...pushFlag('network'),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkCreate);
     const { flags } = parsed;
+    if (flags.push) this.hubAddress();
     const name = this.nameOf(parsed);
     this.tell(...overlayNotices(flags), ...protocolNotice(flags.protocol));
     const peers = await expandPeers(this.invocation, flags.peer);
@@ -58,5 +69,6 @@ export default class NetworkCreate extends RunCommand {
     const lines = [saved('network', network.name), linkedLine(network.name)];
     if (flags.output !== '-') this.render({ ...network, node_id: link.node_id }, lines);
     if (flags.output !== undefined) await this.exportTo(flags.output, network, pretty('network', network.name));
+    if (flags.push) await this.pushToHub('network', network.name);
   }
 }

@@ -2,7 +2,7 @@
 
 import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag, pushFlag } from '../../core/cli/flags.ts';
 import { changedOverlayOf, overlayFlags, protocolFlag, protocolNotice } from '../../core/cli/network-flags.ts';
 import { expandPeers } from '../../core/cli/presence.ts';
 import { pretty, updated } from '../../core/cli/texts.ts';
@@ -27,11 +27,13 @@ export default class NetworkUpdate extends BaseCommand {
     ...overlayFlags,
     ...protocolFlag,
     ...copyFlag,
+    ...pushFlag('network'),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkUpdate);
     const { flags } = parsed;
+    if (flags.push) this.hubAddress();
     const peers = await expandPeers(this.invocation, flags.peer);
     this.tell(...protocolNotice(flags.protocol));
     const overlay = changedOverlayOf(flags);
@@ -50,6 +52,7 @@ export default class NetworkUpdate extends BaseCommand {
       overlay,
     });
     await this.present(network, updated('network', network.name), flags.output, pretty('network', network.name));
+    if (flags.push) await this.pushToHub('network', network.name);
   }
 
   /** Nodes choose their overlay when they start: of two kinds they would hardly meet. */

@@ -3,7 +3,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { writeDocument } from '../../core/cli/documents.ts';
-import { copyFlag, durationFlag, requiredNetworkFlag, requiredUserFlag } from '../../core/cli/flags.ts';
+import { copyFlag, durationFlag, pushFlag, requiredNetworkFlag, requiredUserFlag } from '../../core/cli/flags.ts';
 import { delegatedNotice, saved } from '../../core/cli/texts.ts';
 
 export default class PassportCreate extends BaseCommand {
@@ -19,6 +19,7 @@ export default class PassportCreate extends BaseCommand {
     ...requiredNetworkFlag,
     ...requiredUserFlag,
     ...copyFlag,
+    ...pushFlag('passport'),
     'deny-write': Flags.boolean({ description: 'reading only' }),
     'deny-storage': Flags.boolean({ description: 'may not contribute silos' }),
     'allow-create-passport': Flags.boolean({ description: 'may create passports for others' }),
@@ -27,6 +28,7 @@ export default class PassportCreate extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(PassportCreate);
+    if (flags.push) this.hubAddress();
     const core = await this.core();
     const { createPassport } = await import('../../core/descriptor/passports.ts');
     const { name, passport, delegated } = await createPassport(core, {
@@ -40,8 +42,8 @@ export default class PassportCreate extends BaseCommand {
     });
     if (delegated) this.tell(delegatedNotice(passport.network, this.user));
     if (flags.output !== '-') this.render(passport, saved('passport', name));
-    if (flags.output === undefined) return;
-    const wrote = await writeDocument(this.invocation, flags.output, passport);
-    if (wrote) this.say(`Wrote passport for "${passport.network}".`);
+    if (flags.output !== undefined && (await writeDocument(this.invocation, flags.output, passport)))
+      this.say(`Wrote passport for "${passport.network}".`);
+    if (flags.push) await this.pushToHub('passport', name);
   }
 }

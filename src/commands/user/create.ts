@@ -1,10 +1,12 @@
 // infinit user create
 
 import { Flags } from '@oclif/core';
+import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { copyFlag, descriptionFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, pushFlag } from '../../core/cli/flags.ts';
 import { readKeyFile } from '../../core/cli/key-file.ts';
-import { pretty, saved } from '../../core/cli/texts.ts';
+import { pretty, remotely, saved } from '../../core/cli/texts.ts';
+import { identityFlags, passwordOf } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserCreate extends BaseCommand {
   static override summary = 'Create a user: a key pair kept on this device';
@@ -20,13 +22,19 @@ export default class UserCreate extends BaseCommand {
     email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
     fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
     ...copyFlag,
+    ...pushFlag('user'),
+    ...identityFlags,
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(UserCreate);
-    const { key, output, description, email, fullname } = parsed.flags;
+    const { key, output, description, email, fullname, push, full, password } = parsed.flags;
     const name = this.nameOf(parsed, this.user);
+    if (!push && (full || password !== undefined))
+      throw new InfinitError('usage', '--full and --password are for the hub: give --push as well');
+    if (push) this.hubAddress();
     const seed = key === undefined ? undefined : (await readKeyFile(this.invocation, key)).seed;
+    const secret = await passwordOf(this.invocation, { password, full });
     const core = await this.core();
     const { createUser, exportUser } = await import('../../core/descriptor/users.ts');
     await createUser(core, { name, description, email, fullname, seed });
@@ -37,5 +45,9 @@ export default class UserCreate extends BaseCommand {
       output,
       pretty('user', name),
     );
+    if (!push) return;
+    const { pushUser } = await import('../../core/hub/client/sharing.ts');
+    const outcome = await pushUser(await this.sharing(), name, { full, password: secret });
+    this.say(remotely(outcome, 'user', name));
   }
 }

@@ -3,7 +3,7 @@
 import { Flags } from '@oclif/core';
 import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { nameArg, nameFlag, pullFlag } from '../../core/cli/flags.ts';
 import { removedJson, removedLines, userDeletionWarning } from '../../core/cli/texts.ts';
 
 export default class UserDelete extends BaseCommand {
@@ -19,17 +19,19 @@ export default class UserDelete extends BaseCommand {
   static override flags = {
     ...nameFlag('user'),
     purge: Flags.boolean({ description: 'delete its networks, volumes, key-value stores and passports as well' }),
+    ...pullFlag,
     force: Flags.boolean({ char: 'f', description: 'do not ask' }),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(UserDelete);
-    const { force, purge } = parsed.flags;
+    const { force, purge, pull } = parsed.flags;
     const name = this.nameOf(parsed, this.user);
     const core = await this.core();
     const { deleteUser, getUser } = await import('../../core/descriptor/users.ts');
     const user = await getUser(core, name);
     if (user.private_key && !force && !this.script) await this.confirm(name);
+    if (pull) await this.pullFromHub('user', name, purge);
     const removed = await deleteUser(core, name, { purge });
     this.render(removedJson(removed), removedLines(removed));
   }

@@ -2,7 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { copyFlag, descriptionFlag, nameArg, nameFlag, requiredNetworkFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, pushFlag, requiredNetworkFlag } from '../../core/cli/flags.ts';
 import { pretty, saved } from '../../core/cli/texts.ts';
 import { blockSizeFlag, mountNotices, mountOptionsOf, storedMountFlags } from '../../core/cli/volume-flags.ts';
 import { withoutMountpoint } from '../../core/descriptor/signing.ts';
@@ -32,11 +32,13 @@ export default class VolumeCreate extends BaseCommand {
     ...blockSizeFlag,
     ...storedMountFlags,
     ...copyFlag,
+    ...pushFlag('volume'),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(VolumeCreate);
     const { flags } = parsed;
+    if (flags.push) this.hubAddress();
     const name = this.nameOf(parsed);
     this.tell(...mountNotices(flags));
     const mountOptions = await mountOptionsOf(this.invocation, flags);
@@ -54,6 +56,7 @@ export default class VolumeCreate extends BaseCommand {
     if (flags['create-root']) await this.createRoot(volume.name);
     const what = pretty('volume', volume.name);
     await this.present(withoutMountpoint(volume), saved('volume', volume.name), flags.output, what);
+    if (flags.push) await this.pushToHub('volume', volume.name);
   }
 
   /** Nothing is kept when that fails. */

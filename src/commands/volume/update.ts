@@ -2,7 +2,7 @@
 
 import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { copyFlag, descriptionFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { copyFlag, descriptionFlag, nameArg, nameFlag, pushFlag } from '../../core/cli/flags.ts';
 import { pretty, updated } from '../../core/cli/texts.ts';
 import { blockSizeFlag, mountNotices, mountOptionsOf, storedMountFlags } from '../../core/cli/volume-flags.ts';
 import { withoutMountpoint } from '../../core/descriptor/signing.ts';
@@ -20,11 +20,13 @@ export default class VolumeUpdate extends BaseCommand {
     ...blockSizeFlag,
     ...storedMountFlags,
     ...copyFlag,
+    ...pushFlag('volume'),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(VolumeUpdate);
     const { flags } = parsed;
+    if (flags.push) this.hubAddress();
     const name = this.nameOf(parsed);
     this.tell(...mountNotices(flags));
     const mountOptions = await mountOptionsOf(this.invocation, flags);
@@ -36,5 +38,6 @@ export default class VolumeUpdate extends BaseCommand {
     const volume = await updateVolume(core, { as: this.user, name, description, blockBytes, mountOptions });
     const what = pretty('volume', volume.name);
     await this.present(withoutMountpoint(volume), updated('volume', volume.name), flags.output, what);
+    if (flags.push) await this.pushToHub('volume', volume.name);
   }
 }

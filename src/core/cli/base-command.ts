@@ -6,6 +6,8 @@ import type { CommandError } from '@oclif/core/interfaces';
 import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { DescriptorContext } from '../descriptor/context.ts';
+import type { DescriptorKind } from '../descriptor/descriptor.ts';
+import type { Sharing } from '../hub/client/sharing.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import { asUsageError, normaliseWords } from './arguments.ts';
 import { type Environment, environmentOf } from './home.ts';
@@ -14,6 +16,7 @@ import { type Paint, paintFor, plain } from './paint.ts';
 import { printable, printableJson } from './printable.ts';
 import type { Acting, Running } from './running.ts';
 import type { Supervising } from './supervising.ts';
+import { pulled, remotely } from './texts.ts';
 import { checkCompatibility } from './version.ts';
 
 /** Options common to every command. */
@@ -182,6 +185,34 @@ export abstract class BaseCommand extends Command {
   /** What keeps things running, loaded likewise. */
   protected supervising(): Promise<Supervising> {
     return this.invocation.parts.supervising();
+  }
+
+  /** The hub, as the acting user. Throws `unavailable` when none is named. */
+  protected async sharing(): Promise<Sharing> {
+    const hub = await this.invocation.parts.hub(this.hubAddress());
+    const { openSharing } = await import('../hub/client/sharing.ts');
+    return openSharing(await this.core(), hub, this.user);
+  }
+
+  /** Asked before anything is done here that is to be on the hub as well. Throws `unavailable` when none is named. */
+  protected hubAddress(): string {
+    const { hub } = this.environment;
+    if (hub !== undefined) return hub;
+    throw new InfinitError('unavailable', 'no hub is named', {
+      hint: 'set INFINIT_BEYOND to its address, such as https://hub.example.org; to do without: export and import',
+    });
+  }
+
+  /** `--push`: what was made or changed here goes to the hub too. */
+  protected async pushToHub(kind: Exclude<DescriptorKind, 'user'>, name: string): Promise<void> {
+    const { push } = await import('../hub/client/sharing.ts');
+    this.say(remotely(await push(await this.sharing(), kind, name), kind, name));
+  }
+
+  /** `--pull`: takes it off the hub; that it never was there is fine. */
+  protected async pullFromHub(kind: DescriptorKind, name: string, purge?: boolean): Promise<void> {
+    const { pull } = await import('../hub/client/sharing.ts');
+    if (await pull(await this.sharing(), kind, name, { purge, missingOk: true })) this.say(pulled(kind, name));
   }
 
   /** True when questions may be asked. */

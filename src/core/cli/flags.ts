@@ -22,6 +22,15 @@ export const outputFlag = {
 export const copyFlag = {
   output: Flags.string({ char: 'o', description: 'write its descriptor to this file as well', helpValue: 'FILE' }),
 };
+/** `--push`, and its long name for the object. */
+export function pushFlag(object: string) {
+  return {
+    push: Flags.boolean({ char: 'p', aliases: [`push-${object}`], description: 'put it on the hub as well' }),
+  };
+}
+export const pullFlag = {
+  pull: Flags.boolean({ description: 'take it off the hub as well' }),
+};
 export const inputFlag = {
   input: Flags.string({ char: 'i', description: 'read from this file instead of standard input', helpValue: 'FILE' }),
 };

@@ -11,6 +11,8 @@ export interface Environment {
   /** Who acts when `--as` is not given. */
   user: string;
   log: LogSettings;
+  /** INFINIT_BEYOND: address of the hub. There is no default: the original's is nobody's any more. */
+  hub: string | undefined;
   /** INFINIT_* variables nobody reads: most likely misspelled. */
   unknown: string[];
 }
@@ -37,6 +39,7 @@ export function environmentOf(invocation: Invocation): Environment {
     home: homeOf(invocation),
     user: env.INFINIT_USER || invocation.login,
     log: logOf(invocation),
+    hub: env.INFINIT_BEYOND || undefined,
     unknown: Object.keys(env)
       .filter((name) => name.startsWith('INFINIT_') && !knownVariables.has(name))
       .sort(),

@@ -2,6 +2,7 @@
 // below reads `process`.
 
 import type { Readable } from 'node:stream';
+import type { HubConnection } from '../hub/hub.ts';
 import type { LogLevel, Runtime } from '../runtime/runtime.ts';
 import type { Running } from './running.ts';
 import type { Supervising } from './supervising.ts';
@@ -26,6 +27,8 @@ export interface Parts {
   runtime(log: LogSettings): Promise<Runtime>;
   running(): Promise<Running>;
   supervising(): Promise<Supervising>;
+  /** A way to the hub at that address. Throws `usage` when it is none. */
+  hub(url: string): Promise<HubConnection>;
 }
 
 export interface Invocation {

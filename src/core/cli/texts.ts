@@ -3,6 +3,8 @@
 import type { Imported, Removed } from '../descriptor/context.ts';
 import type { DescriptorKind } from '../descriptor/descriptor.ts';
 import { describeCredentials } from '../descriptor/services.ts';
+import type { Fetched } from '../hub/client/sharing.ts';
+import type { Outcome } from '../hub/hub.ts';
 
 /** `identity for user "alice"`, `network descriptor "alice/cluster"`, `passport "alice/cluster: bob"`. */
 export function pretty(kind: DescriptorKind, name: string): string {
@@ -49,6 +51,28 @@ export function removedLines(removed: readonly Removed[]): string[] {
   return removed.map(
     ({ kind, name }) => `Locally ${kind === 'linked-network' ? 'unlinked' : 'deleted'} ${pretty(kind, name)}.`,
   );
+}
+
+/** What a push did. */
+export function remotely(outcome: Outcome, kind: DescriptorKind, name: string): string {
+  const done = { created: 'created', updated: 'updated', unchanged: 'already updated' }[outcome];
+  return `Remotely ${done} ${pretty(kind, name)}.`;
+}
+
+export function pulled(kind: DescriptorKind, name: string): string {
+  return `Remotely deleted ${pretty(kind, name)}.`;
+}
+
+/** A line for each thing that came, and for each link that has it now. */
+export function fetchedLines(fetched: readonly Fetched[]): string[] {
+  return fetched.flatMap(({ kind, name, result, relinked = [] }) => {
+    if (result === 'failed') return [];
+    const done = result === 'unchanged' ? 'already updated' : 'fetched';
+    return [
+      `Locally ${done} ${pretty(kind, name)}.`,
+      ...relinked.map(() => `Locally updated linked ${pretty(kind, name)}.`),
+    ];
+  });
 }
 
 /** What a deletion prints with `--script`. */

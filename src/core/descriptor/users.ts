@@ -21,9 +21,16 @@ export interface CreateUserOptions {
 }
 
 export async function createUser(context: DescriptorContext, options: CreateUserOptions): Promise<UserDescriptor> {
+  const user = newUser(context, options);
+  await context.repository.put('user', user.name, user);
+  return user;
+}
+
+/** Not kept yet. */
+export function newUser(context: DescriptorContext, options: CreateUserOptions): UserDescriptor {
   const name = checkName('user', options.name);
   const pair = keyPairFromSeed(options.seed ?? context.runtime.random.bytes(seedBytes));
-  const user = checkInput('user', () => ({
+  return checkInput('user', () => ({
     name,
     ...(options.email !== undefined && { email: options.email }),
     ...(options.fullname !== undefined && { fullname: options.fullname }),
@@ -31,8 +38,6 @@ export async function createUser(context: DescriptorContext, options: CreateUser
     public_key: keyToJson(pair.publicKey),
     private_key: keyToJson(pair.seed),
   }));
-  await context.repository.put('user', name, user);
-  return user;
 }
 
 /** By name, or by short hash `#a1b2c3`. */

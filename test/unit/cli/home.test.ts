@@ -11,7 +11,7 @@ const silent = { write: () => true };
 function environment(env: Record<string, string>) {
   const missing = async (): Promise<never> => Promise.reject(new Error('not here'));
   const invocation: Invocation = {
-    parts: { runtime: missing, running: missing, supervising: missing },
+    parts: { runtime: missing, running: missing, supervising: missing, hub: missing },
     program: 'infinit',
     argv: [],
     env,
@@ -42,8 +42,10 @@ test('without variables everything is below the home folder, sockets below the t
     },
     user: 'login',
     log: {},
+    hub: undefined,
     unknown: [],
   });
+  assert.equal(environment({ INFINIT_BEYOND: 'https://hub.example.org' }).hub, 'https://hub.example.org');
   assert.equal(environment({ HOME: '/h' }).home.data, '/h/.local/share/infinit/filesystem');
 });
 

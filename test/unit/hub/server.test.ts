@@ -39,7 +39,10 @@ describe('the hub on HTTP', () => {
       failsWith('not-found', /^network "alice\/n" does not exist$/),
     );
     await assert.rejects(
-      new HubClient(runtime, httpConnection(server.url), undefined).ask('GET', '/users/alice/networks', { what: 'x' }),
+      new HubClient(runtime, httpConnection(server.url), undefined).ask('GET', '/users/alice/networks', {
+        what: 'x',
+        open: true,
+      }),
       failsWith('denied', /^Unauthorized x, check the system clock$/),
     );
   });
@@ -63,7 +66,7 @@ describe('the hub on HTTP', () => {
     });
     assert.match(garbage, /^HTTP\/1.1 400/);
     const client = new HubClient(runtime, httpConnection(server.url), undefined);
-    assert.deepEqual(await client.ask('GET', '/', { what: 'x' }), { hub: 'infinit', version: 1 });
+    assert.deepEqual(await client.ask('GET', '/', { what: 'x', open: true }), { hub: 'infinit', version: 1 });
   });
 
   test('serves TLS with a certificate, to clients that trust it', async (t) => {
@@ -77,7 +80,10 @@ describe('the hub on HTTP', () => {
     const server = await served(t, { certificate: readFileSync(cert), key: readFileSync(key) });
     assert.match(server.url, /^https:/);
     const client = new HubClient(runtime, httpConnection(server.url), undefined);
-    await assert.rejects(client.ask('GET', '/', { what: 'x' }), failsWith('unavailable', /SELF_SIGNED|self-signed/));
+    await assert.rejects(
+      client.ask('GET', '/', { what: 'x', open: true }),
+      failsWith('unavailable', /SELF_SIGNED|self-signed/),
+    );
     await assert.rejects(
       serveHub({
         runtime,
@@ -98,7 +104,7 @@ describe('the hub on HTTP', () => {
     );
     await hub.close();
     const nobody = new HubClient(runtime, httpConnection('http://127.0.0.1:1'), undefined);
-    await assert.rejects(nobody.ask('GET', '/', { what: 'x' }), (error: unknown) => {
+    await assert.rejects(nobody.ask('GET', '/', { what: 'x', open: true }), (error: unknown) => {
       failsWith('unavailable', /does not answer: ECONNREFUSED/)(error);
       assert.deepEqual((error as { data?: unknown }).data, { sent: false });
       return true;

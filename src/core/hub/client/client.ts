@@ -21,6 +21,8 @@ export interface Asking {
   raw?: { type: string; content: Uint8Array };
   /** Signs instead of the person: logins. */
   signer?: Signer;
+  /** Need not be signed. */
+  open?: boolean;
   /** For errors: `pushing network "alice/n"`. */
   what: string;
 }
@@ -42,6 +44,11 @@ export class HubClient {
     this.person = person;
   }
 
+  /** The same for another person. */
+  as(person: Signer): HubClient {
+    return new HubClient({ clock: this.clock, random: this.random }, this.connection, person);
+  }
+
   /** The answer as JSON. Throws what `failureOf` says. */
   async ask(method: string, path: string, asking: Asking): Promise<unknown> {
     const response = await this.send(method, path, asking);
@@ -53,7 +60,13 @@ export class HubClient {
   }
 
   /** The answer as it is. */
-  async send(method: string, path: string, { query = '', body, raw, signer, what }: Asking): Promise<HubResponse> {
+  async send(method: string, path: string, asking: Asking): Promise<HubResponse> {
+    const { query = '', body, raw, signer, open, what } = asking;
+    const by = signer ?? this.person;
+    if (by === undefined && !open)
+      throw new InfinitError('denied', `Forbidden ${what}, ${identityAdvice}`, {
+        hint: 'the acting user has no private key here',
+      });
     const content =
       raw !== undefined ? asBuffer(raw.content) : body === undefined ? Buffer.alloc(0) : utf8(JSON.stringify(body));
     const type = raw?.type ?? (body === undefined ? undefined : 'application/json');
@@ -64,7 +77,6 @@ export class HubClient {
       query,
       body: content,
     };
-    const by = signer ?? this.person;
     const times = { nowMs: this.clock.now(), nonce: this.random.bytes(16) };
     const signature = by === undefined ? {} : signRequest(request, by.name, by.key, times);
     const headers = { ...signature, ...(type !== undefined && { 'content-type': type }) };
@@ -90,6 +102,7 @@ const kinds: Readonly<Record<number, ErrorKind>> = {
 };
 
 const reasonCharsMax = 500;
+const identityAdvice = 'ensure the user has been set using --as or INFINIT_USER';
 
 /** What a refusal means to the person; `data.error` is the hub's code. */
 function failureOf({ status, body }: HubResponse, what: string): InfinitError {
@@ -104,8 +117,7 @@ function failureOf({ status, body }: HubResponse, what: string): InfinitError {
     case 402:
       return new InfinitError(kind, `limit reached ${what}`, { ...details, ...hub });
     case 403: {
-      const advice = 'ensure the user has been set using --as or INFINIT_USER';
-      return new InfinitError(kind, `Forbidden ${what}, ${advice}`, { ...details, ...hub });
+      return new InfinitError(kind, `Forbidden ${what}, ${identityAdvice}`, { ...details, ...hub });
     }
     case 404:
     case 409:

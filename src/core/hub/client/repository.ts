@@ -8,7 +8,7 @@ import { describe, nameOf } from '../../descriptor/home-repository.ts';
 import { withoutMountpoint } from '../../descriptor/signing.ts';
 import { checkDescriptor, labelOf } from '../../descriptor/stream.ts';
 import { type HubKind, hubKinds, type Identity, type Outcome } from '../hub.ts';
-import type { HubClient } from './client.ts';
+import type { HubClient, Signer } from './client.ts';
 import { networkPath, pathOf, userPath } from './paths.ts';
 
 /** Last part of the path, which names the field of the answer too. */
@@ -22,10 +22,14 @@ export class HubRepository implements DescriptorRepository {
     this.client = client;
   }
 
+  /** The same hub for another person. */
+  as(person: Signer): HubRepository {
+    return new HubRepository(this.client.as(person));
+  }
+
   async get<K extends DescriptorKind>(kind: K, name: string): Promise<Descriptors[K]> {
-    const answer = await this.client.ask('GET', pathOf(hubKind(kind), name), {
-      what: `fetching ${describe(kind, name)}`,
-    });
+    const asking = { what: `fetching ${describe(kind, name)}`, open: kind === 'user' };
+    const answer = await this.client.ask('GET', pathOf(hubKind(kind), name), asking);
     return this.checked(kind, answer, name);
   }
 
@@ -44,7 +48,7 @@ export class HubRepository implements DescriptorRepository {
     const kept = hubKind(kind);
     if (kept === 'user') throw new InfinitError('unsupported', 'a hub does not list its users');
     const person = this.client.person?.name ?? '';
-    const what = `fetching ${labelOf(kind)}s of user "${person}"`;
+    const what = `fetching ${labelOf(kind)}s`;
     const answer = await this.client.ask('GET', userPath(person, lists[kept]), { what });
     return listed(answer, fields[kept]).map((item) => {
       const descriptor = this.checked(kind, item);
@@ -100,7 +104,6 @@ export class HubRepository implements DescriptorRepository {
     }));
   }
 
-  /** Volumes or key-value stores of a network. */
   private checked<K extends DescriptorKind>(kind: K, value: unknown, name?: string): Descriptors[K] {
     let descriptor: Descriptors[K];
     try {

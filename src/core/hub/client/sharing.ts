@@ -13,16 +13,25 @@ import { importPassport } from '../../descriptor/passports.ts';
 import { checkDescriptor, checkInput } from '../../descriptor/stream.ts';
 import { getUser, importUser, userKeyPair } from '../../descriptor/users.ts';
 import { importVolume } from '../../descriptor/volumes.ts';
-import type { Outcome } from '../hub.ts';
+import type { HubConnection, Outcome } from '../hub.ts';
 import { makeIdentity, openIdentity, passwordKeys } from '../identity.ts';
+import { HubClient } from './client.ts';
 import { userPath } from './paths.ts';
-import type { HubRepository } from './repository.ts';
+import { HubRepository } from './repository.ts';
 
 export interface Sharing {
   readonly context: DescriptorContext;
   readonly hub: HubRepository;
   /** The acting user. */
   readonly as: string;
+}
+
+/** The hub as the acting user has it: his requests are signed where his key is here. */
+export async function openSharing(context: DescriptorContext, connection: HubConnection, as: string): Promise<Sharing> {
+  const { repository, runtime } = context;
+  const user = (await repository.has('user', as)) ? await repository.get('user', as) : undefined;
+  const person = user?.private_key === undefined ? undefined : { name: as, key: userKeyPair(user) };
+  return { context, as, hub: new HubRepository(new HubClient(runtime, connection, person)) };
 }
 
 /** One thing fetched, or why not. */
@@ -53,11 +62,12 @@ export async function pushUser(
   const known = await getUser(context, name);
   const { email, fullname } = options;
   const user = checkInput('user', () => ({ ...known, ...(email && { email }), ...(fullname && { fullname }) }));
-  const outcome = await sendUser(hub, user, options);
+  const own = hub.as({ name: user.name, key: userKeyPair(user) });
+  const outcome = await sendUser(own, user, options);
   if (email !== undefined || fullname !== undefined)
     await context.repository.put('user', user.name, user, { replace: true });
   if (options.avatar === undefined) return outcome;
-  await hub.client.send('PUT', userPath(user.name, 'avatar'), {
+  await own.client.send('PUT', userPath(user.name, 'avatar'), {
     raw: options.avatar,
     what: `pushing avatar of user "${user.name}"`,
   });
@@ -74,6 +84,31 @@ export async function sendUser(hub: HubRepository, user: UserDescriptor, options
   return hub.send('user', user.name, user, identity);
 }
 
+/**
+ * Makes a user here and on the hub. The key is kept here first, so that no crash leaves a name on the hub without it; when the
+ * hub refuses, or is not reached, nothing is kept.
+ */
+export async function signUp(
+  { context, hub, as }: Sharing,
+  user: UserDescriptor,
+  options: Pick<PushUserOptions, 'password' | 'full'>,
+): Promise<void> {
+  await context.repository.put('user', user.name, user);
+  const signer = { name: user.name, key: userKeyPair(user) };
+  try {
+    await sendUser(hub.as(signer), user, options);
+  } catch (error) {
+    // A request that left without an answer may have been done: the key is worth more then than a clean home.
+    if (isError(error, 'unavailable') && error.data?.sent === true)
+      throw new InfinitError('unavailable', error.message, {
+        hint: `try again: infinit user push ${as}`,
+        cause: error,
+      });
+    await context.repository.delete('user', user.name);
+    throw error;
+  }
+}
+
 /** From home to hub. */
 export async function push(sharing: Sharing, kind: Exclude<DescriptorKind, 'user'>, name: string): Promise<Outcome> {
   return sharing.hub.send(kind, name, await sharing.context.repository.get(kind, name));
@@ -81,13 +116,15 @@ export async function push(sharing: Sharing, kind: Exclude<DescriptorKind, 'user
 
 /** Off the hub; whether it was there. */
 export async function pull(
-  { hub }: Sharing,
+  { context, hub }: Sharing,
   kind: DescriptorKind,
   name: string,
   options: { purge?: boolean | undefined; missingOk?: boolean } = {},
 ): Promise<boolean> {
+  const user = kind === 'user' ? await getUser(context, name) : undefined;
+  const own = user === undefined ? hub : hub.as({ name, key: userKeyPair(user) });
   try {
-    await hub.delete(kind, name, { purge: options.purge === true });
+    await own.delete(kind, name, { purge: options.purge === true });
     return true;
   } catch (error) {
     if (options.missingOk && isError(error, 'not-found')) return false;
@@ -101,11 +138,11 @@ export async function login(
   name: string,
   password: string,
 ): Promise<Imported<UserDescriptor>> {
-  const parameters = await hub.client.ask('GET', userPath(name, 'login'), { what: `logging in as "${name}"` });
+  const what = `logging in as "${name}"`;
+  const parameters = await hub.client.ask('GET', userPath(name, 'login'), { what, open: true });
   const { salt, scrypt_n } = parameters as { salt: string; scrypt_n: number };
   if (typeof salt !== 'string') throw new InfinitError('corrupt', 'the hub tells no salt');
   const { login: key, sealing } = await passwordKeys(name, password, { salt, scrypt_n });
-  const what = `logging in as "${name}"`;
   let answer: Record<string, unknown>;
   try {
     const signer = { name, key };
@@ -127,7 +164,7 @@ export async function login(
 export async function fetchUser({ context, hub }: Sharing, name: string, avatar: boolean): Promise<Fetched> {
   const path = userPath(name);
   const user = name.startsWith('#')
-    ? checkDescriptor('user', await hub.client.ask('GET', path, { what: `fetching user "${name}"` }))
+    ? checkDescriptor('user', await hub.client.ask('GET', path, { what: `fetching user "${name}"`, open: true }))
     : await hub.get('user', name);
   const { result } = await importUser(context, JSON.stringify(user));
   if (avatar) await fetchAvatar(context, hub, user.name);
@@ -137,7 +174,7 @@ export async function fetchUser({ context, hub }: Sharing, name: string, avatar:
 async function fetchAvatar(context: DescriptorContext, hub: HubRepository, user: string): Promise<void> {
   try {
     const what = `fetching avatar of user "${user}"`;
-    const { body } = await hub.client.send('GET', userPath(user, 'avatar'), { what });
+    const { body } = await hub.client.send('GET', userPath(user, 'avatar'), { what, open: true });
     await context.runtime.files.makeDirectory(join(context.home.cache, 'avatars'));
     await context.runtime.files.replace(join(context.home.cache, 'avatars', user), body, { mode: 0o600 });
   } catch (error) {

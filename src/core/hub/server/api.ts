@@ -6,9 +6,9 @@ import { asError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { keyFromJson } from '../../descriptor/keys.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { userBody } from '../bodies.ts';
 import type { HubRequest, HubResponse, HubStore } from '../hub.ts';
 import { type Claim, claimOf, isSignedBy, isTimely, nonceEndMs } from '../signature.ts';
-import { userBody } from './bodies.ts';
 import { type Answer, Call, type Caller, type HubSettings } from './call.ts';
 import { checkedBody } from './json.ts';
 import { clientOf, Rates } from './rates.ts';
@@ -16,7 +16,7 @@ import { badRequest, notFound, Refusal, refusalOf, unauthorized } from './refusa
 import { type Match, matching, segmentsOf } from './routes.ts';
 
 export interface HubOptions extends HubSettings {
-  runtime: Pick<Runtime, 'clock' | 'random' | 'log'>;
+  runtime: { clock: Pick<Runtime['clock'], 'now' | 'monotonic'>; random: Runtime['random']; log: Runtime['log'] };
   store: HubStore;
   /** `host` or `host:port` by which people name this hub; requests signed for another are refused. Undefined: any. */
   host?: string | undefined;

@@ -12,7 +12,7 @@ import { checkDescriptor, labelOf } from '../../descriptor/stream.ts';
 import type { HubKind, HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { purgeNetwork } from './purge.ts';
-import { badRequest, conflict, forbidden, notFound, Refusal } from './refusal.ts';
+import { badRequest, conflict, forbidden, notFound, Refusal, shown } from './refusal.ts';
 
 export async function getNetwork(call: Call): Promise<Answer> {
   return { status: 200, body: (await call.member(call.qualified)).network };
@@ -229,6 +229,6 @@ function checkSameOwner(
 }
 
 function outdated(object: string, name: string, serial: number, known: number): Refusal {
-  const reason = `${object} "${name}": serial ${serial} is not newer than serial ${known} on the hub`;
+  const reason = `${shown(object, name)}: serial ${serial} is not newer than serial ${known} on the hub`;
   return new Refusal(409, { error: `${object.replaceAll(/[ -]/g, '_')}/outdated`, reason, name });
 }

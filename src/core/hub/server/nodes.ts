@@ -1,7 +1,7 @@
 // Where the nodes of a network are and how full: told by their users, for those who are in the network.
 
 import { limits } from '../../base/limits.ts';
-import { isNodeId, nodeEndpoints, usage } from './bodies.ts';
+import { isNodeId, nodeEndpoints, usage } from '../bodies.ts';
 import type { Answer, Call } from './call.ts';
 import { badRequest, forbidden, notFound, Refusal } from './refusal.ts';
 

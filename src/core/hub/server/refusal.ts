@@ -45,11 +45,15 @@ export class Refusal extends InfinitError {
 
 /** `network "alice/n" does not exist`, as `network/not_found`. */
 export function notFound(object: string, name: string): Refusal {
-  return new Refusal(404, { error: `${codeOf(object)}/not_found`, reason: `${object} "${name}" does not exist`, name });
+  return new Refusal(404, {
+    error: `${codeOf(object)}/not_found`,
+    reason: `${shown(object, name)} does not exist`,
+    name,
+  });
 }
 
 export function conflict(object: string, name: string, reason: string): Refusal {
-  return new Refusal(409, { error: `${codeOf(object)}/conflict`, reason: `${object} "${name}" ${reason}`, name });
+  return new Refusal(409, { error: `${codeOf(object)}/conflict`, reason: `${shown(object, name)} ${reason}`, name });
 }
 
 export function forbidden(object: string, name: string, reason: string): Refusal {
@@ -62,6 +66,11 @@ export function unauthorized(reason: string): Refusal {
 
 export function badRequest(reason: string): Refusal {
   return new Refusal(400, { error: 'request/invalid', reason });
+}
+
+/** As the command line names it: `passport "alice/n: bob"`. */
+export function shown(object: string, name: string): string {
+  return `${object} "${object === 'passport' ? name.replace(/\/([^/]*)$/, ': $1') : name}"`;
 }
 
 function codeOf(object: string): string {

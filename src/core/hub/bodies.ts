@@ -1,14 +1,14 @@
 // What clients may send beside descriptors, as checks of untrusted JSON.
 
-import { fromBase64, toBase64 } from '../../base/bytes.ts';
-import { InfinitError } from '../../base/errors.ts';
-import { limits } from '../../base/limits.ts';
-import { seedBytes } from '../../crypto/keys.ts';
-import { base64, type Check, integer, list, matching, object } from '../../descriptor/check.ts';
-import type { UserDescriptor } from '../../descriptor/descriptor.ts';
-import { checkDescriptor } from '../../descriptor/stream.ts';
-import type { Identity, NodeEndpoints, Usage } from '../hub.ts';
-import { isLogN, sealedSeedBytes } from '../identity.ts';
+import { fromBase64, toBase64 } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { seedBytes } from '../crypto/keys.ts';
+import { base64, type Check, integer, list, matching, object } from '../descriptor/check.ts';
+import type { UserDescriptor } from '../descriptor/descriptor.ts';
+import { checkDescriptor } from '../descriptor/stream.ts';
+import type { Identity, NodeEndpoints, Usage } from './hub.ts';
+import { isLogN, sealedSeedBytes } from './identity.ts';
 
 const host = matching(255, (text) => /^[0-9A-Za-z_.:%-]+$/.test(text), 'a host');
 

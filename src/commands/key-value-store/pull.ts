@@ -1,0 +1,19 @@
+// infinit key-value-store pull
+
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { HubCommand } from '../../core/cli/hub-command.ts';
+import { qualify } from '../../core/descriptor/names.ts';
+
+export default class KeyValueStorePull extends HubCommand {
+  static override summary = 'Take a key-value store off the hub; its owner only';
+  static override examples = [
+    { description: 'It stays on this device', command: 'infinit key-value-store pull shared' },
+  ];
+  static override args = nameArg('key-value store');
+  static override flags = nameFlag('key-value store');
+
+  async run(): Promise<void> {
+    const name = this.nameOf(await this.parse(KeyValueStorePull));
+    await this.pull('key-value-store', qualify('key-value store', name, this.user));
+  }
+}

@@ -1,0 +1,21 @@
+// infinit volume pull
+
+import { Flags } from '@oclif/core';
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { HubCommand } from '../../core/cli/hub-command.ts';
+import { qualify } from '../../core/descriptor/names.ts';
+
+export default class VolumePull extends HubCommand {
+  static override summary = 'Take a volume off the hub; its owner only';
+  static override examples = [{ description: 'It stays on this device', command: 'infinit volume pull shared' }];
+  static override args = nameArg('volume');
+  static override flags = {
+    ...nameFlag('volume'),
+    purge: Flags.boolean({ description: 'take what hangs on it off as well, of which there is nothing yet' }),
+  };
+
+  async run(): Promise<void> {
+    const parsed = await this.parse(VolumePull);
+    await this.pull('volume', qualify('volume', this.nameOf(parsed), this.user), parsed.flags.purge);
+  }
+}

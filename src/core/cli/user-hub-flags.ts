@@ -1,0 +1,52 @@
+// Options of commands that put users on the hub: `user create --push`, `signup`, `push`.
+
+import { Flags } from '@oclif/core';
+import { InfinitError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import type { Invocation } from './invocation.ts';
+import { isInteractive } from './invocation.ts';
+
+export const passwordFlag = {
+  password: Flags.string({
+    char: 'P',
+    description: 'password of the hub; others of this machine can see it: better typed when asked, or `-` and piped in',
+    helpValue: 'PASSWORD',
+  }),
+};
+export const identityFlags = {
+  ...passwordFlag,
+  full: Flags.boolean({ description: 'leave the private key on the hub, sealed under the password, for `user login`' }),
+};
+
+/** The password given, piped in or asked for; undefined where neither option asks for one. */
+export async function passwordOf(
+  invocation: Invocation,
+  { password, full }: { password?: string | undefined; full: boolean },
+): Promise<string | undefined> {
+  if (password === undefined && !full) return undefined;
+  return readPassword(invocation, password, { twice: true });
+}
+
+/** Typed twice where that is asked and somebody types. Throws `usage` when there is none. */
+export async function readPassword(
+  invocation: Invocation,
+  given: string | undefined,
+  { twice }: { twice: boolean },
+): Promise<string> {
+  const password = given !== undefined && given !== '-' ? given : await askOrRead(invocation, given, twice);
+  if (password === '') throw new InfinitError('usage', 'the password is empty');
+  return password;
+}
+
+async function askOrRead(invocation: Invocation, given: string | undefined, twice: boolean): Promise<string> {
+  if (given === '-' || !isInteractive(invocation)) {
+    const { readDocument } = await import('./documents.ts');
+    const text = (await readDocument(invocation, undefined, limits.keyFileBytesMax)).toString('utf8');
+    return text.split(/\r?\n/, 1)[0] ?? '';
+  }
+  const { askPassphrase } = await import('./questions.ts');
+  const password = await askPassphrase(invocation, 'Password:');
+  if (twice && (await askPassphrase(invocation, 'Password again:')) !== password)
+    throw new InfinitError('denied', 'password do not match');
+  return password;
+}
