@@ -65,8 +65,8 @@ async function simulate(options: MixedOptions): Promise<MixedResult> {
 }
 
 function tell({ seed, violations, events, virtualMs, operations, trace }: MixedResult, options: MixedOptions): void {
-  const { keys, files, registers, blocks } = operations;
-  const course = `${(virtualMs / 1000).toFixed(0)} s, ${events} events, ${keys} on keys, ${files} on files, ${registers} on registers, ${blocks} blocks`;
+  const { keys, files, registers, locks, blocks } = operations;
+  const course = `${(virtualMs / 1000).toFixed(0)} s, ${events} events, ${keys} on keys, ${files} on files, ${registers} on registers, ${locks} with locks, ${blocks} blocks`;
   process.stdout.write(
     `seed ${seed}: ${violations.length === 0 ? 'ok' : 'BROKEN'}, ${course}, trace ${trace.slice(0, 12)}\n`,
   );
@@ -79,7 +79,7 @@ async function main(): Promise<number> {
   rememberVerifications();
   if (!values.verbose) Error.stackTraceLimit = values.seed === undefined ? 0 : 10;
   const coverage = new Coverage();
-  const sum = { seeds: 0, broken: 0, virtualMs: 0, keys: 0, files: 0, registers: 0 };
+  const sum = { seeds: 0, broken: 0, virtualMs: 0, keys: 0, files: 0, registers: 0, locks: 0 };
   for (const seed of seedsOf()) {
     const options = optionsOf(seed);
     const result = await simulate(options);
@@ -91,11 +91,12 @@ async function main(): Promise<number> {
     sum.keys += result.operations.keys;
     sum.files += result.operations.files;
     sum.registers += result.operations.registers;
+    sum.locks += result.operations.locks;
     if (values['until-broken'] && sum.broken > 0) break;
   }
   const hours = (sum.virtualMs / 3_600_000).toFixed(1);
   process.stdout.write(
-    `${sum.seeds} seeds, ${sum.broken} broken, ${hours} virtual hours, operations: ${sum.keys} on keys, ${sum.files} on files, ${sum.registers} on registers\n`,
+    `${sum.seeds} seeds, ${sum.broken} broken, ${hours} virtual hours, operations: ${sum.keys} on keys, ${sum.files} on files, ${sum.registers} on registers, ${sum.locks} with locks\n`,
   );
   if (values.coverage) {
     process.stdout.write(`${coverage.report()}\n`);

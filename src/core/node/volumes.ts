@@ -2,6 +2,7 @@
 // room and free space from the nodes' records.
 
 import { InfinitError, isError } from '../base/errors.ts';
+import type { Abortable } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { MountOptionsJson, VolumeDescriptor } from '../descriptor/descriptor.ts';
 import { networkCapacity } from '../store/capacity.ts';
@@ -32,11 +33,14 @@ export function worldOf({ default_permissions: given }: VolumeDescriptor): { rea
   return { read: given !== '', write: given === 'rw' };
 }
 
-/** Throws `denied` when it is not shared with the acting user, `not-found` when its owner has not made its root yet. */
+/**
+ * Throws `denied` when it is not shared with the acting user, `not-found` when its owner has not made its root yet. `owner`: whose
+ * the root directory becomes when it is made; who runs this process, unless told.
+ */
 export async function openVolume(
   linked: LinkedNode,
   volume: VolumeDescriptor,
-  options: OpeningOptions,
+  options: OpeningOptions & { owner?: { uid: number; gid: number } | undefined },
 ): Promise<OpenVolume> {
   const { node } = linked;
   const { runtime } = node;
@@ -84,7 +88,7 @@ async function findRoot(
   { node }: LinkedNode,
   volume: VolumeDescriptor,
   readOnly: boolean,
-  { signal }: OpeningOptions,
+  { signal, owner }: Abortable & { owner?: { uid: number; gid: number } | undefined },
 ): Promise<void> {
   try {
     await files.attributes(rootInode, { signal });
@@ -96,7 +100,7 @@ async function findRoot(
       throw new InfinitError('not-found', message, { hint: 'who may write it must open it once', cause: error });
     }
   }
-  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const { uid, gid } = owner ?? { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
   const defaultMode = worldModes[volume.default_permissions];
   await beginFiles(tree, node.runtime, { mode: rootMode, uid, gid, defaultMode });
 }

@@ -16,6 +16,8 @@ export interface Actor {
   wanted: boolean;
   /** Crashed or stopped, and not started again yet. */
   down: boolean;
+  /** It had left for good. */
+  wasDrained: boolean;
   /** Its node runs, and what it does there has begun. */
   ready: boolean;
   /** What it does once its node runs; for clients. */
@@ -40,6 +42,7 @@ export class Cast {
       name: device.host.name,
       wanted: false,
       down: false,
+      wasDrained: false,
       ready: false,
       begin: async () => {},
     }));
@@ -95,7 +98,10 @@ export class Cast {
   crash(actor: Actor, power: boolean): void {
     actor.down = true;
     actor.ready = false;
+    const { disk } = actor.device.host;
+    const { tornPages } = disk;
     actor.device.crash(power);
+    if (disk.tornPages > tornPages) this.coverage.reach('fault/torn write');
   }
 
   restart(actor: Actor): void {

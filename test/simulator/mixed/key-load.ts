@@ -36,6 +36,11 @@ export class MixedKeyLoad {
     return Array.from({ length: this.options.keys }, (_, i) => `k${i}`);
   }
 
+  /** What must fit one order though local reads may be old: what was changed, and what was read when all was over. */
+  changesSince(quietUs: number): Operation[] {
+    return this.history.filter(({ type, result, call }) => call >= quietUs || (type !== 'get' && result !== false));
+  }
+
   /** One operation after another while `goOn` says so. Throws what no fault explains. */
   async work(
     store: KeyStore,

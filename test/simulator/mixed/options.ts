@@ -12,7 +12,7 @@ export interface MixedOptions {
   /** Virtual minutes of load and faults. */
   minutes: number;
   overlay: 'chord' | 'kouncil' | 'kalimero';
-  /** `skew10`: clocks are 10 % off, which may make local reads stale and nothing else. */
+  /** `skew10`: clocks are 10 % off, which may make local reads stale and nothing else; else they are in one seed of eight. */
   profile: Profile;
   /** Kinds of faults there are; all when empty. */
   faults: readonly string[];
@@ -27,9 +27,10 @@ export interface MixedResult {
   violations: Violation[];
   coverage: Coverage;
   events: number;
+  /** Without what everything slept. */
   virtualMs: number;
-  /** Answered operations on keys, steps on files, operations on registers, blocks put. */
-  operations: { keys: number; files: number; registers: number; blocks: number };
+  /** Answered operations on keys, steps on files, operations on registers, turns with locks, blocks put. */
+  operations: { keys: number; files: number; registers: number; locks: number; blocks: number };
   trace: string;
 }
 

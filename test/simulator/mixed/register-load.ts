@@ -24,26 +24,29 @@ export class RegisterLoad {
 
   /** Makes the registers; by one client, before the others begin. */
   async found({ node, user }: LinkedNode): Promise<void> {
-    for (let i = 0; i < registersMax; i++) {
-      const salt = node.runtime.random.bytes(32);
-      const access = {
-        version: 1,
-        owner: user.publicKey,
-        readers: [],
-        writers: [],
-        worldReader: undefined,
-        worldWrite: true,
-      };
-      const members = this.members(node.overlay.nodes(), 3);
-      const { address } = await node.registers.create({
-        owner: user,
-        salt,
-        members,
-        access: { ...access, signature: Buffer.alloc(64) },
-        payload: utf8('r0'),
-      });
-      this.addresses.push(address);
-    }
+    for (let i = 0; i < registersMax; i++) await this.make(node, user);
+  }
+
+  private async make(node: LinkedNode['node'], user: LinkedNode['user']): Promise<void> {
+    const members = this.members(node.overlay.nodes(), 3);
+    // Of two, one that is gone for ever would be no minority, and what is known of a node may be old.
+    if (members.length < 3) return;
+    const access = {
+      version: 1,
+      owner: user.publicKey,
+      readers: [],
+      writers: [],
+      worldReader: undefined,
+      worldWrite: true,
+    };
+    const { address } = await node.registers.create({
+      owner: user,
+      salt: node.runtime.random.bytes(32),
+      members,
+      access: { ...access, signature: Buffer.alloc(64) },
+      payload: utf8('r0'),
+    });
+    this.addresses.push(address);
   }
 
   async work(
@@ -58,24 +61,33 @@ export class RegisterLoad {
       try {
         await this.operate(linked);
       } catch (error) {
-        if (!isError(error, 'unavailable', 'cancelled', 'conflict', 'denied')) throw error;
+        // `not-found`: another client has deleted it.
+        if (!isError(error, 'unavailable', 'cancelled', 'conflict', 'denied', 'not-found')) throw error;
         this.coverage.reach(`operation/register refused: ${error.kind}`);
       }
     }
   }
 
   private async operate({ node, user }: LinkedNode): Promise<void> {
+    if (this.addresses.length < registersMax) await this.make(node, user);
     const address = this.addresses[this.random.below(this.addresses.length)];
     if (!address) return;
     const choice = this.random.below(10);
     if (choice < 4) await node.registers.read(address);
     else if (choice < 8) await node.registers.write(address, user, () => utf8(`r${++this.written}`));
+    else if (this.random.below(8) === 0) await this.remove(node, user, address);
     else await this.change(node, address);
+  }
+
+  /** Another takes its place, whatever becomes of it. */
+  private async remove(node: LinkedNode['node'], user: LinkedNode['user'], address: Address): Promise<void> {
+    const at = this.addresses.indexOf(address);
+    if (at >= 0) this.addresses.splice(at, 1);
+    await node.registers.delete(address, user);
   }
 
   private async change(node: LinkedNode['node'], address: Address): Promise<void> {
     const members = this.members(node.overlay.nodes(), 3 + (this.random.below(3) === 0 ? this.random.below(3) : 0));
-    // Of two, one that is gone for ever would be no minority, and what is known of a node may be old.
     if (members.length < 3) return;
     if (this.changing++ > 0) this.coverage.reach('register/two changes at once');
     try {
@@ -86,8 +98,11 @@ export class RegisterLoad {
   }
 
   /** Any nodes at all: who may vote is agreed, not computed. */
-  private members(nodes: readonly { id: Address; stores: readonly Uint8Array[] }[], count: number): Member[] {
-    const left = nodes.filter(({ stores }) => stores.length > 0);
+  private members(
+    nodes: readonly { id: Address; stores: readonly Uint8Array[]; leaving: boolean }[],
+    count: number,
+  ): Member[] {
+    const left = nodes.filter(({ stores, leaving }) => stores.length > 0 && !leaving);
     const out: Member[] = [];
     while (out.length < count && left.length > 0) {
       const [one] = left.splice(this.random.below(left.length), 1);

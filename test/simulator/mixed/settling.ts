@@ -1,9 +1,9 @@
 // What a network owes its users once faults have ended: every register on as many live members as it should have, in a simple
-// configuration, every block in as many copies.
+// configuration, every block in as many copies, both in distinct zones as far as there are enough.
 
 import { toHex } from '../../../src/core/base/bytes.ts';
 import type { Watch } from '../watch/watch.ts';
-import type { Cast } from './cast.ts';
+import type { Actor, Cast } from './cast.ts';
 
 /** Undefined when it is so. */
 export function hold(watch: Watch, cast: Cast, members: number): string | undefined {
@@ -25,4 +25,32 @@ export function hold(watch: Watch, cast: Cast, members: number): string | undefi
   }
   const [thin] = watch.blocks.thin(members);
   return thin && `block ${thin.slice(0, 12)} has fewer than ${members} copies`;
+}
+
+/** Undefined when copies and members stand in as many zones as they can. */
+export function crowded(watch: Watch, cast: Cast, members: number): string | undefined {
+  const zones = new Map(cast.storage.flatMap(({ device }) => zoneOf(device)));
+  const all = new Set(zones.values()).size;
+  const wanted = Math.min(members, all);
+  if (all < 2) return undefined;
+  const few = (stores: readonly string[]) => {
+    const found = new Set(stores.flatMap((store) => zones.get(store) ?? [])).size;
+    return found < wanted ? `stands in ${found} of ${all} zones` : undefined;
+  };
+  for (const address of watch.registers.addresses) {
+    const state = watch.registers.latest(address)?.image.state;
+    const wrong = state && !state.value.deleted && few(state.config.current.map(({ store }) => toHex(store)));
+    if (wrong) return `zones: register ${address.slice(0, 12)} ${wrong}`;
+  }
+  for (const address of watch.blocks.lasting) {
+    const wrong = few(watch.stores.holders('block', address).map(({ storeId }) => storeId));
+    if (wrong) return `zones: block ${address.slice(0, 12)} ${wrong}`;
+  }
+  return undefined;
+}
+
+/** The store of a node that runs, and where it says that it stands. */
+function zoneOf({ linked }: Actor['device']): [string, string][] {
+  const { silo, zone } = linked?.node.options ?? {};
+  return silo && zone !== undefined ? [[toHex(silo.storeId), zone]] : [];
 }

@@ -81,7 +81,9 @@ export class FileNode {
     };
   }
 
-  powerFailure(random: SeededRandom): void {
+  /** Returns how many pages are neither what they were nor what was written. */
+  powerFailure(random: SeededRandom): number {
+    let tornPages = 0;
     const resized = this.size !== this.durableSize;
     const size = resized && random.chance(0.5) ? this.durableSize : this.size;
     for (const index of [...this.dirty].sort((a, b) => a - b)) {
@@ -89,13 +91,18 @@ export class FileNode {
       const page = this.pages.get(index) ?? zeroPage;
       const fate = random.below(4);
       if (fate < 2) this.pages.set(index, old);
-      else if (fate === 2) this.pages.set(index, torn(old, page, random));
+      else if (fate === 2) {
+        const mixed = torn(old, page, random);
+        if (!mixed.equals(old) && !mixed.equals(page)) tornPages++;
+        this.pages.set(index, mixed);
+      }
     }
     this.dirty.clear();
     this.truncate(size);
     this.dirty.clear();
     this.durablePages = new Map(this.pages);
     this.durableSize = size;
+    return tornPages;
   }
 
   /** The same bytes on another disk; what is written to one does not show in the other. */
@@ -148,14 +155,16 @@ export class DirectoryNode {
     return copy;
   }
 
-  powerFailure(random: SeededRandom): void {
+  powerFailure(random: SeededRandom): number {
     const names = [...new Set([...this.entries.keys(), ...this.durableEntries.keys()])].sort();
     for (const name of names) {
       const durable = this.durableEntries.get(name);
       if (this.entries.get(name) !== durable && random.chance(0.5)) setOrDelete(this.entries, name, durable);
     }
     this.durableEntries = new Map(this.entries);
-    for (const name of [...this.entries.keys()].sort()) this.entries.get(name)?.powerFailure(random);
+    let tornPages = 0;
+    for (const name of [...this.entries.keys()].sort()) tornPages += this.entries.get(name)?.powerFailure(random) ?? 0;
+    return tornPages;
   }
 }
 
@@ -171,6 +180,8 @@ export class Disk {
   readonly locks = new Map<string, { pid: number }>();
   readonly directIo: boolean;
   capacityBytes: number;
+  /** Pages power failures have left half written. */
+  tornPages = 0;
   /** While true every operation fails with `unavailable`. */
   failing = false;
   readonly random: SeededRandom;
@@ -197,7 +208,7 @@ export class Disk {
 
   crash(power: boolean): void {
     this.locks.clear();
-    if (power) this.root.powerFailure(this.random);
+    if (power) this.tornPages += this.root.powerFailure(this.random);
   }
 
   /** Puts a file or folder in the place of what is there, or nothing: another disk, or an older image of this one. */

@@ -94,6 +94,11 @@ export class Host {
     this.paused = true;
   }
 
+  /** Nothing of the process runs now, or what waited is still to be done. */
+  get isPaused(): boolean {
+    return this.paused || this.deferred.length > 0;
+  }
+
   /** What waited happens in its order, one event each, before anything that comes later. */
   resume(): void {
     this.paused = false;

@@ -195,7 +195,7 @@ export class BlockChecker {
   /** E1, I2: whoever acknowledged a block and still has his disk holds it, unless it was swept or enough others have it. */
   check(): void {
     const { stores, report, replicas } = this.options;
-    const alive = new Set(stores.all());
+    const alive = new Set(stores.all().filter(({ isAway }) => !isAway));
     for (const [address, { by, quorum }] of this.acknowledged) {
       if (this.isSwept(address)) continue;
       const holders = stores.holders('block', address);
@@ -227,6 +227,18 @@ export class BlockChecker {
         );
         return (besides ? lasting : holders).length < copies;
       })
+      .map(([address]) => address);
+  }
+
+  /** Blocks that must last: acknowledged and not swept, or reached by a chosen root, and not of a generation that is over. */
+  get lasting(): string[] {
+    const reached = [...this.reached.values()];
+    return [...this.acknowledged]
+      .filter(([address, { generation }]) =>
+        this.isSwept(address)
+          ? false
+          : reached.some(({ blocks }) => blocks.has(address)) || !this.isOver(address, generation),
+      )
       .map(([address]) => address);
   }
 }

@@ -109,6 +109,9 @@ export const knownStates: readonly string[] = [
   ]),
   ...each('store', ['block dropped', 'block swept']),
   ...each('garbage', ['cycle asked for', 'generation chosen', 'sweep ordered', 'sweep of a deposed leader']),
+  ...each('lock', ['exclusive', 'shared', 'granted', 'conflict', 'waiting', 'granted after a wait']),
+  ...each('lock', ['taken up by the next leader', 'refused: lost']),
+  ...each('answer', ['lock begun', 'lock later', 'lock unknown', 'lock over']),
 ];
 
 export const knownFaults: readonly string[] = [
@@ -116,7 +119,9 @@ export const knownFaults: readonly string[] = [
   ...each('fault', ['client crash', 'client pause', 'pause of a leader beyond its lease', 'files client crash']),
   ...each('fault', ['loss', 'duplication', 'reordering', 'slow links', 'full disk', 'broken disk', 'bit rot']),
   ...each('fault', ['clock step', 'disk loss', 'set-back disk', 'join', 'leave', 'ring scrambled']),
-  ...each('fault', ['power cut everywhere', 'clock rate 1 %']),
+  ...each('fault', ['power cut everywhere', 'clock rate 1 %', 'clock rate 10 %', 'torn write']),
+  ...each('fault', ['everything suspended for long', 'drain', 'drained', 'join of one that was drained']),
+  ...each('course', ['zones', 'absence of seconds counts', 'quiet for long']),
 ];
 
 /** docs/protocols.md 7.13, and what 8 lists as not checked by the models: by names reached elsewhere. */

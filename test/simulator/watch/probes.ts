@@ -2,20 +2,26 @@
 // it: methods of its classes are wrapped here, once a process, and say whose process they run in.
 
 import { createHash } from 'node:crypto';
-import { toHex } from '../../../src/core/base/bytes.ts';
+import { type Bytes, toHex } from '../../../src/core/base/bytes.ts';
 import { asError, type InfinitError } from '../../../src/core/base/errors.ts';
 import type { Address } from '../../../src/core/block/address.ts';
 import type { JournalBatch, JournalSegment } from '../../../src/core/consensus/consensus.ts';
 import { SegmentWriter } from '../../../src/core/consensus/journal/writer.ts';
+import { Conversation, type ReadRound } from '../../../src/core/consensus/register/conversation.ts';
 import type { CallContext, PeerIdentity } from '../../../src/core/peer/peer.ts';
 import { type Service, Services } from '../../../src/core/peer/services.ts';
 import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry } from '../../../src/core/silo/silo.ts';
+import { type FetchCounters, Fetching } from '../../../src/core/store/fetching.ts';
+import { Repair } from '../../../src/core/store/repair.ts';
 import { Sweeper } from '../../../src/core/store/sweeper.ts';
+import { Witness } from '../../../src/core/store/witness.ts';
 import { type Root, RootRegister, type TreeContext } from '../../../src/core/tree/context.ts';
 import { Leader } from '../../../src/core/tree/leader.ts';
 import type { ExecuteOptions, Ran } from '../../../src/core/tree/leadership.ts';
+import type { LockAnswer, LockCall } from '../../../src/core/tree/locks/lock-messages.ts';
+import { LockService } from '../../../src/core/tree/locks/lock-service.ts';
 import type { OperationRequest, Outcome } from '../../../src/core/tree/messages.ts';
 import type { Effect } from '../../../src/core/tree/tree.ts';
 import { type Life, lifeOf } from '../runtime/host.ts';
@@ -60,6 +66,12 @@ export interface Observer {
   executed(led: Led, request: OperationRequest, options: ExecuteOptions, ran: Ran, effects: readonly Effect[]): void;
   /** A leader answers. */
   answered(led: Led, kind: 'operation' | 'query', outcome: Outcome): void;
+  /** A leader journals effects. */
+  recorded(effects: readonly Effect[]): void;
+  /** A leader has answered a call about locks. */
+  locked(call: LockCall, answer: LockAnswer): void;
+  /** A state of the protocols was reached that no message shows. */
+  reached(life: Life, state: string): void;
   /** Somebody who can read it knows that this root is chosen. */
   rooted(life: Life, tree: string, root: Root): void;
 }
@@ -104,6 +116,8 @@ function install(): void {
   wrapJournals();
   wrapLeaders();
   wrapRoots();
+  wrapLocks();
+  wrapStates();
 }
 
 function wrapCalls(): void {
@@ -189,6 +203,8 @@ function wrapLeaders(): void {
   wrap<[Effect[], boolean], void>(Leader.prototype, 'record', (real, self, effects, durable) => {
     journalled.set(self, effects);
     real(effects, durable);
+    const led = ledBy(self);
+    if (led) seenBy(led.life)?.recorded(effects);
   });
   wrap<[OperationRequest, ExecuteOptions], Promise<Ran>>(
     Leader.prototype,
@@ -227,6 +243,46 @@ function wrapRoots(): void {
     const root = await real(...args);
     tell(self, root);
     return root;
+  });
+}
+
+function wrapLocks(): void {
+  wrap<[LockCall, Bytes], Promise<LockAnswer>>(LockService.prototype, 'serve', async (real, self, call, user) => {
+    const answer = await real(call, user);
+    const life = lifeOf.get((self as { options: { clock: object } }).options.clock);
+    seenBy(life)?.locked(call, answer);
+    return answer;
+  });
+}
+
+function wrapStates(): void {
+  const tell = (owner: object | undefined, state: string) => {
+    const life = owner && lifeOf.get(owner);
+    if (life) seenBy(life)?.reached(life, state);
+  };
+  wrap<unknown[], Promise<ReadRound>>(Conversation.prototype, 'read', async (real, self, ...args) => {
+    const round = await real(...args);
+    const { runtime } = self as { runtime: object };
+    if (round.agreed) tell(runtime, 'register/fast read');
+    return round;
+  });
+  wrap<[boolean], Promise<boolean>>(Witness.prototype, 'check', async (real, self, expectOthers) => {
+    const isSetBack = await real(expectOthers);
+    if (isSetBack) tell((self as { options: { runtime: object } }).options.runtime, 'store/set back noticed');
+    return isSetBack;
+  });
+  wrap<unknown[], Promise<string>>(Fetching.prototype, 'fetch', async (real, self, ...args) => {
+    const { counters, parts } = self as unknown as { counters: FetchCounters; parts: { throttle: { clock: object } } };
+    const { fetched } = counters;
+    const outcome = await real(...args);
+    if (counters.fetched > fetched) tell(parts.throttle.clock, 'store/pull copied');
+    return outcome;
+  });
+  wrap<unknown[], Promise<void>>(Repair.prototype, 'mend', async (real, self, ...args) => {
+    const { counts, parts } = self as unknown as { counts: { mended: number }; parts: { runtime: object } };
+    const { mended } = counts;
+    await real(...args);
+    if (counts.mended > mended) tell(parts.runtime, 'store/read repair');
   });
 }
 

@@ -49,6 +49,8 @@ export class RegisterChecker {
   private readonly options: RegisterCheckerOptions;
   private readonly registers = new Map<string, Register>();
   private readonly acceptors = new Map<string, Acceptor>();
+  /** Ballots somebody asked a promise for, by register. */
+  private readonly prepared = new Set<string>();
 
   constructor(options: RegisterCheckerOptions) {
     this.options = options;
@@ -176,6 +178,13 @@ export class RegisterChecker {
     if (from.previous && !config.previous) reach('step out of joint');
     if (value.deleted) reach('deleted');
     const before = chosen[at - 1]?.image;
+    // Nothing is changed by it: how a read that finds no agreement makes one.
+    if (
+      before &&
+      before.state.config.generation === config.generation &&
+      toHex(before.valueHash) === toHex(image.valueHash)
+    )
+      reach('read by writing');
     if (config.previous && before?.state.config.previous && toHex(before.valueHash) !== toHex(image.valueHash))
       reach('value while joint');
     if (!config.previous) return;
@@ -202,6 +211,8 @@ export class RegisterChecker {
     coverage.reach(`register/${message.type}`);
     const at = `${memberName(member)} ${toHex(address)}`;
     const acceptor = this.acceptors.get(at);
+    const ballot = 'ballot' in message ? `${toHex(address)} ${ballotName(message.ballot)}` : '';
+    if (message.type === 'prepare') this.prepared.add(ballot);
     if (message.type === 'prepare' && message.evidence) coverage.reach('register/prepare with evidence');
     if (reply.type === 'promise' && message.type === 'prepare') {
       if (!acceptor || compareBallots(acceptor.promised, message.ballot) < 0)
@@ -214,6 +225,7 @@ export class RegisterChecker {
     if (reply.type === 'accepted' && message.type === 'accept') {
       if (!acceptor?.accepted || compareBallots(acceptor.accepted.ballot, message.ballot) < 0)
         report('G6', `${at} accepted ${ballotName(message.ballot)} before it was durable`);
+      if (!this.prepared.has(ballot) && (acceptor?.accepted?.version ?? 0) > 1) coverage.reach('register/fast write');
       if (message.next) coverage.reach('register/accept that promises the next');
     }
     if (acceptor) this.committed(life, at, acceptor, message, reply);

@@ -29,6 +29,8 @@ export class StoreMirror {
   readonly writing = new Map<string, number>();
   /** Bits of it have rotted: values may be unreadable, and the store may take another id. */
   rotted = false;
+  /** Its node has left the network: nobody gets anything from it. */
+  isAway = false;
 
   constructor(host: Host) {
     this.host = host;
@@ -61,9 +63,9 @@ export class Stores {
     return [...this.mirrors.values()];
   }
 
-  /** Disks that hold a value, their processes running or not. */
+  /** Disks of the network that hold a value, their processes running or not. */
   holders(space: Space, key: string): StoreMirror[] {
-    return this.all().filter(({ held }) => held.has(`${space}/${key}`));
+    return this.all().filter(({ held, isAway }) => !isAway && held.has(`${space}/${key}`));
   }
 
   /** Of a block on that disk: its last put or touch there had at least this generation. */

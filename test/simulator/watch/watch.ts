@@ -26,13 +26,17 @@ import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry } from '../../../src/core/silo/silo.ts';
 import type { PutOptions } from '../../../src/core/store/store.ts';
 import type { Root } from '../../../src/core/tree/context.ts';
-import type { Outcome } from '../../../src/core/tree/messages.ts';
+import { spaces } from '../../../src/core/tree/keys.ts';
+import { type LockAnswer, type LockCall, lockSessionRecord } from '../../../src/core/tree/locks/lock-messages.ts';
+import type { Outcome, QueryAnswer } from '../../../src/core/tree/messages.ts';
+import type { Effect } from '../../../src/core/tree/tree.ts';
 import type { Host, Life } from '../runtime/host.ts';
 import type { World } from '../runtime/world.ts';
 import type { Device } from '../whole.ts';
 import { BlockChecker } from './blocks.ts';
 import { Coverage, knownAnswers, knownStates } from './coverage.ts';
 import { RegisterHistory } from './history.ts';
+import { LockChecker } from './locks.ts';
 import { type Led, type Observer, observe, type Served, type Swept } from './probes.ts';
 import { RegisterChecker } from './registers.ts';
 import { RingChecker } from './rings.ts';
@@ -42,11 +46,12 @@ import { TreeChecker } from './trees.ts';
 
 /** What was sent has arrived, or never will. */
 const arrivalMs = 3_000;
+const lockSpace = Buffer.from(spaces.lock)[0];
 /** Enough to know what is wrong. */
 const violationsMax = 20;
 
 export interface WatchOptions {
-  /** Clocks may be off by more than the protocol allows. */
+  /** Clocks may be off by more than the protocol allows: what is read locally may be old, and a lock believed in for too long. */
   staleReads?: boolean;
   replicas: () => number;
 }
@@ -60,6 +65,7 @@ export class Watch implements Observer {
   readonly trees: TreeChecker;
   readonly blocks: BlockChecker;
   readonly rings: RingChecker;
+  readonly locks: LockChecker;
   readonly report: Report;
   private readonly world: World;
   /** Ids of nodes by host, known once they run. */
@@ -90,6 +96,7 @@ export class Watch implements Observer {
     };
     this.blocks = new BlockChecker({ stores: this.stores, report, coverage, replicas, generationOf });
     this.rings = new RingChecker(report, coverage);
+    this.locks = new LockChecker({ report, coverage, staleBelief: staleReads });
     this.registers = new RegisterChecker({
       networkId: () => this.networkId,
       report,
@@ -206,8 +213,16 @@ export class Watch implements Observer {
       coverage.reach('garbage/sweep ordered');
       this.ordered(request as { tree: Bytes }, from.id);
     } else if (method === 'tree.query') {
-      if ((response as { leaseMs: number }).leaseMs > 0) coverage.reach('tree/leased answer');
-    }
+      const { leaseMs, outcome } = response as QueryAnswer;
+      if (leaseMs > 0) coverage.reach('tree/leased answer');
+      this.sent(outcome);
+      if (outcome.type === 'moved' && outcome.role === 'recovering') coverage.reach('tree/read during takeover');
+    } else if (method === 'tree.do') this.sent(response as Outcome);
+  }
+
+  /** What a process that does not lead answers is told by nobody else. */
+  private sent(outcome: Outcome): void {
+    if (outcome.type === 'moved') this.coverage.reach('answer/tree moved');
   }
 
   private ordered({ tree }: { tree: Bytes }, by: Bytes): void {
@@ -311,6 +326,27 @@ export class Watch implements Observer {
 
   executed(...told: Parameters<Observer['executed']>): void {
     this.trees.executed(...told);
+  }
+
+  /** K4. */
+  recorded(effects: readonly Effect[]): void {
+    for (const effect of effects)
+      if (effect.type === 'put' && effect.key[0] === lockSpace)
+        this.locks.isRecorded(toHex(effect.key.subarray(1)), decode(lockSessionRecord, effect.value).session);
+  }
+
+  locked({ client, session, request }: LockCall, answer: LockAnswer): void {
+    this.coverage.reach(`answer/lock ${answer.type}`);
+    if (answer.type === 'begun') {
+      this.locks.began(toHex(client), session);
+      if (request.type === 'begin' && request.reclaim) this.coverage.reach('lock/taken up by the next leader');
+    }
+    if (answer.type === 'locked') this.coverage.reach(`lock/${answer.result}`);
+    if (answer.type === 'polled' && answer.grants.length > 0) this.coverage.reach('lock/granted after a wait');
+  }
+
+  reached(_life: Life, state: string): void {
+    this.coverage.reach(state);
   }
 
   answered(led: Led, kind: 'operation' | 'query', outcome: Outcome): void {
