@@ -6,6 +6,7 @@ import type {
   Acting,
   CollectionFacts,
   CollectOptions,
+  DestroyOptions,
   DiagnoseOptions,
   DrainFacts,
   InspectWhat,
@@ -23,6 +24,7 @@ import type {
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../../src/core/descriptor/descriptor.ts';
 import { getKeyValueStore } from '../../src/core/descriptor/key-value-stores.ts';
 import { getLink } from '../../src/core/descriptor/links.ts';
+import { deleteTreeDescriptor } from '../../src/core/descriptor/tree-descriptors.ts';
 import { getVolume } from '../../src/core/descriptor/volumes.ts';
 import { serveVolumeScript } from '../../src/core/node/volume-script.ts';
 import type { KeyChange, KeyStore, KeyValue, ListKeysOptions, PutKeyOptions } from '../../src/core/volume/keys.ts';
@@ -58,6 +60,7 @@ export class FakeRunning implements Running {
       openKeys: (options) => this.openKeys(options),
       runVolume: (options) => this.runVolume(options),
       collect: (options) => this.collect(options),
+      destroy: (options) => this.destroy(options),
       volumeStatus: (options) => this.volumeStatus(options),
       stopVolume: (options) => this.stopVolume(options),
       volumeAttribute: (options) => this.volumeAttribute(options),
@@ -158,6 +161,19 @@ export class FakeRunning implements Running {
   }
 
   /** Each answer shows the cycle a little further. */
+  /** Two of three nodes are rid of it, the third one is away. */
+  async destroy({ context, as, kind, name: given, force, progress }: DestroyOptions) {
+    const get = kind === 'volume' ? getVolume : getKeyValueStore;
+    const { name } = await get(context, as, given);
+    const running = this.volumes.get(name)?.status === 'running';
+    if (running && !force) throw new InfinitError('conflict', `volume "${name}" is running on this device`);
+    await deleteTreeDescriptor(context, kind, as, name);
+    progress({ nodes: 1, of: 3, missed: 0, copies: 4, bytes: 4000 });
+    const facts = { nodes: 2, of: 3, missed: 1, copies: 9, bytes: 9_000_000 };
+    progress(facts);
+    return { name, ...facts };
+  }
+
   async collect({
     context,
     as,

@@ -3,6 +3,7 @@
 
 import { type Bytes, concatBytes, equalBytes, toHex, u32Bytes, utf8 } from '../../src/core/base/bytes.ts';
 import { decode, encode } from '../../src/core/base/codec.ts';
+import { registerAddress } from '../../src/core/block/address.ts';
 import { accessList, genesis, registerState, registerValue } from '../../src/core/block/register.ts';
 import { StateVerifier } from '../../src/core/block/register-validity.ts';
 import type { JournalSegment } from '../../src/core/consensus/consensus.ts';
@@ -17,12 +18,8 @@ import { formatDescriptor, parseDescriptor } from '../../src/core/descriptor/str
 import { checkRecord, signRecord } from '../../src/core/overlay/node-record.ts';
 import { nodeRecord } from '../../src/core/overlay/overlay.ts';
 import { createAdmission } from '../../src/core/peer/admission.ts';
-import {
-  networkLosses,
-  refuseNetworkValue,
-  signTreeEntry,
-  type TreeEntry,
-} from '../../src/core/store/network-register.ts';
+import { networkLosses, refuseNetworkValue } from '../../src/core/store/network-register.ts';
+import { type DestroyedTree, signDestroyed, signTreeEntry, type TreeEntry } from '../../src/core/store/tree-entries.ts';
 import type { SeededRandom } from '../simulator/runtime/random.ts';
 import { accepted, damage, type Fuzzer, fuzzer, mustBe, mustEqual, pick } from './fuzzer.ts';
 import * as good from './subjects.ts';
@@ -230,12 +227,19 @@ const entryBytes = 16 + 32 + 32 + 64;
 function encodeEntry({ treeId, root, owner, signature }: TreeEntry): Buffer {
   return concatBytes([treeId, root, owner, signature]);
 }
-function encodeNetworkState(descriptor: Bytes, revoked: Bytes[], trees: Bytes[]): Buffer {
-  const parts = [u32Bytes(descriptor.length), descriptor, u32Bytes(revoked.length), ...revoked];
+function encodeDestroyed({ treeId, owner, salt, signature }: DestroyedTree): Buffer {
+  return concatBytes([treeId, owner, salt, signature]);
+}
+function encodeNetworkState(descriptor: Bytes, destroyed: Bytes[], trees: Bytes[]): Buffer {
+  const parts = [u32Bytes(descriptor.length), descriptor, u32Bytes(destroyed.length), ...destroyed];
   return concatBytes([Buffer.of(1), ...parts, u32Bytes(trees.length), ...trees]);
 }
 const treeEntry = (name: string, holder = good.owner) =>
   encodeEntry(signTreeEntry(good.networkId, holder, good.keyOf(name).seed.subarray(0, 16), good.keyOf(name).publicKey));
+const destroyedEntry = (name: string, holder = good.owner) =>
+  encodeDestroyed(
+    signDestroyed(good.networkId, holder, good.keyOf(name).seed.subarray(0, 16), good.keyOf(name).publicKey),
+  );
 const standing = ['a', 'b', 'c'].map((name) => treeEntry(name));
 const published = formatDescriptor('network', good.network);
 const before = encodeNetworkState(published, [], standing);
@@ -248,11 +252,11 @@ const networkChanges = fuzzer('network register', {
     if (random.chance(0.2)) trees.push(damage(random, treeEntry('e')).subarray(0, entryBytes));
     if (random.chance(0.1)) trees.push(pick(random, standing));
     if (random.chance(0.1)) trees.push(treeEntry('a', good.member));
-    const state = encodeNetworkState(
-      random.chance(0.1) ? utf8('{"a":1}') : published,
-      random.chance(0.1) ? [good.keyOf('r').seed] : [],
-      trees,
-    );
+    const destroyed: Buffer[] = [];
+    if (random.chance(0.2)) destroyed.push(destroyedEntry('d', good.member));
+    if (random.chance(0.1)) destroyed.push(destroyedEntry('a'));
+    if (random.chance(0.1)) destroyed.push(damage(random, destroyedEntry('b')).subarray(0, entryBytes));
+    const state = encodeNetworkState(random.chance(0.1) ? utf8('{"a":1}') : published, destroyed, trees);
     return random.chance(0.3) ? damage(random, state, before) : state;
   },
   check: (after) => {
@@ -260,10 +264,22 @@ const networkChanges = fuzzer('network register', {
     const of = { id: networkId, owner: owner.publicKey };
     const judged = accepted(() => refuseNetworkValue(of, after, before) ?? networkLosses(of, after, before)[0]?.reason);
     if (judged === undefined || judged.value !== undefined) return;
-    const head = before.length - standing.length * entryBytes - 4;
+    const head = 1 + 4 + published.length;
     mustEqual(after.subarray(0, head), before.subarray(0, head), "the owner's part was changed by another");
+    const count = Buffer.from(after).readUInt32BE(head);
+    for (let i = 0; i < count; i++) {
+      const at = head + 4 + i * entryBytes;
+      const [treeId, holder, salt] = [
+        after.subarray(at, at + 16),
+        after.subarray(at + 16, at + 48),
+        after.subarray(at + 48, at + 80),
+      ];
+      const [signature, root] = [after.subarray(at + 80, at + entryBytes), registerAddress(holder, salt)];
+      mustBe(verify(holder, signature, 'tree-destroyed', networkId, treeId, root), 'a tree is destroyed by nobody');
+    }
+    const first = head + 4 + count * entryBytes + 4;
     const entries: Buffer[] = [];
-    for (let at = head + 4; at < after.length; at += entryBytes) entries.push(after.subarray(at, at + entryBytes));
+    for (let at = first; at < after.length; at += entryBytes) entries.push(after.subarray(at, at + entryBytes));
     for (const entry of standing)
       mustBe(
         entries.some((one) => one.equals(entry)),

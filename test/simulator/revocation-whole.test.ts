@@ -58,7 +58,7 @@ test('a revoked user who leads loses his connections within seconds, everywhere;
   await world.settle(publisher.node.start([owner.endpoint]));
   assert.equal(await world.settle(publisher.node.publishDescriptor()), 3);
   await world.settle(publisher.close());
-  await world.runFor(3 * limits.descriptorLookPeriodMs);
+  await world.runFor(3 * limits.registerLookPeriodMs);
   for (const linked of nodes) assert.equal(linked.node.network().revoked?.length, 1);
   assert.ok(!nodes.some((linked) => connectedTo(all, linked)));
   const late = his.put(utf8('k'), utf8('late'));

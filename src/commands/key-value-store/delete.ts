@@ -1,39 +1,54 @@
 // infinit key-value-store delete
 
-import { Flags } from '@oclif/core';
 import { InfinitError } from '../../core/base/errors.ts';
-import { pullFlag } from '../../core/cli/flags.ts';
+import { clearTree, deleteFlags } from '../../core/cli/delete-tree.ts';
 import { ifVersionFlag, KeyCommand, keyArgs, keyFlags, keyText } from '../../core/cli/key-command.ts';
 import { withoutUndefined } from '../../core/cli/presence.ts';
 import { removedJson, removedLines } from '../../core/cli/texts.ts';
 import { qualify } from '../../core/descriptor/names.ts';
 
-const hubFlags = {
-  ...pullFlag,
-  purge: Flags.boolean({ description: 'delete what hangs on it as well, of which there is nothing yet' }),
-};
-
 export default class KeyValueStoreDelete extends KeyCommand {
-  static override summary = 'Delete a key-value store from this device, or a key of one';
+  static override summary = 'Delete a key of a key-value store, or a store: from this device, or from the network';
   static override examples = [
-    { description: 'Delete the store', command: 'infinit key-value-store delete settings' },
+    {
+      description: 'Forget the store here; its keys stay in the network',
+      command: 'infinit key-value-store delete settings',
+    },
+    {
+      description: 'Delete it with its keys everywhere; nodes give back the space',
+      command: 'infinit key-value-store delete settings --clear-content',
+    },
     { description: 'Delete a key', command: 'infinit key-value-store delete settings colour' },
   ];
   static override args = keyArgs;
-  static override flags = { ...keyFlags, ...ifVersionFlag, ...hubFlags };
+  static override flags = { ...keyFlags, ...ifVersionFlag, ...deleteFlags };
 
   async run(): Promise<void> {
     const parsed = await this.parse(KeyValueStoreDelete);
     const { args, flags } = parsed;
     const isKey = (flags.name === undefined ? args.key : args.name) !== undefined;
-    if (isKey) await this.deleteKey(this.storeAndKey(parsed), flags);
-    else await this.deleteStore(this.nameOf(parsed), flags);
+    if (isKey) {
+      if (flags['clear-content']) throw new InfinitError('usage', '--clear-content is of a store, not of a key');
+      return this.deleteKey(this.storeAndKey(parsed), flags);
+    }
+    const name = this.nameOf(parsed);
+    const { pull, purge } = flags;
+    if (pull) await this.pullFromHub('key-value-store', qualify('key-value store', name, this.user), purge);
+    if (flags['clear-content']) await this.clear(name, flags);
+    else await this.deleteStore(name);
   }
 
-  private async deleteStore(name: string, { pull, purge }: { pull: boolean; purge: boolean }): Promise<void> {
+  private async clear(name: string, flags: { force: boolean; peer?: string[] | undefined }): Promise<void> {
+    const { invocation, script } = this;
+    const [acting, running] = [await this.acting(), await this.running()];
+    const voices = { warn: (text: string) => void this.warn(text), tell: (line: string) => this.tell(line) };
+    const store = { kind: 'key-value-store', name } as const;
+    const { value, lines } = await clearTree({ invocation, script, acting, running, ...voices }, store, flags);
+    this.render(value, lines);
+  }
+
+  private async deleteStore(name: string): Promise<void> {
     const core = await this.core();
-    const qualified = qualify('key-value store', name, this.user);
-    if (pull) await this.pullFromHub('key-value-store', qualified, purge);
     const { deleteKeyValueStore } = await import('../../core/descriptor/key-value-stores.ts');
     const store = await deleteKeyValueStore(core, this.user, name);
     const removed = [{ kind: 'key-value-store' as const, name: store.name }];

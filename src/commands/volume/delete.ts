@@ -1,22 +1,22 @@
 // infinit volume delete
 
-import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
-import { nameArg, nameFlag, pullFlag } from '../../core/cli/flags.ts';
+import { clearTree, deleteFlags } from '../../core/cli/delete-tree.ts';
+import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { removedJson, removedLines } from '../../core/cli/texts.ts';
 import { qualify } from '../../core/descriptor/names.ts';
 
 export default class VolumeDelete extends BaseCommand {
-  static override summary = 'Delete a volume from this device';
+  static override summary = 'Delete a volume from this device, or from the network with all its files';
   static override examples = [
     { description: 'Forget it here; its files stay in the network', command: 'infinit volume delete shared' },
+    {
+      description: 'Delete it with its files everywhere; nodes give back the space',
+      command: 'infinit volume delete shared --clear-content',
+    },
   ];
   static override args = nameArg('volume');
-  static override flags = {
-    ...nameFlag('volume'),
-    ...pullFlag,
-    purge: Flags.boolean({ description: 'delete what hangs on it as well, of which there is nothing yet' }),
-  };
+  static override flags = { ...nameFlag('volume'), ...deleteFlags };
 
   async run(): Promise<void> {
     const parsed = await this.parse(VolumeDelete);
@@ -24,6 +24,14 @@ export default class VolumeDelete extends BaseCommand {
     const core = await this.core();
     const { pull, purge } = parsed.flags;
     if (pull) await this.pullFromHub('volume', qualify('volume', name, this.user), purge);
+    if (parsed.flags['clear-content']) {
+      const { invocation, script } = this;
+      const [acting, running] = [await this.acting(), await this.running()];
+      const parts = { invocation, script, acting, running };
+      const voices = { warn: (text: string) => void this.warn(text), tell: (line: string) => this.tell(line) };
+      const { value, lines } = await clearTree({ ...parts, ...voices }, { kind: 'volume', name }, parsed.flags);
+      return this.render(value, lines);
+    }
     const { deleteVolume } = await import('../../core/descriptor/volumes.ts');
     const volume = await deleteVolume(core, this.user, name);
     const removed = [{ kind: 'volume' as const, name: volume.name }];

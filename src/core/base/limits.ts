@@ -77,6 +77,10 @@ export const limits = {
   treesInNetworkMax: 1000,
   /** Of one user who does not own the network. */
   treesPerUserMax: 250,
+  /** Destroyed trees the network register remembers; of one user who does not own the network. What nodes remember they were rid of. */
+  destroyedTreesMax: 200,
+  destroyedTreesPerUserMax: 50,
+  destroyedTreesKnownMax: 1024,
   /** How far a value of the network register may be ahead of the one held. */
   networkVersionsAheadMax: 65_536,
   /** Entries said to be chosen that a store still has to ask about, and when it asks. */
@@ -291,8 +295,8 @@ export const limits = {
   linkSilosMax: 64,
   /** Named in a network's descriptor, which fits the network register with them. */
   revokedUsersMax: 200,
-  /** Hearing of newer descriptors makes a node look at most this often. */
-  descriptorLookPeriodMs: 1 * second,
+  /** Hearing of a newer network register makes a node look at most this often. */
+  registerLookPeriodMs: 1 * second,
   fuseOptionsMax: 64,
   volumeBlockBytesMin: 512,
   volumeBlockBytesMax: 4 * MiB,

@@ -176,6 +176,28 @@ export interface CollectOptions extends Acting {
   progress?: ((facts: CollectionFacts) => void) | undefined;
 }
 
+/** How far nodes are with giving back what a destroyed volume or store took; JSON-safe. */
+export interface DestroyFacts {
+  /** Storage nodes that are rid of it, and how many were found. */
+  nodes: number;
+  of: number;
+  /** Of them: could not be reached, or take long; they go on by themselves. */
+  missed: number;
+  /** What those that are rid of it gave back. */
+  copies: number;
+  bytes: number;
+}
+
+export interface DestroyOptions extends Acting {
+  /** Bare or qualified. */
+  name: string;
+  kind: 'volume' | 'key-value-store';
+  /** Although somebody has it open: he is told, and his process ends. */
+  force: boolean;
+  peers?: readonly string[];
+  progress(facts: DestroyFacts): void;
+}
+
 export interface VolumeAttributeOptions extends Acting {
   /** Absolute, on a mounted volume of the acting user. */
   path: string;
@@ -271,6 +293,11 @@ export interface Running {
   volumeStatus(options: Acting & { name: string }): Promise<VolumeStatus>;
   /** Throws `unavailable` when no process of this device serves it, or none leads it. */
   collect(options: CollectOptions): Promise<CollectionFacts>;
+  /**
+   * Takes a volume or a store of the acting user out of its network for good, with all its data, and its descriptor off this device;
+   * waits for the nodes. Throws `denied`, `conflict` while it is in use, `unavailable`; repeatable.
+   */
+  destroy(options: DestroyOptions): Promise<DestroyFacts & { name: string }>;
   /** Unmounts and waits for the end of the process. Throws `unavailable` when none runs, `conflict` while files are open. */
   stopVolume(options: Acting & { name: string }): Promise<VolumeStatus>;
   /** The value as it is or was set. */

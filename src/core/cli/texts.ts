@@ -101,3 +101,10 @@ export const userDeletionWarning = [
   'nothing can be signed or decrypted in its name without a copy of that key',
   'networks and data that only this user may open are lost for good',
 ].join('\n');
+
+export function treeDeletionWarning(label: string): string {
+  return [
+    `you are about to delete the ${label} with all its data, from every node of the network`,
+    'nobody can bring it back: not from another device, not from a node that is away',
+  ].join('\n');
+}

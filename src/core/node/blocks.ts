@@ -27,6 +27,8 @@ export interface BlocksParts {
   throttle: Throttle;
   /** Whether a sweep known here says that a block is garbage. */
   unwanted: Unwanted;
+  /** Whether the tree of a block was destroyed. */
+  destroyed: (block: Uint8Array) => boolean;
   /** How long scrub takes for everything; undefined: two weeks. */
   scrubPeriodMs?: number | undefined;
   replicationFactor: number;
@@ -57,11 +59,11 @@ const scrubLookMs = 60_000;
 const scrubPeriodMs = 14 * 24 * 60 * 60_000;
 
 export function serveBlocks(parts: BlocksParts): Blocks {
-  const { runtime, peers, overlay, absence, silo, throttle, unwanted, replicationFactor, leaving } = parts;
+  const { runtime, peers, overlay, absence, silo, throttle, unwanted, destroyed, replicationFactor, leaving } = parts;
   const self = peers.self.id;
   const held = new HeldBlocks(silo);
   const inventory = new Inventory();
-  new BlockService({ held, inventory, peers, throttle, unwanted, leaving }).serve();
+  new BlockService({ held, inventory, peers, throttle, unwanted, destroyed, leaving }).serve();
   const transfer = new BlockTransfer({ overlay, held, throttle });
   const fetching = new Fetching({ self, overlay, held, throttle, unwanted });
   const common = { runtime, self, overlay, absence, held, inventory, transfer, fetching, replicationFactor };

@@ -248,6 +248,7 @@ export const diagnose: Running['diagnose'] = ({ context, as, groups, variables, 
   examine({ context, as, variables, ignoreNonLinked }, groups);
 
 export { collect } from './collecting.ts';
+export { destroy } from './destroying.ts';
 export { runHub } from './hub.ts';
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 

@@ -1,5 +1,5 @@
-// Keeps the network's descriptor the same everywhere: the owner's devices publish a newer one in the network register, all others
-// take it from there (docs/protocols.md 2.10).
+// Keeps what the network register says in force here (docs/protocols.md 2.10): the owner's devices publish a newer descriptor in
+// it, all others take it from there; trees that were destroyed are told of.
 
 import { equalBytes } from '../base/bytes.ts';
 import type { KeyPair } from '../crypto/keys.ts';
@@ -8,6 +8,7 @@ import { keyFromJson, sameKey } from '../descriptor/keys.ts';
 import { verifyNetwork } from '../descriptor/signing.ts';
 import { formatDescriptor, parseDescriptor } from '../descriptor/stream.ts';
 import type { NetworkRegister } from '../store/network-register.ts';
+import type { DestroyedTree } from '../store/tree-entries.ts';
 import type { Work } from '../store/worker.ts';
 
 export interface DescriptorSyncOptions {
@@ -17,6 +18,8 @@ export interface DescriptorSyncOptions {
   current: () => NetworkDescriptor;
   /** A newer one, verified, was heard of. */
   learned: (descriptor: NetworkDescriptor) => Promise<void>;
+  /** Trees the register says were destroyed, by the word of their owners; the same ones again and again. */
+  destroyed: (trees: readonly DestroyedTree[]) => Promise<void>;
 }
 
 export class DescriptorSync implements Work {
@@ -28,17 +31,23 @@ export class DescriptorSync implements Work {
     this.options = options;
   }
 
+  /** Of the register's value looked at last. */
+  version = 0;
+
   async step(signal: AbortSignal): Promise<boolean> {
     const { register, user, current } = this.options;
     this.counters.checked++;
     const state = await register.read({ signal });
+    this.version = register.version;
     const theirs = state.descriptor.length === 0 ? undefined : parseDescriptor('network', state.descriptor);
     const ours = current();
     if (theirs !== undefined && theirs.serial > ours.serial) await this.take(theirs, ours);
     else if ((theirs?.serial ?? 0) < ours.serial && equalBytes(keyFromJson(ours.owner), user.publicKey)) {
       await register.publish(user, descriptorBytes(ours), { signal });
+      this.version = register.version;
       this.counters.published++;
     }
+    await this.options.destroyed(state.destroyed);
     return false;
   }
 

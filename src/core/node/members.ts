@@ -1,7 +1,7 @@
 // What a storage node does about who is a member of what, wired: registers and journals that follow placement and absence, and
 // leaving the network for good.
 
-import type { Member } from '../block/address.ts';
+import type { Address, Member } from '../block/address.ts';
 import type { Registers } from '../consensus/consensus.ts';
 import type { JournalService } from '../consensus/journal/service.ts';
 import type { RegisterService } from '../consensus/register/service.ts';
@@ -34,6 +34,8 @@ export interface MembersParts {
 export interface Members {
   readonly workers: readonly Worker[];
   readonly drain: Drain;
+  /** Trees that are gone for good. */
+  destroyed(trees: readonly Address[]): void;
 }
 
 const periodMs = 30_000;
@@ -50,5 +52,10 @@ export function keepMembers(parts: MembersParts): Members {
   absence.events.on('evicted', () => journals.recheck());
   const mover = new Worker(membership, runtime, periodMs);
   const drain = new Drain({ ...parts, journals, moveRegisters: () => mover.wake() });
-  return { workers: [mover, new Worker(journals, runtime, periodMs)], drain };
+  const follower = new Worker(journals, runtime, periodMs);
+  const destroyed = (trees: readonly Address[]) => {
+    journals.destroyed(trees);
+    follower.wake();
+  };
+  return { workers: [mover, follower], drain, destroyed };
 }

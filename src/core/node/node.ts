@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes, fromBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { type Abortable, deferred } from '../base/lifecycle.ts';
-import { type Member, networkIdOf } from '../block/address.ts';
+import { type Address, type Member, networkIdOf } from '../block/address.ts';
 import { createJournals } from '../consensus/journal/journals.ts';
 import { serveJournals } from '../consensus/journal/service.ts';
 import { createRegisters, type RegisterClient } from '../consensus/register/client.ts';
@@ -14,9 +14,9 @@ import type { KeyPair } from '../crypto/keys.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
 import { isRevoked } from '../descriptor/rights.ts';
-import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
+import type { Overlay } from '../overlay/overlay.ts';
 import { overlayKind } from '../overlay/registry.ts';
-import { createAdmission, type NetworkAdmission } from '../peer/admission.ts';
+import { createAdmission } from '../peer/admission.ts';
 import type { Admission, Peers } from '../peer/peer.ts';
 import { closeRefused, createPeers } from '../peer/peers.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
@@ -35,11 +35,10 @@ import { Witness } from '../store/witness.ts';
 import { Worker } from '../store/worker.ts';
 import { type Announcement, announcedHosts } from './announcement.ts';
 import { type Blocks, serveBlocks } from './blocks.ts';
-import { DescriptorNews } from './descriptor-news.ts';
-import { DescriptorSync } from './descriptor-sync.ts';
 import { keepMembers } from './members.ts';
 import { PassportBook } from './passport-book.ts';
-import { SelfRecord } from './self-record.ts';
+import { RegisterWatch, registerPeriodMs } from './register-watch.ts';
+import { certifyRecord, SelfRecord } from './self-record.ts';
 import type { NodeState } from './state.ts';
 
 export interface NodeOptions {
@@ -71,19 +70,11 @@ export interface NodeOptions {
 }
 
 const workerPeriodMs = 30_000;
-const descriptorPeriodMs = 60_000;
 const recordPeriodMs = 5_000;
 /** Names of parts of a node are many; others appear at once when several nodes start together: look again this soon. */
 const growthDelayMs = 200;
 /** A member stands within this many times the replicas from its register (docs/protocols.md 2.8). */
 const candidateFactor = 4;
-
-/** Throws unless its user, whom the network lets store, certified that node. */
-export function certifyRecord(admission: NetworkAdmission, { credentials, publicKey, userKey }: NodeRecord): void {
-  const { kind, userKey: user } = admission.certified(credentials, publicKey);
-  if (kind !== 'storage' || !equalBytes(user, userKey))
-    throw new InfinitError('denied', 'the node record is not certified by its user');
-}
 
 /** Everything a running node consists of. */
 export class Node {
@@ -111,8 +102,9 @@ export class Node {
   private descriptor: NetworkDescriptor;
   private listening: Endpoint | undefined;
   private registerService: RegisterService | undefined;
-  private sync: DescriptorSync | undefined;
-  private news: DescriptorNews | undefined;
+  private watch: RegisterWatch | undefined;
+  /** Gives back what destroyed trees took. */
+  private rid = async (_roots: readonly Address[]): Promise<void> => {};
   private witness: Witness | undefined;
   private cancelTimer: Cancel = () => {};
   private cancelWake: Cancel = () => {};
@@ -169,7 +161,7 @@ export class Node {
     };
     this.networkRegister = this.openNetworkRegister();
     if (options.silo !== undefined) this.serveStorage(options.silo, replicas);
-    this.keepDescriptor();
+    this.watchRegister();
   }
 
   /** Makes the parts; nothing runs and nothing is sent before `start`. */
@@ -207,18 +199,12 @@ export class Node {
       ...{ runtime, peers, overlay, absence, silo, throttle, replicationFactor: replicas },
       leaving: () => this.drain?.isLeaving ?? false,
       unwanted,
+      destroyed: (block) => sweeper.isDestroyed(block),
       scrubPeriodMs: this.options.scrubPeriodMs,
     });
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
-    const voting = {
-      runtime,
-      peers: throttle.watching(witness.gated()),
-      overlay,
-      silo,
-      member,
-      networkId,
-      authors: book,
-    };
+    const gated = throttle.watching(witness.gated());
+    const voting = { runtime, peers: gated, overlay, silo, member, networkId, authors: book };
     const service = (this.registerService = serveRegisters(voting));
     const journals = serveJournals(voting);
     const { held, transfer } = this.blocks;
@@ -231,27 +217,31 @@ export class Node {
     const parts = { runtime, self: member, overlay, absence, service, journals, registers, held, announce };
     const members = keepMembers({ ...parts, transfer, unwanted, replicationFactor: replicas });
     this.drain = members.drain;
+    this.rid = async (roots) => {
+      await sweeper.destroyed(roots);
+      members.destroyed(roots);
+    };
     if (this.options.rebalancing?.expand === false) return;
     this.workers.push(...members.workers, ...this.blocks.movers);
   }
 
-  private keepDescriptor(): void {
+  private watchRegister(): void {
     const register = this.networkRegister;
     if (register === undefined || this.options.alone) return;
     const learned = async (descriptor: NetworkDescriptor) => {
       this.descriptor = descriptor;
       closeRefused(this.peers, this.admission);
-      this.news?.passOn();
       await this.options.learned?.(descriptor);
       this.checkOverlay(descriptor);
     };
-    const sync = new DescriptorSync({ register, user: this.options.user, current: () => this.descriptor, learned });
-    const worker = new Worker(sync, this.runtime, descriptorPeriodMs);
-    this.workers.push(worker);
-    this.sync = sync;
-    const { runtime, peers, overlay } = this;
-    const serial = () => this.descriptor.serial;
-    this.news = new DescriptorNews({ runtime, peers, overlay, serial, look: () => worker.wake() });
+    const { runtime, peers, overlay, networkId } = this;
+    const { user } = this.options;
+    this.watch = new RegisterWatch({
+      ...{ runtime, peers, overlay, networkId, register, user, learned },
+      current: () => this.descriptor,
+      destroyed: (roots) => this.rid(roots),
+    });
+    this.workers.push(this.watch.worker);
   }
 
   /** An overlay is chosen when a node starts: the next start has the other. */
@@ -267,10 +257,16 @@ export class Node {
     return this.whenOutdated.promise;
   }
 
-  /** The owner's device: brings its descriptor into the network and tells the nodes; how many heard it. */
+  /** Once the tree with that root is destroyed, this process cannot go on. */
+  dependsOn(root: Address, reason: InfinitError): void {
+    this.watch?.events.on('destroyed', (gone) => {
+      if (equalBytes(gone, root)) this.whenOutdated.resolve(reason);
+    });
+  }
+
+  /** The owner's device: brings its descriptor into the network and tells the nodes to look; how many heard it. */
   async publishDescriptor(options: Abortable = {}): Promise<number> {
-    await this.sync?.step(options.signal ?? new AbortController().signal);
-    return (await this.news?.spread(options)) ?? 0;
+    return (await this.watch?.publish(options)) ?? 0;
   }
 
   private member(silo: Silo): Member {
@@ -299,7 +295,7 @@ export class Node {
     await this.overlay.start();
     await this.overlay.join([...seeds, ...(await this.sameDevice())], options);
     await this.beginVoting();
-    if (this.options.silo === undefined) this.cancelWake = this.wakeLater(descriptorPeriodMs);
+    if (this.options.silo === undefined) this.cancelWake = this.wakeLater(registerPeriodMs);
     else await this.beginWork();
     this.upkeep();
   }
@@ -384,7 +380,7 @@ export class Node {
   private async shutDown(): Promise<void> {
     this.cancelTimer();
     this.cancelWake();
-    this.news?.stop();
+    this.watch?.stop();
     await this.absence.stop();
     this.witness?.stop();
     this.registerService?.stop();

@@ -2,11 +2,13 @@
 
 import { type Bytes, equalBytes } from '../base/bytes.ts';
 import { encode } from '../base/codec.ts';
+import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { type NodeStatement, signRecord } from '../overlay/node-record.ts';
 import { type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
 import { positionsFor } from '../overlay/ring.ts';
+import type { NetworkAdmission } from '../peer/admission.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import type { NodeState } from './state.ts';
@@ -21,6 +23,13 @@ const freeSteps = 256;
 const assumedCapacityBytes = 1024 ** 4;
 const serialName = 'record-serial';
 const positionsName = 'record-positions';
+
+/** Throws unless its user, whom the network lets store, certified that node. */
+export function certifyRecord(admission: NetworkAdmission, { credentials, publicKey, userKey }: NodeRecord): void {
+  const { kind, userKey: user } = admission.certified(credentials, publicKey);
+  if (kind !== 'storage' || !equalBytes(user, userKey))
+    throw new InfinitError('denied', 'the node record is not certified by its user');
+}
 
 export interface SelfRecordOptions {
   runtime: Runtime;

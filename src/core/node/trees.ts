@@ -87,6 +87,7 @@ export async function openDescribedTree<K extends TreeKind>(
   const treeId = fromBase64(described.descriptor.tree_id);
   const rootAddress = await rootOf(linked, described, treeId, options);
   const root = await node.registers.read(rootAddress, options);
+  if (root.deleted) throw destroyedError(described);
   const secretOf = (access: AccessList) => secretIn(linked, described, access);
   const keys = deriveTreeKeys(secretOf(root.access));
   const nameKey = nameKeyOf(keys, openRootBody(keys, readHeader(root, treeId)));
@@ -111,11 +112,16 @@ export async function openDescribedTree<K extends TreeKind>(
     onForwarded: options.onForwarded,
   });
   await tree.start();
+  node.dependsOn(rootAddress, destroyedError(described));
   if (options.door && !readOnly) {
     workOn(node, tree.garbage, garbagePeriodMs);
     workOn(node, tree.resealing, resealingPeriodMs);
   }
   return { tree, readOnly };
+}
+
+function destroyedError<K extends TreeKind>({ kind, descriptor }: Pick<Described<K>, 'kind' | 'descriptor'>) {
+  return new InfinitError('lost', `its owner has deleted ${labelOf(kind)} "${descriptor.name}" with all its data`);
 }
 
 /** A long-lived process does the background work of its tree while it leads. */
@@ -165,7 +171,9 @@ async function rootOf<K extends TreeKind>(
     });
   }
   const owner = keyFromJson(descriptor.owner);
-  const known = await register.findTree(treeId, owner, options);
+  const known = await register.findTree(treeId, owner, options).catch((error: unknown) => {
+    throw isError(error, 'lost') ? destroyedError({ kind, descriptor }) : error;
+  });
   if (known !== undefined) return known;
   if (!equalBytes(owner, user.publicKey)) {
     throw new InfinitError(

@@ -20,6 +20,8 @@ export interface BlockServiceOptions {
   throttle: Throttle;
   /** Whether a sweep known here says that the block is garbage: copies of other nodes do not bring it back. */
   unwanted: Unwanted;
+  /** Whether the block's tree was destroyed: then nobody puts it any more. */
+  destroyed?: ((block: Bytes) => boolean) | undefined;
   inventory: Inventory;
   /** The node leaves: it takes nothing, and nobody may rely on what it holds. */
   leaving?: (() => boolean) | undefined;
@@ -36,9 +38,16 @@ export class BlockService {
     const { held, inventory, throttle, unwanted, peers: background } = this.options;
     const peers = throttle.watching(background);
     const isLeaving = () => this.options.leaving?.() ?? false;
+    const checkTree = (block: Bytes) => {
+      if (this.options.destroyed?.(block)) throw new InfinitError('denied', 'the tree of the block was destroyed');
+    };
     const put = async ({ address, generation, block }: messages.BlockPut) => {
       if (isLeaving()) throw new InfinitError('full', 'the node is leaving the network');
+      checkTree(block);
       await held.put(address, block, generation);
+      // Word of it may have come meanwhile, and the sweep may have passed the place already.
+      if (this.options.destroyed?.(block)) await held.discard(address);
+      checkTree(block);
       return {};
     };
     peers.serve(messages.blockPut, put);

@@ -137,11 +137,17 @@ export class HeldBlocks {
     return this.locked(address, async () => {
       const generation = await this.generation(address);
       if (generation === undefined || !(await may(generation))) return false;
-      await this.silo.batch([
-        { space: 'block', key: address, value: undefined },
-        { space: 'generation', key: address, value: undefined },
-      ]);
-      this.events.emit('changed', { address, generation: undefined });
+      await this.remove(address);
+      return true;
+    });
+  }
+
+  /** Deletes the copy whatever it is, a bad one too. Returns whether there was one. */
+  discard(address: Address): Promise<boolean> {
+    return this.locked(address, async () => {
+      if ((await this.silo.size('block', address)) === undefined) return false;
+      await this.remove(address);
+      this.bad.delete(toHex(address));
       return true;
     });
   }
@@ -179,6 +185,14 @@ export class HeldBlocks {
       this.events.emit('changed', { address, generation: undefined });
       this.events.emit('bad', address);
     });
+  }
+
+  private async remove(address: Address): Promise<void> {
+    await this.silo.batch([
+      { space: 'block', key: address, value: undefined },
+      { space: 'generation', key: address, value: undefined },
+    ]);
+    this.events.emit('changed', { address, generation: undefined });
   }
 
   private async raise(address: Address, generation: number): Promise<boolean> {

@@ -26,6 +26,8 @@ export class JournalUpkeep implements Work {
   private readonly options: JournalUpkeepOptions;
   private queue: Address[] | undefined;
   private readonly checkedAt = new Map<string, number>();
+  /** Trees that were destroyed: their roots may not be found any more. */
+  private readonly ended = new Set<string>();
   /** Trees whose root names this store in a segment. */
   private readonly listed = new Set<string>();
 
@@ -36,6 +38,15 @@ export class JournalUpkeep implements Work {
   /** Members of roots have changed, or this node was away. */
   recheck(): void {
     this.checkedAt.clear();
+  }
+
+  /** Those trees are gone for good. */
+  destroyed(trees: readonly Address[]): void {
+    for (const name of trees.map(toHex)) {
+      this.ended.add(name);
+      this.checkedAt.delete(name);
+    }
+    this.queue = undefined;
   }
 
   backlog(): number | undefined {
@@ -75,6 +86,11 @@ export class JournalUpkeep implements Work {
   /** Whether the root counts on this store; when in doubt it does. */
   private async look(tree: Address, signal: AbortSignal): Promise<boolean> {
     const name = toHex(tree);
+    if (this.ended.has(name)) {
+      await this.options.journals.remove(tree);
+      this.listed.delete(name);
+      return false;
+    }
     try {
       const root = await this.options.registers.read(tree, { signal, timeoutMs: operationMs });
       const isListed = await this.options.journals.follow(root);

@@ -2,55 +2,55 @@
 // descriptor, and where each tree's root register is. Its payload is in the clear.
 
 import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
-import { bytes, type Codec, decode, encode, fixed, list, struct, u8 } from '../base/codec.ts';
+import { bytes, type Codec, decode, encode, list, struct, u8 } from '../base/codec.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import { type Address, address, type Member, networkIdOf } from '../block/address.ts';
+import { type Address, type Member, networkIdOf } from '../block/address.ts';
 import type { RegisterSnapshot, Registers } from '../consensus/consensus.ts';
-import { type KeyPair, sign, verify } from '../crypto/keys.ts';
+import type { KeyPair } from '../crypto/keys.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
-
-export interface TreeEntry {
-  /** Random 16 bytes, from the descriptor of the volume or key-value store. */
-  treeId: Bytes;
-  /** Of its root register. */
-  root: Address;
-  owner: Bytes;
-  /** Of the owner over network, treeId and root. */
-  signature: Bytes;
-}
+import {
+  type DestroyedTree,
+  destroyedText,
+  destroyedTree,
+  entryName,
+  entryText,
+  rootOfDestroyed,
+  signDestroyed,
+  signTreeEntry,
+  type TreeEntry,
+  treeEntry,
+  verifyDestroyed,
+  verifyTreeEntry,
+} from './tree-entries.ts';
 
 export interface NetworkState {
   format: number;
   /** Latest network descriptor, as JSON; empty before the owner has published one. */
   descriptor: Bytes;
-  /** Reserved, empty: revocations stand in the descriptor, signed. */
-  revoked: Bytes[];
+  /** Those destroyed last, newest last: nodes that were away learn from it what may go. */
+  destroyed: DestroyedTree[];
   trees: TreeEntry[];
 }
 
 const format = 1;
-const revokedMax = 1000;
-
-const treeEntry: Codec<TreeEntry> = struct({
-  treeId: fixed(16),
-  root: address,
-  owner: fixed(32),
-  signature: fixed(64),
-});
 
 const networkState: Codec<NetworkState> = struct({
   format: u8,
   descriptor: bytes(16 * 1024),
-  revoked: list(fixed(32), revokedMax),
+  destroyed: list(destroyedTree, limits.destroyedTreesMax),
   trees: list(treeEntry, limits.treesInNetworkMax),
 });
 
 /** The payload of a network's genesis. */
 export function initialNetworkState(descriptor: Bytes): Bytes {
-  return encode(networkState, { format, descriptor, revoked: [], trees: [] });
+  return encode(networkState, { format, descriptor, destroyed: [], trees: [] });
+}
+
+export function encodeNetworkState(state: NetworkState): Bytes {
+  return encode(networkState, state);
 }
 
 /** Throws `corrupt`, and `unsupported` for a later format. */
@@ -59,18 +59,7 @@ export function decodeNetworkState(payload: Bytes): NetworkState {
   return decode(networkState, payload);
 }
 
-const entryLabel = 'tree-entry';
-
-export function signTreeEntry(networkId: Bytes, owner: KeyPair, treeId: Bytes, root: Address): TreeEntry {
-  return { treeId, root, owner: owner.publicKey, signature: sign(owner, entryLabel, networkId, treeId, root) };
-}
-
-/** A tree and its owner: whoever uses somebody else's tree id names another entry, and takes nothing from him. */
-function entryName({ treeId, owner }: Pick<TreeEntry, 'treeId' | 'owner'>): string {
-  return toHex(treeId) + toHex(owner);
-}
-
-function countOf(trees: readonly TreeEntry[], owner: Bytes): number {
+function countOf(trees: readonly { owner: Bytes }[], owner: Bytes): number {
   return trees.filter((entry) => equalBytes(entry.owner, owner)).length;
 }
 
@@ -90,7 +79,7 @@ export interface OfNetwork {
 export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: Bytes): string | undefined {
   const next = decodeNetworkState(payload);
   const old = held === undefined ? undefined : decodeNetworkState(held);
-  const verified = new Set(old?.trees.map((entry) => toHex(encode(treeEntry, entry))));
+  const verified = new Set(old?.trees.map(entryText));
   const seen = new Set<string>();
   /** Of each owner, with what stands in `held`. */
   const added = new Map<string, number>();
@@ -98,9 +87,8 @@ export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: By
     const id = entryName(entry);
     if (seen.has(id)) return 'a tree is named twice';
     seen.add(id);
-    if (verified.has(toHex(encode(treeEntry, entry)))) continue;
-    if (!verify(entry.owner, entry.signature, entryLabel, network.id, entry.treeId, entry.root))
-      return 'a tree entry lacks the signature of its owner';
+    if (verified.has(entryText(entry))) continue;
+    if (!verifyTreeEntry(network.id, entry)) return 'a tree entry lacks the signature of its owner';
     // Who fills what is held already is asked about; a new member takes what the others have agreed on.
     if (old !== undefined && network.isMember?.(entry.owner) === false)
       return 'the owner of a tree entry is not known here as a member';
@@ -110,11 +98,47 @@ export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: By
     if (before >= limits.treesPerUserMax && !equalBytes(entry.owner, network.owner))
       return 'a user has more trees than one may have';
   }
-  if (next.revoked.length > 0) return 'revocations stand in the descriptor';
+  const refusal = refuseDestroyed(network, next, old);
+  if (refusal !== undefined) return refusal;
   const isKnown = next.descriptor.length === 0 || (old !== undefined && equalBytes(old.descriptor, next.descriptor));
   if (!isKnown && serialOf(network, next.descriptor) === undefined)
     return "only the network's owner signs its descriptor";
   return undefined;
+}
+
+/** What is destroyed is so by the word of the owner of its root register, and stands nowhere else. */
+function refuseDestroyed(network: OfNetwork, next: NetworkState, old: NetworkState | undefined): string | undefined {
+  const verified = new Set(old?.destroyed.map(destroyedText));
+  const living = new Set(next.trees.map(entryName));
+  const seen = new Set<string>();
+  const counts = new Map<string, number>();
+  for (const tree of next.destroyed) {
+    const [name, owner] = [entryName(tree), toHex(tree.owner)];
+    if (living.has(name) || seen.has(name)) return 'a destroyed tree is named once more';
+    seen.add(name);
+    if (!verified.has(destroyedText(tree)) && !verifyDestroyed(network.id, tree))
+      return 'a tree is destroyed by its owner only';
+    const count = (counts.get(owner) ?? 0) + 1;
+    counts.set(owner, count);
+    if (count > destroyedMaxOf(network.owner, tree.owner)) return 'a user has more destroyed trees than are remembered';
+  }
+  return undefined;
+}
+
+/** So many of a user are remembered: others have room beside. */
+function destroyedMaxOf(networkOwner: Bytes | undefined, user: Bytes): number {
+  const isOwner = networkOwner !== undefined && equalBytes(networkOwner, user);
+  return isOwner ? limits.destroyedTreesMax : limits.destroyedTreesPerUserMax;
+}
+
+/** With one more, for which the oldest make room: of its owner, or of all. */
+function withDestroyed(all: readonly DestroyedTree[], tree: DestroyedTree, networkOwner: Bytes | undefined) {
+  const kept = [...all, tree];
+  const drop = (isOne: (other: DestroyedTree) => boolean) => kept.splice(kept.findIndex(isOne), 1);
+  const isHis = (other: DestroyedTree) => equalBytes(other.owner, tree.owner);
+  if (countOf(kept, tree.owner) > destroyedMaxOf(networkOwner, tree.owner)) drop(isHis);
+  if (kept.length > limits.destroyedTreesMax) drop(() => true);
+  return kept;
 }
 
 /**
@@ -124,16 +148,26 @@ export function refuseNetworkValue(network: OfNetwork, payload: Bytes, held?: By
 export function networkLosses(network: OfNetwork, payload: Bytes, held: Bytes): PayloadLoss[] {
   const next = decodeNetworkState(payload);
   const old = decodeNetworkState(held);
-  const named = new Map(next.trees.map((entry) => [entryName(entry), toHex(encode(treeEntry, entry))]));
+  const named = new Map(next.trees.map((entry) => [entryName(entry), entryText(entry)]));
+  const ended = new Map(next.destroyed.map((tree) => [entryName(tree), tree]));
   const losses: PayloadLoss[] = [];
   for (const entry of old.trees) {
-    const encoded = toHex(encode(treeEntry, entry));
-    const there = named.get(entryName(entry));
-    if (there === encoded) continue;
-    const isEntry = (other: TreeEntry) => toHex(encode(treeEntry, other)) === encoded;
+    const [text, name] = [entryText(entry), entryName(entry)];
+    const there = named.get(name);
+    if (there === text) continue;
+    const end = ended.get(name);
+    if (end !== undefined && equalBytes(rootOfDestroyed(end), entry.root)) continue;
     losses.push({
       reason: there === undefined ? 'a tree entry was dropped' : 'a tree entry was altered',
-      standsIn: (other) => decodeNetworkState(other).trees.some(isEntry),
+      standsIn: (other) => decodeNetworkState(other).trees.some((one) => entryText(one) === text),
+    });
+  }
+  for (const tree of old.destroyed) {
+    if (ended.has(entryName(tree)) || isFull(network, next.destroyed, tree.owner)) continue;
+    const text = destroyedText(tree);
+    losses.push({
+      reason: 'a destroyed tree was forgotten',
+      standsIn: (other) => decodeNetworkState(other).destroyed.some((one) => destroyedText(one) === text),
     });
   }
   if (isSetBack(network, old.descriptor, next.descriptor)) {
@@ -143,6 +177,12 @@ export function networkLosses(network: OfNetwork, payload: Bytes, held: Bytes): 
     });
   }
   return losses;
+}
+
+/** Then older ones have made room. */
+function isFull(network: OfNetwork, destroyed: readonly DestroyedTree[], owner: Bytes): boolean {
+  if (destroyed.length >= limits.destroyedTreesMax) return true;
+  return countOf(destroyed, owner) >= destroyedMaxOf(network.owner, owner);
 }
 
 /** One thing that a payload says and another does not. */
@@ -199,21 +239,26 @@ export class NetworkRegister {
     return this.last?.members.length ?? 0;
   }
 
-  /** Where the tree's root is, or undefined. The entry's signature is verified: nodes that lie are found out. */
+  /**
+   * Where the tree's root is, or undefined. The entry's signature is verified: nodes that lie are found out. Throws `lost` when its
+   * owner has destroyed it.
+   */
   async findTree(treeId: Bytes, owner: Bytes, options: Abortable = {}): Promise<Address | undefined> {
     const state = await this.read(options);
+    checkAlive(state, { treeId, owner });
     const entry = state.trees.find((candidate) => entryName(candidate) === entryName({ treeId, owner }));
     if (entry === undefined) return undefined;
-    if (!verify(owner, entry.signature, entryLabel, this.options.networkId, treeId, entry.root))
+    if (!verifyTreeEntry(this.options.networkId, entry))
       throw new InfinitError('corrupt', 'the network register names this tree with a wrong signature');
     return entry.root;
   }
 
-  /** Registers a root unless the tree has one; returns the root that stands. */
+  /** Registers a root unless the tree has one; returns the root that stands. Throws `lost` when the tree was destroyed. */
   async addTree(author: KeyPair, treeId: Bytes, root: Address, options: Abortable = {}): Promise<Address> {
     const entry = signTreeEntry(this.options.networkId, author, treeId, root);
     let standing = root;
     await this.change(author, options, (state) => {
+      checkAlive(state, entry);
       const existing = state.trees.find((candidate) => entryName(candidate) === entryName(entry));
       standing = existing?.root ?? root;
       if (existing !== undefined) return undefined;
@@ -229,6 +274,30 @@ export class NetworkRegister {
       return { ...state, trees: [...state.trees, entry] };
     });
     return standing;
+  }
+
+  /** The owner's word that the tree is destroyed: its blocks go everywhere. Nothing changes when it stands already. */
+  async destroyTree(owner: KeyPair, treeId: Bytes, salt: Bytes, options: Abortable = {}): Promise<void> {
+    const tree = signDestroyed(this.options.networkId, owner, treeId, salt);
+    const name = entryName(tree);
+    await this.change(owner, options, (state) => {
+      if (state.destroyed.some((one) => entryName(one) === name)) return undefined;
+      const trees = state.trees.filter((entry) => entryName(entry) !== name);
+      return { ...state, trees, destroyed: withDestroyed(state.destroyed, tree, this.options.owner) };
+    });
+  }
+
+  /** The root register of a tree that its owner has destroyed, as far as is remembered. */
+  async destroyedRoot(treeId: Bytes, owner: Bytes, options: Abortable = {}): Promise<Address | undefined> {
+    const { destroyed } = await this.read(options);
+    const name = entryName({ treeId, owner });
+    const tree = destroyed.find((one) => entryName(one) === name && verifyDestroyed(this.options.networkId, one));
+    return tree && rootOfDestroyed(tree);
+  }
+
+  /** Of the value read or written last; 0: none. */
+  get version(): number {
+    return this.last?.version ?? 0;
   }
 
   /** Publishes a newer descriptor; the caller is the owner and has checked the serial. */
@@ -252,7 +321,7 @@ export class NetworkRegister {
         (current) => {
           const next = edit(decodeNetworkState(current.payload));
           if (next === undefined) throw unchanged;
-          return encode(networkState, next);
+          return encodeNetworkState(next);
         },
         { ...options, members: this.last?.members ?? [founder] },
       );
@@ -260,4 +329,10 @@ export class NetworkRegister {
       if (error !== unchanged) throw error;
     }
   }
+}
+
+function checkAlive(state: NetworkState, tree: Pick<TreeEntry, 'treeId' | 'owner'>): void {
+  const name = entryName(tree);
+  if (state.destroyed.some((one) => entryName(one) === name))
+    throw new InfinitError('lost', 'its owner has destroyed the tree');
 }

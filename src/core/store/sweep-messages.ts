@@ -45,6 +45,9 @@ export const blockSweep: Method<SweepOrder, Record<string, never>> = {
   right: 'write',
 };
 
+/** In questions: the sweep of a tree that was destroyed, which keeps nothing. */
+export const destroyedGeneration = 2 ** 32 - 1;
+
 /** Which sweeps are asked about: arcs that lie within first..last. */
 export interface SweepQuestion {
   tree: Address;

@@ -1,10 +1,11 @@
 // A node's side of sweeps (docs/protocols.md 5, E2, E3): takes filters from writers of a tree once it has seen the generation in
-// the chosen root, and deletes what they do not have. One pass over the blocks serves all filters that wait when it begins. What
-// waits is forgotten at a restart: the leader hands it again, or the next cycle does.
+// the chosen root, and deletes what they do not have; of trees that were destroyed it deletes all. One pass over the blocks serves
+// everything that waits when it begins. Filters that wait are forgotten at a restart: the leader hands them again, or the next
+// cycle does.
 
-import { asBuffer, type Bytes, equalBytes, toHex } from '../base/bytes.ts';
+import { asBuffer, type Bytes, concatBytes, equalBytes, fromHex, toHex, utf8 } from '../base/bytes.ts';
 import { decode } from '../base/codec.ts';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import { checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, addressBytes } from '../block/address.ts';
@@ -12,6 +13,7 @@ import { treeTagBytes, treeTagOf } from '../block/immutable.ts';
 import type { AccessList } from '../block/register.ts';
 import { listedWriter } from '../block/register-validity.ts';
 import { type Registers, rootHeader } from '../consensus/consensus.ts';
+import { hash } from '../crypto/hash.ts';
 import type { Peers } from '../peer/peer.ts';
 import type { Clock } from '../runtime/runtime.ts';
 import type { Silo, SiloStart } from '../silo/silo.ts';
@@ -20,6 +22,7 @@ import { generationBytes, type HeldBlocks } from './held-blocks.ts';
 import {
   blockSweep,
   blockSwept,
+  destroyedGeneration,
   type SweepOrder,
   type SweepProgress,
   type SweepQuestion,
@@ -37,6 +40,9 @@ const certifiedMs = 60_000;
 /** Holders sweep at different times: one that has not yet must not bring back what others swept. */
 const rememberedMs = 2 * 60 * 60_000;
 const rootFormat = 1;
+const wholeRing = { first: 0, last: 2 ** 32 - 1 };
+/** Where a store keeps which destroyed trees it is rid of: their roots. */
+const ridKey = hash(utf8('destroyed trees'));
 
 export interface SweeperOptions {
   clock: Pick<Clock, 'monotonic'>;
@@ -52,7 +58,8 @@ interface Sweep {
   generation: number;
   first: number;
   last: number;
-  filter: FuseFilter;
+  /** Undefined: nothing is kept, of no generation. */
+  filter: FuseFilter | undefined;
   bytes: number;
   user: string;
 }
@@ -90,6 +97,9 @@ export class Sweeper implements Work {
   private readonly certified = new Map<string, Certified>();
   /** Passes that ended a while ago, for who brings back what they took. */
   private readonly recent = new Map<string, Sweep & { endedMs: number }>();
+  /** Destroyed trees, by tag: whether this store is rid of them. The newest are last. */
+  private readonly ended = new Map<string, { tree: string; isRid: boolean }>();
+  private recalled: Promise<void> | undefined;
   private pass: Pass | undefined;
   private onWork = () => {};
 
@@ -111,7 +121,28 @@ export class Sweeper implements Work {
     return this.waiting.size;
   }
 
+  /** Trees whose owners have destroyed them, as verified: all their blocks go, and none is taken any more. */
+  async destroyed(trees: readonly Address[]): Promise<void> {
+    await (this.recalled ??= this.recall());
+    for (const root of trees) {
+      const [tree, tag] = [toHex(root), toHex(treeTagOf(root))];
+      if (this.ended.has(tag)) continue;
+      this.ended.set(tag, { tree, isRid: false });
+      dropOldest(this.ended, limits.destroyedTreesKnownMax);
+      this.forgetOlder(tree, destroyedGeneration);
+      const all = { ...wholeRing, filter: undefined, bytes: 0, user: '' };
+      this.waiting.set(`${tree}/all`, { tree, tag, generation: destroyedGeneration, ...all });
+      this.onWork();
+    }
+  }
+
+  /** Whether the block belongs to a tree that was destroyed. */
+  isDestroyed(block: Bytes): boolean {
+    return this.ended.has(tagOf(block));
+  }
+
   async step(signal: AbortSignal): Promise<boolean> {
+    await (this.recalled ??= this.recall());
     const pass = (this.pass ??= this.begin());
     if (pass === undefined) return false;
     try {
@@ -122,20 +153,21 @@ export class Sweeper implements Work {
       throw error;
     }
     this.pass = undefined;
-    this.finish(pass);
+    await this.finish(pass);
     return this.waiting.size > 0;
   }
 
   /** Whether a sweep that waits or ended lately does not want the block: it was garbage when its root was chosen, for ever. */
   isGarbage(address: Address, block: Bytes, generation: number): boolean {
-    const tag = toHex(block.subarray(tagAt - generationBytes, startBytes - generationBytes));
+    const tag = tagOf(block);
+    if (this.ended.has(tag)) return true;
     const word = asBuffer(address).readUInt32BE(0);
     const wants = (sweep: Sweep) =>
       sweep.tag !== tag ||
       generation >= sweep.generation ||
       word < sweep.first ||
       word > sweep.last ||
-      sweep.filter.has(address);
+      (sweep.filter?.has(address) ?? false);
     return ![...this.waiting.values(), ...this.recent.values()].every(wants);
   }
 
@@ -243,19 +275,24 @@ export class Sweeper implements Work {
 
   /** What is touched meanwhile stays: generations are compared under the block's lock. */
   private async drop(pass: Pass, sweep: Sweep, address: Address): Promise<void> {
-    const bytes = (await this.options.silo.size('block', address)) ?? 0;
-    if (!(await this.options.held.drop(address, (generation) => generation < sweep.generation))) return;
+    const { held, silo } = this.options;
+    const bytes = (await silo.size('block', address)) ?? 0;
+    const gone = await (sweep.filter === undefined
+      ? held.discard(address)
+      : held.drop(address, (generation) => generation < sweep.generation));
+    if (!gone) return;
     const freed = pass.freed.get(sweep) ?? { blocks: 0, bytes: 0 };
     pass.freed.set(sweep, { blocks: freed.blocks + 1, bytes: freed.bytes + bytes });
     this.counters.blocks++;
     this.counters.bytes += bytes;
   }
 
-  private finish(pass: Pass): void {
+  private async finish(pass: Pass): Promise<void> {
+    await this.noteRid(pass.sweeps);
     for (const sweep of pass.sweeps) {
-      const name = `${sweep.tree}/${sweep.first}/${sweep.last}`;
+      const name = nameOf(sweep);
       if (this.waiting.get(name) === sweep) this.waiting.delete(name);
-      this.remember(name, sweep);
+      if (sweep.filter !== undefined) this.remember(name, sweep);
       const before = this.told.get(sweep.tree);
       if (before !== undefined && before.generation > sweep.generation) continue;
       const { generation } = sweep;
@@ -271,17 +308,56 @@ export class Sweeper implements Work {
     }
   }
 
+  /** What a store is rid of it need not look for again after a restart. */
+  private async noteRid(sweeps: readonly Sweep[]): Promise<void> {
+    const whole = sweeps.filter(({ filter }) => filter === undefined);
+    if (whole.length === 0) return;
+    for (const { tag, tree } of whole) this.ended.set(tag, { tree, isRid: true });
+    const rid = [...this.ended.values()].filter(({ isRid }) => isRid).map(({ tree }) => fromHex(tree));
+    await this.options.silo.put('meta', ridKey, concatBytes(rid));
+  }
+
+  /** How far this store is with a tree that was destroyed. */
+  private riddance(root: Address): SweepProgress {
+    const ended = this.ended.get(toHex(treeTagOf(root)));
+    const { blocks, bytes } = this.told.get(toHex(root)) ?? { blocks: 0, bytes: 0 };
+    if (ended === undefined) return { waiting: 0, done: 0, blocks: 0, bytes: 0 };
+    return { waiting: ended.isRid ? 0 : 1, done: ended.isRid ? 1 : 0, blocks, bytes };
+  }
+
+  private async recall(): Promise<void> {
+    try {
+      const rid = await this.options.silo.get('meta', ridKey);
+      for (let at = 0; at + addressBytes <= rid.length; at += addressBytes) {
+        const root = rid.subarray(at, at + addressBytes);
+        this.ended.set(toHex(treeTagOf(root)), { tree: toHex(root), isRid: true });
+      }
+    } catch (error) {
+      if (!isError(error, 'not-found', 'corrupt')) throw error; // then it looks once more
+    }
+  }
+
   private progress({ tree, generation, first, last }: SweepQuestion): SweepProgress {
     const name = toHex(tree);
     const within = (arc: { first: number; last: number }) => first <= arc.first && arc.last <= last;
     let waiting = 0;
     for (const sweep of this.waiting.values())
       if (sweep.tree === name && sweep.generation === generation && within(sweep)) waiting++;
+    if (generation === destroyedGeneration) return this.riddance(tree);
     const told = this.told.get(name);
     if (told?.generation !== generation) return { waiting, done: 0, blocks: 0, bytes: 0 };
     const done = [...told.done.values()].filter(within).length;
     return { waiting, done, blocks: told.blocks, bytes: told.bytes };
   }
+}
+
+/** Of a tag in front of a block. */
+function tagOf(block: Bytes): string {
+  return toHex(block.subarray(tagAt - generationBytes, startBytes - generationBytes));
+}
+
+function nameOf({ tree, first, last, filter }: Pick<Sweep, 'tree' | 'first' | 'last' | 'filter'>): string {
+  return filter === undefined ? `${tree}/all` : `${tree}/${first}/${last}`;
 }
 
 /** The sweep that does not want the block, as far as can be told without its lock. */
@@ -291,7 +367,8 @@ function unwantedBy({ byTag }: Pass, { key, start }: SiloStart): Sweep | undefin
   if (sweeps === undefined) return undefined;
   const [word, generation] = [asBuffer(key).readUInt32BE(0), start.readUInt32BE(0)];
   return sweeps.find(
-    (sweep) => sweep.first <= word && word <= sweep.last && generation < sweep.generation && !sweep.filter.has(key),
+    ({ filter, first, last, generation: below }) =>
+      filter === undefined || (first <= word && word <= last && generation < below && !filter.has(key)),
   );
 }
 

@@ -14,7 +14,7 @@ import type { JournalBatcher } from './journal-batcher.ts';
 import { Memtable } from './memtable.ts';
 import type { Change } from './messages.ts';
 import { dropCells, type Packed, packPending } from './packing.ts';
-import { putQuorum, type Reseal } from './root.ts';
+import { isDestroyed, putQuorum, type Reseal } from './root.ts';
 import type { Transaction } from './tree.ts';
 
 const commitBytes = 64 * 1024 * 1024;
@@ -326,7 +326,7 @@ export class Committer {
         this.newest = await writeOwn(context, this.epoch, checked, write);
         return this.newest;
       } catch (error) {
-        if (isError(error, 'conflict')) this.options.onDeposed(asError(error));
+        if (isError(error, 'conflict') || isDestroyed(error)) this.options.onDeposed(asError(error));
         throw error;
       }
     });

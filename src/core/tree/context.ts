@@ -2,7 +2,7 @@
 
 import { type Bytes, equalBytes } from '../base/bytes.ts';
 import { encode } from '../base/codec.ts';
-import { asError, InfinitError } from '../base/errors.ts';
+import { asError, InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import type { Address, Member, NodeId } from '../block/address.ts';
 import type { AccessList } from '../block/register.ts';
@@ -15,6 +15,7 @@ import type { ChunkWriter } from './chunk-writer.ts';
 import type { JournalContext } from './effects.ts';
 import {
   deriveTreeKeys,
+  destroyed,
   nameKeyOf,
   openRootBody,
   type RootBody,
@@ -94,17 +95,17 @@ export class RootRegister {
 
   /**
    * Agrees on what `change` makes of the current root; it throws `conflict` when the root is not what the caller built on.
-   * Called again with a newer root when somebody else was first. The answer may be newer than what was written.
+   * Called again with a newer root when somebody else was first. The answer may be newer than what was written. Throws `lost` when
+   * the tree was destroyed.
    */
   async write(change: RootChange, options: Abortable = {}): Promise<Root> {
     const { store, address, user } = this.options;
-    const snapshot = await store.registers.write(
-      address,
-      user,
-      (current) => this.sealed(change(this.seen(current)), this.keys),
-      { ...options, members: this.members },
-    );
-    return this.seen(snapshot);
+    const payload = (current: RegisterSnapshot) => this.sealed(change(this.seen(current)), this.keys);
+    try {
+      return this.seen(await store.registers.write(address, user, payload, { ...options, members: this.members }));
+    } catch (error) {
+      throw isError(error, 'not-found') ? destroyed(error) : error;
+    }
   }
 
   /**

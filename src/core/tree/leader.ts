@@ -23,6 +23,7 @@ import { LockService } from './locks/lock-service.ts';
 import { type Changes, failedOutcome, type OperationRequest, type Outcome, type QueryAnswer } from './messages.ts';
 import { ReadGrants } from './read-grants.ts';
 import { type LeasedQuery, ReadLeases } from './read-leases.ts';
+import { isDestroyed } from './root.ts';
 import { Segments } from './segments.ts';
 import { Sessions } from './sessions.ts';
 import type { Effect, LockGuard, Transaction } from './tree.ts';
@@ -365,12 +366,12 @@ export class Leader {
     if (this.resigning) throw new InfinitError('unavailable', 'the leader is resigning');
   }
 
-  /** A `conflict` from the root or the journal means: deposed. */
+  /** A `conflict` from the root or the journal means: deposed; a tree that was destroyed is led by nobody. */
   private async guarded<T>(task: () => Promise<T>): Promise<T> {
     try {
       return await task();
     } catch (error) {
-      if (isError(error, 'conflict')) this.end(error);
+      if (isError(error, 'conflict') || isDestroyed(error)) this.end(error);
       throw error;
     }
   }

@@ -4,7 +4,7 @@
 
 import { type Bytes, concatBytes, equalBytes } from '../base/bytes.ts';
 import { type Codec, decode, encode, fixed, optional, struct, u8, u32, u48, u64 } from '../base/codec.ts';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import { address } from '../block/address.ts';
 import type { AccessList } from '../block/register.ts';
 import { type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus/consensus.ts';
@@ -109,8 +109,9 @@ export function nameKeyOf(keys: TreeKeys, { nameKey }: RootBody): Bytes {
   return nameKey ?? keys.nameHash;
 }
 
-/** The clear part of a chosen root; `corrupt` when it is another tree's. */
+/** The clear part of a chosen root; `corrupt` when it is another tree's, `lost` when its owner has destroyed the tree. */
 export function readHeader(snapshot: RegisterSnapshot, treeId: Bytes): RootHeader {
+  if (snapshot.deleted) throw destroyed();
   if (snapshot.payload[0] !== rootFormat)
     throw new InfinitError(
       'unsupported',
@@ -119,6 +120,15 @@ export function readHeader(snapshot: RegisterSnapshot, treeId: Bytes): RootHeade
   const header = decode(rootHeader, snapshot.payload);
   if (!equalBytes(header.treeId, treeId)) throw new InfinitError('corrupt', 'the root register holds another tree');
   return header;
+}
+
+/** What every use of a tree ends with once its root register is deleted. */
+export function destroyed(cause?: unknown): InfinitError {
+  return new InfinitError('lost', 'its owner has destroyed the tree', { data: { destroyed: true }, cause });
+}
+
+export function isDestroyed(error: unknown): error is InfinitError {
+  return isError(error, 'lost') && error.data?.destroyed === true;
 }
 
 /** How many distinct nodes must hold a block of this tree: a quorum of the agreed configuration (docs/protocols.md 3). */

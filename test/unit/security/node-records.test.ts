@@ -9,7 +9,7 @@ import { limits } from '../../../src/core/base/limits.ts';
 import { nodeIdOf } from '../../../src/core/block/address.ts';
 import type { KeyPair } from '../../../src/core/crypto/keys.ts';
 import { signPassport } from '../../../src/core/descriptor/signing.ts';
-import { certifyRecord } from '../../../src/core/node/node.ts';
+import { certifyRecord } from '../../../src/core/node/self-record.ts';
 import { Directory } from '../../../src/core/overlay/directory.ts';
 import { type NodeStatement, signRecord } from '../../../src/core/overlay/node-record.ts';
 import type { NodeRecord, OverlayContext } from '../../../src/core/overlay/overlay.ts';

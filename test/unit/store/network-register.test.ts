@@ -4,18 +4,21 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Bytes } from '../../../src/core/base/bytes.ts';
 import { isError } from '../../../src/core/base/errors.ts';
-import { networkIdOf } from '../../../src/core/block/address.ts';
+import { limits } from '../../../src/core/base/limits.ts';
+import { networkIdOf, registerAddress } from '../../../src/core/block/address.ts';
 import type { RegisterSnapshot, Registers } from '../../../src/core/consensus/consensus.ts';
 import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { signNetwork } from '../../../src/core/descriptor/signing.ts';
 import { formatDescriptor } from '../../../src/core/descriptor/stream.ts';
 import {
   decodeNetworkState,
+  encodeNetworkState,
   initialNetworkState,
   NetworkRegister,
   networkLosses,
   refuseNetworkValue,
 } from '../../../src/core/store/network-register.ts';
+import { signDestroyed } from '../../../src/core/store/tree-entries.ts';
 import * as good from '../../fuzz/subjects.ts';
 
 const owner = keyPairFromSeed(randomBytes(32));
@@ -85,6 +88,76 @@ test("entries are not dropped, altered, doubled or forged, and the descriptor is
   assert.match(judge(empty, published.payload()) ?? '', /owner/);
   await assert.rejects(ruledRegister().register.publish(mallory, Buffer.from('{}')), /owner/);
   await assert.rejects(ruledRegister().register.publish(mallory, descriptor(9, mallory)), /owner/);
+});
+
+test('a destroyed tree: its owner says so, of his own root; it is not found, not made anew, and not forgotten', async () => {
+  const { register, payload, force } = ruledRegister();
+  const [treeId, salt] = [randomBytes(16), randomBytes(32)];
+  const root = registerAddress(alice.publicKey, salt);
+  await register.addTree(alice, treeId, root);
+  await register.addTree(mallory, treeId, randomBytes(32));
+  const before = payload();
+  assert.equal(await register.destroyedRoot(treeId, alice.publicKey), undefined);
+  await register.destroyTree(alice, treeId, salt);
+  const after = payload();
+  assert.equal(judge(after, before), undefined);
+  assert.deepEqual(await register.destroyedRoot(treeId, alice.publicKey), root);
+  const lost = (error: unknown) => isError(error, 'lost');
+  await assert.rejects(register.findTree(treeId, alice.publicKey), lost);
+  await assert.rejects(register.addTree(alice, treeId, root), lost);
+  assert.ok(await register.findTree(treeId, mallory.publicKey), 'that of another stays');
+  await register.destroyTree(alice, treeId, salt);
+  assert.deepEqual(payload(), after, 'once is enough');
+  assert.match(judge(before, after) ?? '', /a destroyed tree was forgotten/);
+  // Another salt is another root: what stands there is not his to take away.
+  force(before);
+  await assert.rejects(register.destroyTree(alice, treeId, randomBytes(32)), /a tree entry was dropped/);
+  await assert.rejects(register.destroyTree(mallory, treeId, salt), /a tree entry was dropped/);
+  const forged = Buffer.from(after);
+  const at = forged.indexOf(salt) + 40; // within the signature behind it
+  forged[at] = (forged[at] as number) ^ 1;
+  assert.match(judge(forged, before) ?? '', /destroyed by its owner only/);
+  const [state, old] = [decodeNetworkState(after), decodeNetworkState(before)];
+  assert.equal(state.trees.length, old.trees.length - 1);
+});
+
+test('of destroyed trees the newest are remembered, and each user has room for his', async () => {
+  const { register, payload, force } = ruledRegister();
+  const made: { treeId: Buffer; salt: Buffer }[] = [];
+  const destroy = async (user: KeyPair) => {
+    const [treeId, salt] = [randomBytes(16), randomBytes(32)];
+    await register.addTree(user, treeId, registerAddress(user.publicKey, salt));
+    await register.destroyTree(user, treeId, salt);
+    return { treeId, salt };
+  };
+  const his = await destroy(alice);
+  for (let i = 0; i <= limits.destroyedTreesPerUserMax; i++) made.push(await destroy(mallory));
+  const { destroyed } = decodeNetworkState(payload());
+  assert.equal(destroyed.length, 1 + limits.destroyedTreesPerUserMax);
+  assert.ok(await register.destroyedRoot(his.treeId, alice.publicKey));
+  assert.equal(await register.destroyedRoot(made[0]?.treeId as Buffer, mallory.publicKey), undefined);
+  assert.ok(await register.destroyedRoot(made.at(-1)?.treeId as Buffer, mallory.publicKey));
+  // A member that missed some takes the newest state all the same.
+  const whole = payload();
+  force(initialNetworkState(Buffer.alloc(0)));
+  assert.equal(judge(whole, payload()), undefined);
+});
+
+test('a full register with all that is remembered fits a value', () => {
+  const state = {
+    format: 1,
+    descriptor: Buffer.alloc(16 * 1024),
+    destroyed: Array.from({ length: limits.destroyedTreesMax }, () =>
+      signDestroyed(network.id, alice, randomBytes(16), randomBytes(32)),
+    ),
+    trees: Array.from({ length: limits.treesInNetworkMax }, () => ({
+      treeId: randomBytes(16),
+      root: randomBytes(32),
+      owner: alice.publicKey,
+      signature: Buffer.alloc(64),
+    })),
+  };
+  assert.ok(encodeNetworkState(state).length <= limits.registerPayloadBytesMax);
 });
 
 test('publishing the same again changes nothing', async () => {

@@ -13,7 +13,13 @@ import type { Handler, Method } from '../../../src/core/peer/peer.ts';
 import { openSilo } from '../../../src/core/silo/registry.ts';
 import { buildFilter, filterWords } from '../../../src/core/store/fuse-filter.ts';
 import { HeldBlocks } from '../../../src/core/store/held-blocks.ts';
-import { blockSweep, blockSwept, type SweepOrder, signSweep } from '../../../src/core/store/sweep-messages.ts';
+import {
+  blockSweep,
+  blockSwept,
+  destroyedGeneration,
+  type SweepOrder,
+  signSweep,
+} from '../../../src/core/store/sweep-messages.ts';
 import { Sweeper } from '../../../src/core/store/sweeper.ts';
 import { testRuntime } from './nodes.ts';
 
@@ -60,7 +66,8 @@ async function node(roots: Map<string, Root>) {
   const pass = (timeMs: number) => {
     clockMs += timeMs;
   };
-  return { silo, held, sweeper, call, put, run, counts, pass };
+  const restart = () => new Sweeper({ clock, networkId, held, silo, registers: { read } });
+  return { silo, held, sweeper, call, put, run, counts, pass, restart };
 }
 
 function snapshotOf(address: Uint8Array, { generation, worldWrite = false, deleted = false }: Root): RegisterSnapshot {
@@ -270,4 +277,51 @@ test('what a sweep took is not wanted back from others for a while, unless it wa
   await n.call(blockSweep, order(other, 2, [foreign]));
   await n.run();
   assert.deepEqual(unwanted(1), [false, false, false], 'long ago');
+});
+
+test('of a destroyed tree everything goes, rotten copies too, and nothing else; a restart need not look again', async () => {
+  const [tree, other] = [randomBytes(32), randomBytes(32)];
+  const n = await node(new Map());
+  const gone = await Promise.all(Array.from({ length: 600 }, (_, i) => n.put(tree, i === 0 ? 2 ** 32 - 1 : i % 7)));
+  const kept = await Promise.all(Array.from({ length: 50 }, () => n.put(other, 1)));
+  await n.held.touch(gone[1] as Uint8Array, 9);
+  const rotten = gone[2] as Uint8Array;
+  const block = Buffer.from((await n.held.get(rotten)).block);
+  await n.silo.put(
+    'block',
+    rotten,
+    Buffer.concat([Buffer.alloc(4), block.subarray(0, block.length - 1), Buffer.of(1)]),
+  );
+  assert.ok(!(await n.held.verify(rotten)).sound);
+  const question = { tree, generation: destroyedGeneration, ...everywhere };
+  assert.deepEqual(await n.call(blockSwept, question), { waiting: 0, done: 0, blocks: 0, bytes: 0 });
+  await n.sweeper.destroyed([tree]);
+  await n.sweeper.destroyed([tree]);
+  assert.equal(n.counts.wakes, 1);
+  assert.equal((await n.call(blockSwept, question)).waiting, 1);
+  assert.ok(n.sweeper.isDestroyed(block) && n.sweeper.isGarbage(rotten, block, 9), 'nothing of it is taken any more');
+  await n.run();
+  for (const address of gone) assert.equal(await n.silo.size('block', address), undefined);
+  for (const address of kept) assert.ok(await n.held.has(address));
+  const told = await n.call(blockSwept, question);
+  assert.deepEqual([told.waiting, told.done, told.blocks], [0, 1, 600]);
+  assert.ok(told.bytes > 600 * 50);
+  assert.equal(n.held.badCopies, 0);
+  // Another start of the same store.
+  const again = n.restart();
+  await again.destroyed([tree]);
+  assert.equal(again.backlog(), 0);
+  assert.ok(again.isDestroyed(block));
+});
+
+test('a tree that is destroyed while a pass runs has a pass of its own', async () => {
+  const [first, second] = [randomBytes(32), randomBytes(32)];
+  const n = await node(new Map());
+  const blocks = await Promise.all(Array.from({ length: 700 }, (_, i) => n.put(i % 2 ? first : second, 1)));
+  await n.sweeper.destroyed([first]);
+  await n.sweeper.step(new AbortController().signal);
+  await n.sweeper.destroyed([second]);
+  await n.run();
+  for (const address of blocks) assert.ok(!(await n.held.has(address)));
+  assert.equal(n.sweeper.counters.passes, 2);
 });

@@ -46,6 +46,8 @@ export interface JournalService {
    * deleted. Returns whether the root counts on this store.
    */
   follow(root: RegisterSnapshot): Promise<boolean>;
+  /** Removes the journal of a tree that is gone for good. */
+  remove(tree: Address): Promise<void>;
 }
 
 /** Registers the handlers; call once a node, when it starts: grants given before are waited for from now. */
@@ -124,9 +126,7 @@ class JournalStore implements JournalService {
 
   async follow({ address: tree, payload, deleted, author, access }: RegisterSnapshot): Promise<boolean> {
     if (deleted) {
-      await (await this.journals.get(toHex(tree)))?.written;
-      await removeJournal(this.options.silo, tree);
-      this.journals.delete(toHex(tree));
+      await this.remove(tree);
       return false;
     }
     const header = decode(rootHeader, payload);
@@ -134,6 +134,12 @@ class JournalStore implements JournalService {
     await this.answer(tree, { step: (journal) => journal.tidy(root) });
     const self = this.options.member();
     return header.segments.some(({ members }) => members.some((member) => sameMember(member, self)));
+  }
+
+  async remove(tree: Address): Promise<void> {
+    await (await this.journals.get(toHex(tree)))?.written;
+    await removeJournal(this.options.silo, tree);
+    this.journals.delete(toHex(tree));
   }
 
   async answer(tree: Address, { creator, step }: Prepared): Promise<JournalResponse> {

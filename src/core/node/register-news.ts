@@ -1,5 +1,6 @@
-// Word that a newer network descriptor stands in the network register, passed on by whoever learns it to all it is connected
-// with: what it revokes then ends within seconds, not at the next look. Word is only word: each reads and verifies for itself.
+// Word that the network register says something new that matters everywhere (a descriptor, a destroyed tree), passed on by whoever
+// learns it to all it is connected with: what is revoked then ends within seconds, not at the next look. Word is only word: each
+// reads and verifies for itself.
 
 import { empty, struct, u64 } from '../base/codec.ts';
 import type { Abortable } from '../base/lifecycle.ts';
@@ -8,32 +9,32 @@ import type { Overlay } from '../overlay/overlay.ts';
 import type { Method, Peer, Peers } from '../peer/peer.ts';
 import type { Cancel, Runtime } from '../runtime/runtime.ts';
 
-export const descriptorNewer: Method<{ serial: number }, Record<string, never>> = {
+export const registerNewer: Method<{ version: number }, Record<string, never>> = {
   name: 'network.newer',
-  request: struct({ serial: u64 }),
+  request: struct({ version: u64 }),
   response: empty,
   right: 'member',
 };
 
-export interface DescriptorNewsOptions {
+export interface RegisterNewsOptions {
   runtime: Runtime;
   peers: Peers;
   overlay: Overlay;
-  /** Of the descriptor in force here. */
-  serial: () => number;
+  /** Of the register's value looked at last. */
+  version: () => number;
   /** Reads the network register before long. */
   look: () => void;
 }
 
-export class DescriptorNews {
-  private readonly options: DescriptorNewsOptions;
+export class RegisterNews {
+  private readonly options: RegisterNewsOptions;
   private lookedAt = Number.NEGATIVE_INFINITY;
   private cancelLook: Cancel | undefined;
 
-  constructor(options: DescriptorNewsOptions) {
+  constructor(options: RegisterNewsOptions) {
     this.options = options;
-    options.peers.serve(descriptorNewer, ({ serial }) => {
-      if (serial > options.serial()) this.heard();
+    options.peers.serve(registerNewer, ({ version }) => {
+      if (version > options.version()) this.heard();
       return {};
     });
   }
@@ -46,7 +47,7 @@ export class DescriptorNews {
   private heard(): void {
     const { runtime, look } = this.options;
     if (this.cancelLook !== undefined) return;
-    const waitMs = Math.max(0, this.lookedAt + limits.descriptorLookPeriodMs - runtime.clock.monotonic());
+    const waitMs = Math.max(0, this.lookedAt + limits.registerLookPeriodMs - runtime.clock.monotonic());
     this.cancelLook = runtime.clock.after(waitMs, () => {
       this.cancelLook = undefined;
       this.lookedAt = runtime.clock.monotonic();
@@ -73,6 +74,6 @@ export class DescriptorNews {
   }
 
   private async tell(peer: Peer, options: Abortable = {}): Promise<void> {
-    await peer.call(descriptorNewer, { serial: this.options.serial() }, options);
+    await peer.call(registerNewer, { version: this.options.version() }, options);
   }
 }
