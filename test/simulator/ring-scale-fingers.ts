@@ -2,18 +2,27 @@
 // fills entry by entry (a test compares them), in a time that lets a million nodes have theirs.
 
 import { limits } from '../../src/core/base/limits.ts';
-import type { Entry } from '../../src/core/overlay/ring.ts';
+import type { Entry, Point } from '../../src/core/overlay/ring.ts';
 
 interface FingerArrays {
   readonly size: number;
   readonly entries: readonly Entry[];
+  /** `headOf` each. */
+  readonly heads: Float64Array;
   readonly fingers: Int32Array;
   readonly fingerSlots: number;
 }
 
-/** Hexadecimal digits of a point in each of the two numbers it is compared by. */
-const halfDigits = 13;
-const circle = 2 ** (4 * halfDigits);
+/** Of a level. */
+export const fingerDigits = 15;
+/** Hexadecimal digits of a point that a number has room for. */
+const headDigits = 13;
+const circle = 2 ** (4 * headDigits);
+
+/** The number a point begins with, which nearly always tells it from another. */
+export function headOf(point: Point): number {
+  return Number.parseInt(point.slice(0, headDigits), 16);
+}
 
 /** Only levels above the spacing of lists exist (protocols 1.6). */
 export function levelsFor(size: number): number {
@@ -22,24 +31,20 @@ export function levelsFor(size: number): number {
 
 /** Slot s, 15 a level from the longest on: the first of `live` (ranks in order) at or after p + digit * 16^level, before the next. */
 export function fillFingers(ring: FingerArrays, live: Int32Array): void {
-  const { entries, fingers, fingerSlots } = ring;
+  const { entries, heads, fingers, fingerSlots } = ring;
   const count = live.length;
-  const half = (from: number) =>
-    Float64Array.from(live, (rank) =>
-      Number.parseInt((entries[rank] as Entry).point.slice(from, from + halfDigits), 16),
-    );
-  const high = half(0);
-  const low = half(halfDigits);
+  const high = Float64Array.from(live, (rank) => heads[rank] as number);
+  const restOf = (at: number) => (entries[live[at] as number] as Entry).point.slice(headDigits);
   fingers.fill(-1);
   for (let slot = 0; slot < fingerSlots; slot++) {
-    const unit = 2 ** (4 * (halfDigits - 1 - Math.floor(slot / 15)));
-    const start = unit * (1 + (slot % 15));
+    const unit = 2 ** (4 * (headDigits - 1 - Math.floor(slot / fingerDigits)));
+    const start = unit * (1 + (slot % fingerDigits));
     let next = 0;
     /** Whether the candidate comes `steps` after i or later; candidates count on behind the end of the circle. */
     const reached = (i: number, candidate: number, steps: number) => {
       const at = candidate % count;
       const ahead = (high[at] as number) + (candidate >= count ? circle : 0) - (high[i] as number) - steps;
-      return ahead > 0 || (ahead === 0 && (low[at] as number) >= (low[i] as number));
+      return ahead > 0 || (ahead === 0 && restOf(at) >= restOf(i));
     };
     for (let i = 0; i < count; i++) {
       if (next <= i) next = i + 1;

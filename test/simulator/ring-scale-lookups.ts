@@ -4,7 +4,7 @@ import type { FindAnswer } from '../../src/core/overlay/chord/answers.ts';
 import { type Location, Locations } from '../../src/core/overlay/chord/locations.ts';
 import { lookup } from '../../src/core/overlay/chord/lookup.ts';
 import { arcsMax, askTimeoutMs, hedgeDefaultMs } from '../../src/core/overlay/chord/owners.ts';
-import { advance, type Entry, ownerIndex, type Point } from '../../src/core/overlay/ring.ts';
+import { advance, type Entry, type Point } from '../../src/core/overlay/ring.ts';
 import type { ScaleRing } from './ring-scale.ts';
 import { EventQueue } from './runtime/event-queue.ts';
 import type { SeededRandom } from './runtime/random.ts';
@@ -155,7 +155,7 @@ export class Lookups {
 
   /** Of the first holders of a key before anybody failed, those that live. */
   private survivors(key: Point): number[] {
-    const first = ownerIndex(this.ring.entries, key);
+    const first = this.ring.atOrAfter(key);
     const ranks = Array.from({ length: holders }, (_, k) => (first + k) % this.ring.size);
     return ranks.filter((rank) => this.ring.up[rank]);
   }

@@ -57,6 +57,27 @@ test('the arrays hold what the overlay would: the ring is ideal, fingers are tho
   }
 });
 
+test('fingers that are left out of a question would not be in its answer', () => {
+  const ring = new ScaleRing(3000, 'hints');
+  ring.failAtOnce(0.5);
+  for (const detected of [false, true]) {
+    ring.detected = detected;
+    for (let i = 0; i < 400; i++) {
+      const rank = ring.random.below(ring.size);
+      const own = ring.random.below(4) === 0;
+      const key = own ? ring.entry(ring.random.below(ring.size)).point : ring.random.bytes(32).toString('hex');
+      for (const strict of [false, true]) {
+        const all = { strict, want: 255, hints: ring.fingersOf(rank) };
+        assert.deepEqual(
+          ring.find(rank, key, strict),
+          findFrom(ring.load(rank), key, ring.livenessAt(rank), all),
+          `${i} ${rank} ${key}`,
+        );
+      }
+    }
+  }
+});
+
 test('canary: half healed is not taken for healed, and a wrong list or predecessor is seen', () => {
   const ring = new ScaleRing(1000, 'canary');
   ring.failAtOnce(0.5);

@@ -4,12 +4,12 @@
 
 import { limits } from '../../src/core/base/limits.ts';
 import type { FindAnswer } from '../../src/core/overlay/chord/answers.ts';
-import { findFrom, stateOf } from '../../src/core/overlay/chord/answers.ts';
+import { closerMax, findFrom, stateOf } from '../../src/core/overlay/chord/answers.ts';
 import type { Answers, Requests } from '../../src/core/overlay/chord/calls.ts';
 import type { LivenessOf, Position, Ring } from '../../src/core/overlay/chord/state.ts';
 import type { Liveness } from '../../src/core/overlay/overlay.ts';
-import { byPoint, type Entry, entryOf, type NodeName, ownerIndex, type Point } from '../../src/core/overlay/ring.ts';
-import { fillFingers, levelsFor } from './ring-scale-fingers.ts';
+import { type Entry, entryOf, type NodeName, type Point } from '../../src/core/overlay/ring.ts';
+import { fillFingers, fingerDigits, headOf, levelsFor } from './ring-scale-fingers.ts';
 import { SeededRandom } from './runtime/random.ts';
 
 /** Entries of one list: with one position a node, as many as distinct nodes. */
@@ -28,6 +28,8 @@ export class ScaleRing {
   readonly random: SeededRandom;
   /** In ring order: the rank of a node is its place here. */
   readonly entries: readonly RankedEntry[];
+  /** Of each point the first digits, as a number. */
+  readonly heads: Float64Array;
   readonly up: Uint8Array;
   readonly lists: Int32Array;
   readonly spares: Int32Array;
@@ -50,11 +52,12 @@ export class ScaleRing {
     this.up = new Uint8Array(size).fill(1);
     this.ranks = new Uint32Array(size);
     this.entries = this.place();
+    this.heads = Float64Array.from(this.entries, ({ point }) => headOf(point));
     this.lists = new Int32Array(size * listEntries);
     this.spares = new Int32Array(size * listEntries).fill(none);
     this.preds = new Int32Array(size);
     this.heards = new BigUint64Array(size);
-    this.fingerSlots = levelsFor(size) * 15;
+    this.fingerSlots = levelsFor(size) * fingerDigits;
     this.fingers = new Int32Array(size * this.fingerSlots);
     this.live = Int32Array.from({ length: size }, (_, rank) => rank);
     this.places = this.live.slice();
@@ -62,20 +65,23 @@ export class ScaleRing {
     fillFingers(this, this.live);
   }
 
-  /** Every point and the order of all follow from names by the production hash. */
+  /** Every point and the order of all follow from names by the production hash. Neighbours on the circle are so in memory. */
   private place(): RankedEntry[] {
-    const names = this.random.fork('names').bytes(28);
     const id = Buffer.alloc(32);
-    names.copy(id, 4);
-    const entries = Array.from({ length: this.size }, (_, number) => {
+    this.random.fork('names').bytes(28).copy(id, 4);
+    const nameOf = (number: number) => {
       id.writeUInt32BE(number);
-      return { ...entryOf(id.toString('hex'), 0), rank: 0 };
-    }).sort(byPoint);
-    for (const [rank, entry] of entries.entries()) {
-      entry.rank = rank;
-      this.ranks[numberOf(entry.node)] = rank;
-    }
-    return entries;
+      return id.toString('hex');
+    };
+    const points = Array.from({ length: this.size }, (_, number) => {
+      const { point } = entryOf(nameOf(number), 0);
+      return { number, point, head: headOf(point) };
+    });
+    points.sort((a, b) => a.head - b.head || (a.point < b.point ? -1 : 1));
+    return points.map(({ number, point }, rank) => {
+      this.ranks[number] = rank;
+      return { node: nameOf(number), index: 0, point: Buffer.from(point, 'hex').toString('hex'), rank };
+    });
   }
 
   /** Lists and predecessors of these ranks, in order, as if no others were there. */
@@ -96,9 +102,24 @@ export class ScaleRing {
     return this.entries[rank] as RankedEntry;
   }
 
+  /** The node at the key or next after it, alive or not. */
+  atOrAfter(key: Point): number {
+    const { heads, entries } = this;
+    const head = headOf(key);
+    const isBefore = (rank: number) =>
+      (heads[rank] as number) < head || (heads[rank] === head && this.entry(rank).point < key);
+    let [low, high] = [0, entries.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (isBefore(middle)) low = middle + 1;
+      else high = middle;
+    }
+    return low % entries.length;
+  }
+
   /** The live node that owns the key. */
   ownerOf(key: Point): number {
-    let rank = ownerIndex(this.entries, key);
+    let rank = this.atOrAfter(key);
     while (!this.up[rank]) rank = (rank + 1) % this.size;
     return rank;
   }
@@ -172,7 +193,28 @@ export class ScaleRing {
 
   /** What the node answers to `ring.find`, or knows itself. */
   find(rank: number, key: Point, strict = false, want = 255): FindAnswer | undefined {
-    return findFrom(this.load(rank), key, this.livenessAt(rank), { strict, want, hints: this.fingersOf(rank) });
+    const liveness = this.livenessAt(rank);
+    const hints = this.fingersBefore(rank, key, liveness);
+    return findFrom(this.load(rank), key, liveness, { strict, want, hints });
+  }
+
+  /** Of its fingers the nearest before the key, as many as an answer has room for: others would not be in it (a test compares). */
+  private fingersBefore(rank: number, key: Point, liveness: LivenessOf): Entry[] {
+    const { size, fingerSlots } = this;
+    const ahead = (other: number) => (other + size - rank) % size;
+    const end = ahead(this.atOrAfter(key)) || size;
+    const found: Entry[] = [];
+    // The digits of a level from the longest on.
+    for (let level = 0; level < fingerSlots; level += fingerDigits)
+      for (let at = level + fingerDigits - 1; at >= level; at--) {
+        const finger = this.fingers[rank * fingerSlots + at] as number;
+        if (finger === none || ahead(finger) >= end) continue;
+        const entry = this.entry(finger);
+        if (liveness(entry.node) === 'dead') continue;
+        found.push(entry);
+        if (found.length === closerMax) return found;
+      }
+    return found;
   }
 
   /** What the node answers to `ring.state`, with two members that anybody remembers. */

@@ -19,12 +19,13 @@ export class SeededRandom implements Random {
   }
 
   private next(): number {
-    const [a, b, c, d] = this.state as unknown as [number, number, number, number];
-    const out = (a + b + d) >>> 0;
-    this.state[3] = d + 1;
-    this.state[0] = b ^ (b >>> 9);
-    this.state[1] = c + (c << 3);
-    this.state[2] = ((c << 21) | (c >>> 11)) + out;
+    const state = this.state as unknown as [number, number, number, number];
+    const [b, c, d] = [state[1], state[2], state[3]];
+    const out = (state[0] + b + d) >>> 0;
+    state[3] = d + 1;
+    state[0] = b ^ (b >>> 9);
+    state[1] = c + (c << 3);
+    state[2] = ((c << 21) | (c >>> 11)) + out;
     return out;
   }
 

@@ -198,6 +198,39 @@ test('a walk is led on by the own list too, whose nodes are watched, not only by
   assert.deepEqual(answer.entries, [...hints.slice(-3).reverse(), b]);
 });
 
+test('what leads closer is what sorting everything known gives', () => {
+  const index = fc.integer({ min: 1, max: all.length - 1 });
+  const some = fc.uniqueArray(index, { maxLength: 8 });
+  const scene = fc.record({
+    list: some,
+    pred: index,
+    hints: fc.array(index, { maxLength: 30 }),
+    dead: some,
+    key: fc.integer({ min: 0, max: all.length - 1 }),
+    strict: fc.boolean(),
+  });
+  const at = (i: number) => all[i] as Entry;
+  fc.assert(
+    fc.property(scene, ({ list, pred, hints, dead, key, strict }) => {
+      const { point } = at(key);
+      const known = [...list].sort((a, b) => a - b);
+      const ring = ringOf({ list: known.map(at), pred: at(pred) });
+      const liveness = (node: NodeName): Liveness => (dead.some((i) => at(i).node === node) ? 'dead' : 'alive');
+      const answer = findFrom(ring, point, liveness, { strict, hints: hints.map(at) });
+      if (answer?.type !== 'closer') return;
+      const before = (i: number) => between(p.point, at(i).point, point) && !dead.includes(i);
+      const nearest = [...new Set([...known, pred, ...hints])].filter(before).sort((a, b) => b - a);
+      const watched = known.findLast(before);
+      const wanted = nearest.slice(0, strict ? 4 : 16);
+      if (watched !== undefined && !wanted.includes(watched)) wanted[wanted.length - 1] = watched;
+      assert.deepEqual(
+        points(answer.entries),
+        wanted.map((i) => at(i).point),
+      );
+    }),
+  );
+});
+
 /** A unify walk of p that asked a contact and was led to b and c, c first. */
 function walking() {
   const begun = run(ringOf({ list: [a], pred: last }), { type: 'unify', contacts: [d.node] });

@@ -52,8 +52,10 @@ export function findFrom(
   if (before === undefined) return undefined;
   const head = headOf(before, here);
   const want = options.want ?? Number.POSITIVE_INFINITY;
-  const own: FindAnswer = { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
-  if (head ? within(before.self.point, key, head.point) : isWhole(before)) return own;
+  const own = (): FindAnswer => {
+    return { type: 'owners', after: before.self, entries: firstNodes(from(before, head), want) };
+  };
+  if (head ? within(before.self.point, key, head.point) : isWhole(before)) return own();
   if (!options.strict) {
     const owner = ring.positions.find(
       ({ joined, pred, self }) => joined && pred && here(pred.node) !== 'dead' && within(pred.point, key, self.point),
@@ -63,7 +65,7 @@ export function findFrom(
   }
   const behind = options.strict ? [] : firstNodes(listFrom(before, key, here), want);
   const entries = closer(ring, before, key, here, options);
-  if (options.strict && head === undefined && entries.length === 0) return own;
+  if (options.strict && head === undefined && entries.length === 0) return own();
   return { type: 'closer', entries, behind };
 }
 
@@ -112,20 +114,25 @@ function firstNodes(entries: readonly Entry[], want: number): Entry[] {
 
 /** The nearest before the key, and of the position's own list, which is watched, the nearest too: fingers may all be dead. */
 function closer(ring: Ring, start: Position, key: Point, liveness: LivenessOf, options: FindOptions): Entry[] {
-  const found = new Map<Point, Entry>();
-  const offer = (entry: Entry | undefined) => {
-    if (entry && between(start.self.point, entry.point, key) && liveness(entry.node) !== 'dead')
-      found.set(entry.point, entry);
+  const count = options.strict ? strictCloserMax : closerMax;
+  const origin = start.self.point;
+  const nearest: Entry[] = [];
+  const offer = (entry: Entry) => {
+    const { point, node } = entry;
+    const farthest = nearest.length < count ? origin : (nearest[count - 1] as Entry).point;
+    if (!between(farthest, point, key) || liveness(node) === 'dead') return;
+    let at = nearest.length;
+    while (at > 0 && between((nearest[at - 1] as Entry).point, point, key)) at--;
+    if (nearest[at - 1]?.point === point) return;
+    if (nearest.length === count) nearest.pop();
+    nearest.splice(at, 0, entry);
   };
   for (const position of ring.positions) {
     for (const entry of position.list) offer(entry);
-    offer(position.pred);
+    if (position.pred) offer(position.pred);
   }
   for (const entry of options.hints ?? []) offer(entry);
-  const nearestFirst = (a: Entry, b: Entry) => (between(a.point, b.point, key) ? 1 : -1);
-  const sorted = [...found.values()].sort(nearestFirst);
-  const count = options.strict ? strictCloserMax : closerMax;
-  const watched = start.list.findLast(({ point }) => found.has(point));
-  if (watched === undefined || sorted.indexOf(watched) < count) return sorted.slice(0, count);
-  return [...sorted.slice(0, count - 1), watched];
+  const watched = start.list.findLast(({ point, node }) => between(origin, point, key) && liveness(node) !== 'dead');
+  if (watched === undefined || nearest.some(({ point }) => point === watched.point)) return nearest;
+  return [...nearest.slice(0, count - 1), watched];
 }
