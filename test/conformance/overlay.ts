@@ -119,6 +119,24 @@ export function overlaySuite(suite: OverlaySuite): void {
     await world.run(() => agree([asker], nodes), { limitMs: 60_000 });
   });
 
+  test(title('who started alone meets the network where he is told it is'), async () => {
+    const world = createWorld({ seed: 8 });
+    const nodes = await network(world);
+    const asker = startNode(world, 'client', { overlay, kind: 'client' });
+    await world.settle(asker.joined, { limitMs: 30_000 });
+    const nobody = [{ host: 'nowhere', port }];
+    await assert.rejects(world.settle(asker.overlay.meet(nobody)), (error) => isError(error, 'unavailable'));
+    await world.settle(asker.overlay.meet([seedOf(host(0))]));
+    await world.run(() => agree([asker], nodes), { limitMs: 10_000 });
+    if (overlay === 'kalimero') return;
+    const lone = startNode(world, 'lone', { overlay, zone: 'zone-0' });
+    await world.settle(lone.joined, { limitMs: 30_000 });
+    assert.deepEqual(names(lone.overlay.nodes()), [lone.name]);
+    await world.settle(lone.overlay.meet([seedOf(host(0))]));
+    const all = [...nodes, lone];
+    await world.run(() => agree(all, all), { limitMs: 120_000 });
+  });
+
   test(title('a client started again finds the network by what it remembered'), async () => {
     const world = createWorld({ seed: 6 });
     const nodes = await network(world);

@@ -84,6 +84,8 @@ export class Device {
   readonly name: string;
   readonly user: string;
   readonly place: Place;
+  /** Further variables of its programs. */
+  environment: Readonly<Record<string, string>> = {};
   private readonly children = new Set<ChildProcess>();
 
   constructor(home: string, name: string, user: string, place: Place = { enter: [], address: '127.0.0.1' }) {
@@ -115,7 +117,8 @@ export class Device {
 
   private spawn(words: readonly string[], programName = program): ChildProcess {
     const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('INFINIT_')));
-    const env = { ...own, INFINIT_HOME: this.home, INFINIT_RUNTIME_DIR: this.runtime, INFINIT_USER: this.user };
+    const home = { INFINIT_HOME: this.home, INFINIT_RUNTIME_DIR: this.runtime, INFINIT_USER: this.user };
+    const env = { ...own, ...home, ...this.environment };
     const [first = '', ...rest] = [...this.place.enter, process.execPath, programName, ...words];
     const child = spawn(first, rest, { env, stdio: 'pipe' });
     this.children.add(child);

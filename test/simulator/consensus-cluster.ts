@@ -178,6 +178,7 @@ function brokenOverlay(cluster: Cluster, runtime: Runtime, peers: Peers): Overla
     start: async () => {},
     stop: async () => {},
     join: async () => {},
+    meet: async () => {},
     leave: async () => {},
     owners: async (_, count) => {
       const names = cluster.storage.filter(() => runtime.random.below(2) === 0);

@@ -2,7 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
-import { runFlags, withoutUndefined } from '../../core/cli/presence.ts';
+import { hubFlags, runFlags, withoutUndefined } from '../../core/cli/presence.ts';
 import { RunCommand } from '../../core/cli/run-command.ts';
 
 export default class KeyValueStoreRun extends RunCommand {
@@ -18,6 +18,7 @@ export default class KeyValueStoreRun extends RunCommand {
   static override flags = {
     ...nameFlag('key-value store'),
     ...runFlags,
+    ...hubFlags,
     listen: Flags.string({ description: 'where programs reach it', helpValue: 'unix:PATH|HOST:PORT' }),
   };
 

@@ -2,7 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { bytesFlag, durationFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
-import { runFlags } from '../../core/cli/presence.ts';
+import { hubFlags, runFlags } from '../../core/cli/presence.ts';
 import { RunCommand } from '../../core/cli/run-command.ts';
 
 export default class NetworkRun extends RunCommand {
@@ -15,6 +15,7 @@ export default class NetworkRun extends RunCommand {
   static override flags = {
     ...nameFlag('network'),
     ...runFlags,
+    ...hubFlags,
     'paxos-rebalancing-auto-expand': Flags.boolean({
       description: 'move copies to new nodes (default: yes)',
       default: true,

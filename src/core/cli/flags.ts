@@ -6,7 +6,7 @@ import { parseBytes, parseDuration, parseInteger } from './quantities.ts';
 
 /** The name, as argument or option. */
 export function nameArg(object: string) {
-  return { name: Args.string({ description: `name of the ${object}` }) };
+  return { name: Args.string({ description: `name of the ${object}`, ignoreStdin: true }) };
 }
 export function nameFlag(object: string) {
   return { name: Flags.string({ char: 'n', description: `name of the ${object}`, helpValue: 'NAME' }) };

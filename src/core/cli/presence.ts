@@ -5,9 +5,11 @@ import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { limits } from '../base/limits.ts';
 import { readDocument } from './documents.ts';
-import { bytesFlag, durationFlag, inputFlag, peerFlag, portFlag } from './flags.ts';
+import { bytesFlag, durationFlag, inputFlag, integerFlag, peerFlag, portFlag } from './flags.ts';
 import type { Invocation } from './invocation.ts';
-import type { CacheSizes, Presence, PresenceFiles } from './running.ts';
+import type { CacheSizes, HubPresence, Presence, PresenceFiles } from './running.ts';
+
+const hubIntervalS = 300;
 
 export const runFlags = {
   ...inputFlag,
@@ -33,6 +35,49 @@ export const runFlags = {
   'cache-ram-invalidation': durationFlag('accepted for older scripts: caches are never stale here'),
   log: Flags.string({ description: 'write the log to this file', helpValue: 'FILE' }),
 };
+
+/** What it has to do with the hub. */
+export const storedHubFlags = {
+  publish: Flags.boolean({ description: 'say on the hub where the node is, and look there for others' }),
+  'push-endpoints': Flags.boolean({ description: 'say on the hub where the node is' }),
+  'fetch-endpoints': Flags.boolean({ description: 'look on the hub for others' }),
+  'fetch-endpoints-interval': integerFlag(
+    'interval',
+    'seconds after which the hub is told and asked again (default: 300)',
+    1,
+    86_400,
+  ),
+};
+
+/** The same with the short forms of older scripts. */
+export const hubFlags = {
+  ...storedHubFlags,
+  'push-endpoints': Flags.boolean({
+    char: 'p',
+    aliases: ['push'],
+    description: storedHubFlags['push-endpoints'].description as string,
+  }),
+  'fetch-endpoints': Flags.boolean({
+    char: 'f',
+    aliases: ['fetch'],
+    description: storedHubFlags['fetch-endpoints'].description as string,
+  }),
+};
+
+export interface HubFlagValues {
+  publish: boolean;
+  'push-endpoints': boolean;
+  'fetch-endpoints': boolean;
+  'fetch-endpoints-interval'?: number | undefined;
+}
+
+/** Undefined: nothing. */
+export function hubPresenceOf(flags: HubFlagValues): Omit<HubPresence, 'client'> | undefined {
+  const push = flags.publish || flags['push-endpoints'];
+  const fetch = flags.publish || flags['fetch-endpoints'];
+  if (!push && !fetch) return undefined;
+  return { push, fetch, intervalMs: (flags['fetch-endpoints-interval'] ?? hubIntervalS) * 1000 };
+}
 
 /** What the parser makes of `runFlags`. */
 export interface RunFlagValues {

@@ -6,20 +6,22 @@ import type { Found } from '../descriptor/links.ts';
 import { qualify } from '../descriptor/names.ts';
 import { BaseCommand } from './base-command.ts';
 import { readRequests, readStream } from './documents.ts';
-import { presenceOf, type RunFlagValues, withoutUndefined } from './presence.ts';
+import { type HubFlagValues, hubPresenceOf, presenceOf, type RunFlagValues, withoutUndefined } from './presence.ts';
 import type { RunOptions, Script } from './running.ts';
 
 export abstract class RunCommand extends BaseCommand {
   /** Everything but what is told when it serves. */
-  protected async runOptions(name: string, flags: RunFlagValues): Promise<Omit<RunOptions, 'ready'>> {
+  protected async runOptions(name: string, flags: RunFlagValues & HubFlagValues): Promise<Omit<RunOptions, 'ready'>> {
     if (flags['cache-ram-ttl'] !== undefined || flags['cache-ram-invalidation'] !== undefined) {
       this.tell('--cache-ram-ttl and --cache-ram-invalidation have no effect: caches are never stale');
     }
     const log = this.logTo(flags.log);
+    const presence = hubPresenceOf(flags);
+    const hub = presence && { ...presence, client: (await this.sharing()).hub.client };
     return {
       ...(await this.acting()),
       ...(await presenceOf(this.invocation, flags)),
-      ...withoutUndefined({ log, daemon: flags.daemon ? { argv: this.foregroundWords() } : undefined }),
+      ...withoutUndefined({ log, hub, daemon: flags.daemon ? { argv: this.foregroundWords() } : undefined }),
       name: qualify('network', name, this.user),
       monitoring: flags.monitoring,
     };

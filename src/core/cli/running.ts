@@ -8,6 +8,7 @@ import type {
   MountOptionsJson,
   NetworkDescriptor,
 } from '../descriptor/descriptor.ts';
+import type { HubClient } from '../hub/client/client.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { KeyStore } from '../volume/keys.ts';
 
@@ -20,6 +21,16 @@ export interface Acting {
   signal: AbortSignal;
   /** One line for the person, on standard error. */
   warn(text: string): void;
+}
+
+/** What a node has to do with a hub. */
+export interface HubPresence {
+  client: HubClient;
+  /** Says there where it is. */
+  push: boolean;
+  /** Looks there for others, every so often. */
+  fetch: boolean;
+  intervalMs: number;
 }
 
 /** How a node of this device meets others; every field optional. */
@@ -35,6 +46,7 @@ export interface Presence {
   advertiseHosts?: readonly string[];
   noLocalEndpoints?: boolean;
   noPublicEndpoints?: boolean;
+  hub?: HubPresence;
 }
 
 export interface CacheSizes {
@@ -116,6 +128,8 @@ export interface RunVolumeOptions extends Acting, PresenceFiles {
   name: string;
   /** What was given for this time; the volume's own options say the rest. */
   mount: MountOptionsJson;
+  /** The hub of this home; absent when none is named. */
+  openHub?: () => Promise<HubClient>;
   /** `mount` needs a mountpoint, `run` does without. */
   mustMount: boolean;
   daemon?: Daemon;

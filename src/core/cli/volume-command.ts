@@ -3,7 +3,7 @@
 import { Flags } from '@oclif/core';
 import { qualify } from '../descriptor/names.ts';
 import { nameArg, nameFlag } from './flags.ts';
-import { presenceFilesOf, runFlags, withoutUndefined } from './presence.ts';
+import { hubPresenceOf, presenceFilesOf, runFlags, withoutUndefined } from './presence.ts';
 import { RunCommand } from './run-command.ts';
 import type { RunVolumeOptions } from './running.ts';
 import { type MountFlagValues, mountFlags, mountNotices, mountOptionsOf } from './volume-flags.ts';
@@ -38,6 +38,7 @@ export abstract class VolumeCommand extends RunCommand {
     how: { mustMount: boolean; daemon?: boolean },
   ): Promise<RunVolumeOptions> {
     this.tell(...mountNotices(flags));
+    if (hubPresenceOf(flags) !== undefined) this.hubAddress();
     const log = this.logTo(flags.log);
     const isDaemon = how.daemon ?? flags.daemon;
     const argv = how.daemon ? this.foregroundWords('volume mount') : this.foregroundWords();
@@ -48,9 +49,16 @@ export abstract class VolumeCommand extends RunCommand {
       ...withoutUndefined({ log, daemon: isDaemon ? { argv, directory } : undefined }),
       name: qualify('volume', name, this.user),
       mount: await mountOptionsOf(this.invocation, flags),
+      ...this.hubOpener(),
       mustMount: how.mustMount,
       force: this.invocation.forceRequested(),
       ready: (facts) => this.render(facts, `Running volume "${facts.name}".`),
     };
+  }
+
+  /** The volume's own options may ask for the hub too. */
+  private hubOpener(): Pick<RunVolumeOptions, 'openHub'> {
+    if (this.environment.hub === undefined) return {};
+    return { openHub: async () => (await this.sharing()).hub.client };
   }
 }

@@ -7,7 +7,7 @@ import type { MountOptionsJson } from '../descriptor/descriptor.ts';
 import { parsing } from './arguments.ts';
 import { peerFlag, portFlag } from './flags.ts';
 import type { Invocation } from './invocation.ts';
-import { expandPeers, runFlags, withoutUndefined } from './presence.ts';
+import { expandPeers, type HubFlagValues, hubFlags, runFlags, storedHubFlags, withoutUndefined } from './presence.ts';
 import { parseBytes } from './quantities.ts';
 
 const fuseOptionFlag = {
@@ -46,6 +46,7 @@ export const storedMountFlags = {
   'advertise-host': runFlags['advertise-host'],
   'no-local-endpoints': runFlags['no-local-endpoints'],
   'no-public-endpoints': runFlags['no-public-endpoints'],
+  ...storedHubFlags,
   'allow-root-creation': Flags.boolean({ description: 'accepted for older scripts: its owner makes the root anyway' }),
   'register-service': Flags.boolean({
     char: 'r',
@@ -54,7 +55,11 @@ export const storedMountFlags = {
 };
 
 /** As `run`, `mount` and `start` have them. */
-export const mountFlags = { ...storedMountFlags, 'fuse-option': Flags.string({ ...fuseOptionFlag, char: 'o' }) };
+export const mountFlags = {
+  ...storedMountFlags,
+  ...hubFlags,
+  'fuse-option': Flags.string({ ...fuseOptionFlag, char: 'o' }),
+};
 
 export const blockSizeFlag = {
   'block-size': Flags.custom<number>({
@@ -64,7 +69,7 @@ export const blockSizeFlag = {
   })(),
 };
 
-export interface MountFlagValues {
+export interface MountFlagValues extends HubFlagValues {
   mountpoint?: string | undefined;
   readonly?: boolean | undefined;
   'fuse-option'?: string[] | undefined;
@@ -105,7 +110,15 @@ export async function mountOptionsOf(invocation: Invocation, flags: MountFlagVal
     advertise_hosts: flags['advertise-host'],
     no_local_endpoints: isGiven(flags['no-local-endpoints']),
     no_public_endpoints: isGiven(flags['no-public-endpoints']),
+    publish: isGiven(flags.publish),
+    push: isGiven(flags['push-endpoints']),
+    fetch: isGiven(flags['fetch-endpoints']),
+    poll_beyond: inMs(flags['fetch-endpoints-interval']),
   });
+}
+
+function inMs(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 /** Lines for options that mean nothing here. */

@@ -166,6 +166,12 @@ export interface MountOptionsJson {
   advertise_hosts?: string[];
   no_local_endpoints?: boolean;
   no_public_endpoints?: boolean;
+  /** On the hub: `push` says where the node is, `fetch` looks for others, `publish` both. */
+  publish?: boolean;
+  push?: boolean;
+  fetch?: boolean;
+  /** How often. */
+  poll_beyond?: number;
 }
 
 export interface VolumeDescriptor {

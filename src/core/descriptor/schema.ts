@@ -187,6 +187,10 @@ const mountOptions = object<MountOptionsJson>(
     advertise_hosts: list(word, limits.descriptorPeersMax),
     no_local_endpoints: boolean,
     no_public_endpoints: boolean,
+    publish: boolean,
+    push: boolean,
+    fetch: boolean,
+    poll_beyond: integer(1000, year),
   },
 );
 

@@ -27,7 +27,7 @@ import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askNetwork } from './running-network.ts';
 import { serveScript } from './script.ts';
-import { announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
+import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
 import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
 
@@ -47,7 +47,7 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
     const opening = { context, as, network: link.name, role, listen, announce, ...work } as const;
     const linked = await openLinkedNode(opening);
     try {
-      await linked.node.start(seedsOf(options, linked), { signal: options.signal });
+      await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
       if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
       else await serveScript(linked, options.script);
       if (options.resignOnShutdown) await resign(linked.node, options);
@@ -168,7 +168,7 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
     const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
     const closers: (() => Promise<void>)[] = [() => linked.close()];
     try {
-      await linked.node.start(seedsOf(options, linked), { signal: options.signal });
+      await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
       const cacheBytesMax = cacheBytesOf(options);
       const opening = { door: true, cacheBytesMax, signal: options.signal };
       const { tree, keys } = await openKeyValueStore(linked, store, opening);

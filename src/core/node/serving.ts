@@ -9,6 +9,7 @@ import type { Endpoint } from '../runtime/runtime.ts';
 import type { Announcement } from './announcement.ts';
 import { reportReady } from './daemon.ts';
 import { Draining } from './draining.ts';
+import { keepOnHub, seedsFromHub } from './hub-presence.ts';
 import { inspections } from './inspect.ts';
 import type { Context, LinkedNode } from './link.ts';
 import { type Queries, serveMonitor } from './monitor.ts';
@@ -41,6 +42,15 @@ export function seedsOf(presence: { peers?: readonly string[] }, linked: LinkedN
   return [...(presence.peers ?? []), ...(linked.link.network.peers ?? [])].map(parseEndpoint);
 }
 
+/** The same, and where the hub says others are. */
+export async function allSeeds(
+  presence: Pick<Presence, 'peers' | 'hub'>,
+  linked: LinkedNode,
+  warn: (text: string) => void,
+): Promise<Endpoint[]> {
+  return [...seedsOf(presence, linked), ...(await seedsFromHub(presence.hub, linked, warn))];
+}
+
 /** Serves until the signal fires; `queries` are answered beside the usual ones. Files and sockets are removed again. */
 export async function serveUntilStopped(
   options: RunOptions,
@@ -63,6 +73,7 @@ export async function serveUntilStopped(
     await writeFile(context, pids, `${process.pid}\n`);
     closers.push(() => rm(pids, { force: true }));
     closers.push(keepPeersFile(options, linked));
+    closers.push(keepOnHub(options.hub, linked, options.warn));
     if (linked.isStorage) closers.push(watchRedundancy(options, linked));
     const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
     options.ready(ready);

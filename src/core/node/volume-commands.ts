@@ -18,7 +18,7 @@ import { collectQueries } from './collecting.ts';
 import { LettingGo } from './letting-go.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askMonitor, type Queries } from './monitor.ts';
-import { announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
+import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped } from './serving.ts';
 import { monitorSocket } from './sockets.ts';
 import { VolumePaths } from './volume-paths.ts';
 import { serveVolumeScript } from './volume-script.ts';
@@ -29,6 +29,7 @@ const farewellMs = 100;
 const stopTimeoutMs = 10 * 60_000;
 const endTimeoutMs = 60_000;
 const endPollMs = 100;
+const hubIntervalMs = 300_000;
 
 export const runVolume: Running['runVolume'] = async (options: RunVolumeOptions) => {
   const { context, as } = options;
@@ -41,7 +42,7 @@ export const runVolume: Running['runVolume'] = async (options: RunVolumeOptions)
   if (await inBackground(run, 'volume', volume.name)) return;
   if (refused.length > 0)
     options.warn(`options of the volume's owner that are not taken unless given here: ${refused.join(', ')}`);
-  await reporting(() => serve(options, run, volume, mount));
+  await reporting(async () => serve(options, { ...run, ...(await hubOf(options, mount)) }, volume, mount));
 };
 
 function noMountpoint(name: string): InfinitError {
@@ -52,7 +53,7 @@ function noMountpoint(name: string): InfinitError {
 
 /** The same as other long-running commands have, from the options of the mount. */
 function runOptionsOf(options: RunVolumeOptions, volume: VolumeDescriptor, mount: MountOptionsJson): RunOptions {
-  const { force: _, mount: __, mustMount: ___, script: ____, ready, ...common } = options;
+  const { force: _, mount: __, mustMount: ___, script: ____, openHub: _____, ready, ...common } = options;
   const { peers, port, listen_address, advertise_hosts, no_local_endpoints, no_public_endpoints } = mount;
   return {
     ...common,
@@ -68,6 +69,17 @@ function runOptionsOf(options: RunVolumeOptions, volume: VolumeDescriptor, mount
     ...(mount.cache_ram_size !== undefined && { ramBytes: mount.cache_ram_size }),
     ready: (facts) => ready({ name: volume.name, mountpoint: mount.mountpoint ?? null, ...facts }),
   };
+}
+
+/** What the mount has to do with the hub; says so when it should have, and none is named. */
+async function hubOf(
+  { openHub, warn }: RunVolumeOptions,
+  { publish = false, push = publish, fetch = publish, poll_beyond: intervalMs = hubIntervalMs }: MountOptionsJson,
+): Promise<Pick<RunOptions, 'hub'>> {
+  if (!push && !fetch) return {};
+  if (openHub !== undefined) return { hub: { client: await openHub(), push, fetch, intervalMs } };
+  warn('no hub is named (INFINIT_BEYOND): the volume is opened without');
+  return {};
 }
 
 async function serve(
@@ -112,7 +124,7 @@ async function joined(run: RunOptions, volume: VolumeDescriptor): Promise<Linked
   const announce = announcementOf(run);
   const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
   try {
-    await linked.node.start(seedsOf(run, linked), { signal: run.signal });
+    await linked.node.start(await allSeeds(run, linked, run.warn), { signal: run.signal });
     return linked;
   } catch (error) {
     await linked.close();

@@ -3,7 +3,7 @@
 
 import type { Peer } from '../peer/peer.ts';
 import type { Cancel, Endpoint } from '../runtime/runtime.ts';
-import type { Directory } from './directory.ts';
+import { type Directory, nobodyThere } from './directory.ts';
 import type { OverlayContext } from './overlay.ts';
 import type { NodeName } from './ring.ts';
 
@@ -39,6 +39,14 @@ export class Asking {
     const met = await this.parts.directory.meet(seeds, remembered, signal);
     if (met) await this.parts.ask(met).catch(() => undefined);
     this.schedule(met ? refreshMs : retryMinMs);
+  }
+
+  /** Whoever is there is known from now on. Throws `unavailable` when nobody is. */
+  async meet(places: readonly Endpoint[], signal?: AbortSignal): Promise<void> {
+    const met = await this.parts.directory.meet(places, [], signal);
+    if (met === undefined) throw nobodyThere(places);
+    await this.parts.ask(met);
+    this.wake();
   }
 
   /** Asks at once: something happened. */

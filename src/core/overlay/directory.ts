@@ -7,6 +7,7 @@ import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { hash } from '../crypto/hash.ts';
 import type { Peer } from '../peer/peer.ts';
+import { formatEndpoint } from '../runtime/endpoint.ts';
 import type { Cancel, Endpoint } from '../runtime/runtime.ts';
 import { type RecordsAnswer, type RecordsRequest, ringRecords, type Standing } from './messages.ts';
 import { mergeRecord } from './node-record.ts';
@@ -316,4 +317,8 @@ function sameCredentials(a: NodeRecord, b: NodeRecord): boolean {
 function digestOf(known: readonly Standing[], whole: boolean): string {
   const facts = known.map(({ record, liveness }) => `${toHex(record.id)} ${record.serial} ${liveness}`).sort();
   return toHex(hash(Buffer.from(`${whole} ${facts.join()}`))).slice(0, 16);
+}
+
+export function nobodyThere(places: readonly Endpoint[]): InfinitError {
+  return new InfinitError('unavailable', `nobody of the network is at ${places.map(formatEndpoint).join(', ')}`);
 }

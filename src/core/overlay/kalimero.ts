@@ -6,7 +6,7 @@ import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import type { Address, NodeId } from '../block/address.ts';
 import type { Peer } from '../peer/peer.ts';
 import type { Cancel, Endpoint } from '../runtime/runtime.ts';
-import { Directory } from './directory.ts';
+import { Directory, nobodyThere } from './directory.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext, OverlayKind } from './overlay.ts';
 import { entryOf, isAmongFirst, type NodeName, replicas } from './ring.ts';
 
@@ -46,7 +46,7 @@ class Kalimero implements Overlay {
       if (kind === 'disconnected') this.events.emit('left', peer.id);
       else if (record) this.events.emit('joined', record);
       this.events.emit('changed', undefined);
-      if (kind === 'disconnected') void this.meet().catch(() => undefined);
+      if (kind === 'disconnected') void this.look().catch(() => undefined);
     };
     this.offs.push(peers.events.on('connected', changed('connected')));
     this.offs.push(peers.events.on('disconnected', changed('disconnected')));
@@ -65,8 +65,15 @@ class Kalimero implements Overlay {
     this.seeds = seeds;
     this.remembered = await this.directory.loadContacts();
     this.node ??= this.remembered[0];
-    await this.meet(options.signal);
+    await this.look(options.signal);
     checkSignal(options.signal);
+  }
+
+  async meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    if (this.context.self()) return;
+    const peer = await this.directory.meet(places, [], options.signal);
+    if (peer === undefined) throw nobodyThere(places);
+    await this.met(peer);
   }
 
   async leave(): Promise<void> {}
@@ -111,14 +118,14 @@ class Kalimero implements Overlay {
   }
 
   /** Finds the node, and hears every little while what has become of it. */
-  private async meet(signal?: AbortSignal): Promise<void> {
+  private async look(signal?: AbortSignal): Promise<void> {
     this.timer?.();
     try {
       const peer = await this.directory.meet(this.seeds, this.remembered, signal);
       if (peer) await this.met(peer);
     } finally {
       if (!this.stopped) {
-        const again = () => void this.meet().catch(() => undefined);
+        const again = () => void this.look().catch(() => undefined);
         this.timer = this.context.runtime.clock.after(refreshMs, again);
       }
     }

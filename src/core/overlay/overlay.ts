@@ -59,6 +59,8 @@ export type Liveness = 'alive' | 'suspect' | 'dead' | 'unknown';
 export interface Overlay extends Startable {
   /** Meets the network through any of the endpoints, the remembered contacts, or nobody (a new or lone network). */
   join(seeds: readonly Endpoint[], options?: Abortable): Promise<void>;
+  /** While it runs: further places where somebody of the network may be. Throws `unavailable` when nobody is there. */
+  meet(places: readonly Endpoint[], options?: Abortable): Promise<void>;
   /** Says goodbye; its arc is taken over without waiting for a detector. */
   leave(): Promise<void>;
   /**

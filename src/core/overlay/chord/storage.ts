@@ -9,7 +9,7 @@ import { limits } from '../../base/limits.ts';
 import type { Address, NodeId } from '../../block/address.ts';
 import type { CallContext, Handler, Method, Peer } from '../../peer/peer.ts';
 import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
-import { Directory } from '../directory.ts';
+import { Directory, nobodyThere } from '../directory.ts';
 import { ringGossip, ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Entry, entryOf, isAmongFirst, type NodeName } from '../ring.ts';
@@ -131,6 +131,12 @@ export class ChordStorage implements Overlay {
     });
     if (this.directory.all().length <= introduceMax)
       for (const node of this.directory.all()) this.input(() => this.machine.doubt(node, this.now));
+  }
+
+  async meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    const met = await this.directory.meet(places, [], options.signal);
+    if (met === undefined) throw nobodyThere(places);
+    await this.introduce(met);
   }
 
   async leave(): Promise<void> {

@@ -73,6 +73,10 @@ export class KouncilClient implements Overlay {
     checkSignal(options.signal);
   }
 
+  meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    return this.asking.meet(places, options.signal);
+  }
+
   async leave(): Promise<void> {}
 
   async owners(address: Address, count: number, options: Abortable & { all?: boolean } = {}): Promise<NodeRecord[]> {

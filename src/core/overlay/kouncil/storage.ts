@@ -10,7 +10,7 @@ import { hash } from '../../crypto/hash.ts';
 import type { Peer } from '../../peer/peer.ts';
 import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
 import { Detector } from '../detector.ts';
-import { Directory } from '../directory.ts';
+import { Directory, nobodyThere } from '../directory.ts';
 import type { Standing } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Change, Prober } from '../prober.ts';
@@ -132,6 +132,12 @@ export class KouncilStorage implements Overlay {
       () => sweepPeriodMs,
       () => this.sweep(),
     );
+  }
+
+  async meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
+    const met = await this.directory.meet(places, [], options.signal);
+    if (met === undefined) throw nobodyThere(places);
+    await this.introduce(met);
   }
 
   async leave(): Promise<void> {
