@@ -283,6 +283,10 @@ export const limits = {
   unitWordsMax: 256,
   unitBookBytesMax: 1 * MiB,
 
+  // Metrics: values of a label, all others count as one.
+  metricValuesMax: 256,
+  metricConnectionsMax: 32,
+
   // Log files: a full one is kept under a number, the oldest goes.
   logFileBytesMax: 4 * MiB,
   logFilesKept: 15,

@@ -3,6 +3,7 @@
 import { join, resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import type { LogLevel } from '../runtime/runtime.ts';
+import { prometheusFlag } from './flags.ts';
 import { withoutUndefined } from './presence.ts';
 import { RunCommand } from './run-command.ts';
 import type { RunDaemonOptions } from './supervising.ts';
@@ -41,6 +42,7 @@ export const daemonFlags = {
     helpValue: 'LEVEL',
     options: Object.keys(levels),
   })(),
+  ...prometheusFlag,
   'log-path': Flags.string({
     description: 'folder of the logs (default: logs in the cache folder)',
     helpValue: 'DIRECTORY',
@@ -54,6 +56,7 @@ interface DaemonFlagValues {
   'advertise-host'?: string[] | undefined;
   'log-level'?: string | undefined;
   'log-path'?: string | undefined;
+  prometheus?: string | undefined;
 }
 
 export abstract class DaemonCommand extends RunCommand {
@@ -71,6 +74,7 @@ export abstract class DaemonCommand extends RunCommand {
       ...option('advertise-host', flags['advertise-host'] ?? []),
       ...option('log-level', [flags['log-level']]),
       ...option('log-path', [path(flags['log-path'])]),
+      ...option('prometheus', [flags.prometheus]),
     ];
   }
 
@@ -94,6 +98,7 @@ export abstract class DaemonCommand extends RunCommand {
         advertiseHosts: flags['advertise-host'],
         logs,
         logLevel: level,
+        prometheus: this.metricsEndpoint(flags.prometheus),
         daemon: where === 'background' ? { argv } : undefined,
       }),
       force: this.invocation.forceRequested(),

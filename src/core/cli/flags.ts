@@ -67,6 +67,12 @@ export const portFlag = {
     parse: parsing(parseInteger('port', 0, 65_535)),
   })(),
 };
+export const prometheusFlag = {
+  prometheus: Flags.string({
+    description: 'tell metrics at http://HOST:PORT/metrics (default: $INFINIT_PROMETHEUS_ENDPOINT, else not)',
+    helpValue: 'HOST:PORT',
+  }),
+};
 export const capacityFlag = {
   capacity: Flags.custom<number>({
     char: 'c',

@@ -13,6 +13,8 @@ export interface Environment {
   log: LogSettings;
   /** INFINIT_BEYOND: address of the hub. There is no default: the original's is nobody's any more. */
   hub: string | undefined;
+  /** Where long-running commands tell metrics. */
+  prometheus: string | undefined;
   /** INFINIT_* variables nobody reads: most likely misspelled. */
   unknown: string[];
 }
@@ -40,6 +42,7 @@ export function environmentOf(invocation: Invocation): Environment {
     user: env.INFINIT_USER || invocation.login,
     log: logOf(invocation),
     hub: env.INFINIT_BEYOND || undefined,
+    prometheus: env.INFINIT_PROMETHEUS_ENDPOINT || undefined,
     unknown: Object.keys(env)
       .filter((name) => name.startsWith('INFINIT_') && !knownVariables.has(name))
       .sort(),

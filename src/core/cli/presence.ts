@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { limits } from '../base/limits.ts';
 import { readDocument } from './documents.ts';
-import { bytesFlag, durationFlag, inputFlag, integerFlag, peerFlag, portFlag } from './flags.ts';
+import { bytesFlag, durationFlag, inputFlag, integerFlag, peerFlag, portFlag, prometheusFlag } from './flags.ts';
 import type { Invocation } from './invocation.ts';
 import type { CacheSizes, HubPresence, Presence, PresenceFiles } from './running.ts';
 
@@ -34,6 +34,7 @@ export const runFlags = {
   'cache-ram-ttl': durationFlag('accepted for older scripts: caches are never stale here'),
   'cache-ram-invalidation': durationFlag('accepted for older scripts: caches are never stale here'),
   log: Flags.string({ description: 'write the log to this file', helpValue: 'FILE' }),
+  ...prometheusFlag,
 };
 
 /** What it has to do with the hub. */
@@ -84,6 +85,7 @@ export interface RunFlagValues {
   daemon: boolean;
   monitoring: boolean;
   log?: string | undefined;
+  prometheus?: string | undefined;
   peer?: string[] | undefined;
   port?: number | undefined;
   listen?: string | undefined;

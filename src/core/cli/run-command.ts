@@ -21,7 +21,12 @@ export abstract class RunCommand extends BaseCommand {
     return {
       ...(await this.acting()),
       ...(await presenceOf(this.invocation, flags)),
-      ...withoutUndefined({ log, hub, daemon: flags.daemon ? { argv: this.foregroundWords() } : undefined }),
+      ...withoutUndefined({
+        log,
+        hub,
+        daemon: flags.daemon ? { argv: this.foregroundWords() } : undefined,
+        prometheus: this.metricsEndpoint(flags.prometheus),
+      }),
       name: qualify('network', name, this.user),
       monitoring: flags.monitoring,
     };
@@ -49,6 +54,12 @@ export abstract class RunCommand extends BaseCommand {
   protected foregroundWords(command: string = this.id ?? ''): string[] {
     const words = this.argv.filter((word) => word !== '--daemon' && word !== '-d');
     return [...command.split(' '), ...words];
+  }
+
+  /** As given, else as the environment says; `no` and `0` mean nowhere. */
+  protected metricsEndpoint(given: string | undefined): string | undefined {
+    const endpoint = given ?? this.environment.prometheus;
+    return endpoint === undefined || endpoint === 'no' || endpoint === '0' ? undefined : endpoint;
   }
 
   /** Where the log goes, from now on. */

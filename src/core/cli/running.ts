@@ -82,6 +82,8 @@ export interface RunOptions extends Acting, Presence, CacheSizes {
   daemon?: Daemon;
   /** Log file. */
   log?: string;
+  /** Where metrics are read, `HOST:PORT`. */
+  prometheus?: string;
   ready(facts: Ready): void;
 }
 
@@ -135,6 +137,7 @@ export interface RunVolumeOptions extends Acting, PresenceFiles {
   daemon?: Daemon;
   /** Log file. */
   log?: string;
+  prometheus?: string;
   script?: Script;
   /** Fires when a stop is asked for once more: let go although files are open. */
   force: AbortSignal;

@@ -26,6 +26,8 @@ export interface UnitStatus {
 export interface DaemonStatus {
   status: 'Running' | 'Stopped';
   pid?: number;
+  /** Where its metrics are read. */
+  metrics?: string | null;
   units?: UnitStatus[];
 }
 
@@ -41,6 +43,8 @@ export interface RunDaemonOptions extends Acting {
   logs?: string;
   /** Of what is started. */
   logLevel?: string;
+  /** Where metrics of the daemon are read, `HOST:PORT`. */
+  prometheus?: string;
   /** A detached child runs it. */
   daemon?: Daemon;
   /** Fires when a stop is asked for once more: end at once, and leave the processes. */

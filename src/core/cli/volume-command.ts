@@ -17,6 +17,7 @@ export const volumeRunFlags = {
   'endpoints-file': runFlags['endpoints-file'],
   'peers-file': runFlags['peers-file'],
   log: runFlags.log,
+  prometheus: runFlags.prometheus,
   'disable-UTF-8-conversion': Flags.boolean({ description: 'accepted for older scripts: names are never converted' }),
 };
 
@@ -26,6 +27,7 @@ interface VolumeRunFlagValues extends MountFlagValues {
   'endpoints-file'?: string | undefined;
   'peers-file'?: string | undefined;
   log?: string | undefined;
+  prometheus?: string | undefined;
 }
 
 export abstract class VolumeCommand extends RunCommand {
@@ -46,7 +48,11 @@ export abstract class VolumeCommand extends RunCommand {
     return {
       ...(await this.acting()),
       ...presenceFilesOf(this.invocation, flags),
-      ...withoutUndefined({ log, daemon: isDaemon ? { argv, directory } : undefined }),
+      ...withoutUndefined({
+        log,
+        daemon: isDaemon ? { argv, directory } : undefined,
+        prometheus: this.metricsEndpoint(flags.prometheus),
+      }),
       name: qualify('volume', name, this.user),
       mount: await mountOptionsOf(this.invocation, flags),
       ...this.hubOpener(),

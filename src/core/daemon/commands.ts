@@ -59,8 +59,8 @@ export const daemonStatus: Supervising['daemonStatus'] = async ({ context }) => 
   const client = await ControlClient.open(context.home);
   if (client === undefined) return { status: 'Stopped' };
   try {
-    const { pid, units } = await client.ask('status');
-    return { status: 'Running', pid: pid as number, units: units as UnitStatus[] };
+    const { pid, metrics, units } = await client.ask('status');
+    return { status: 'Running', pid: pid as number, metrics: metrics as string | null, units: units as UnitStatus[] };
   } finally {
     client.close();
   }

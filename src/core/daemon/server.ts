@@ -10,11 +10,14 @@ import { getLink } from '../descriptor/links.ts';
 import { qualify } from '../descriptor/names.ts';
 import { getVolume } from '../descriptor/volumes.ts';
 import { reportReady } from '../node/daemon.ts';
+import { openMetrics } from '../node/metrics.ts';
+import { processMetrics, type ServedMetrics } from '../node/metrics-server.ts';
 import { stopped } from '../node/serving.ts';
 import type { FileLock } from '../runtime/runtime.ts';
 import { Book, checkUnit, lockPath } from './book.ts';
 import { type Operation, serveControl } from './control.ts';
 import { keyOf, type Unit } from './daemon.ts';
+import { unitMetrics } from './metrics.ts';
 import { Processes } from './processes.ts';
 import { defaultSilo, drained, relink } from './storage.ts';
 import { Supervisor } from './supervisor.ts';
@@ -31,6 +34,8 @@ export class Server {
   private readonly supervisor: Supervisor;
   private readonly asked = new AbortController();
   private inUse: string[] = [];
+  /** Where metrics are read. */
+  private metrics: string | null = null;
 
   private constructor(options: RunDaemonOptions, supervisor: Supervisor) {
     this.options = options;
@@ -57,13 +62,15 @@ export class Server {
   private async serve(): Promise<void> {
     const { context, volumes, networks, as, signal, ready } = this.options;
     const { home, runtime } = context;
-    const close = await serveControl(home, this.operations());
+    const closers = [await serveControl(home, this.operations())];
     const pidFile = join(home.runtime, 'daemon.pid');
     try {
       await runtime.files.replace(pidFile, utf8(`${process.pid}\n`), { mode: 0o600 });
       this.supervisor.begin();
       for (const name of networks) await this.supervisor.keep(await this.networkUnit(as, name));
       for (const name of volumes) await this.supervisor.keep(await this.volumeUnit({ volume: name }));
+      const told = await this.tellMetrics();
+      if (told !== undefined) closers.push(told.close);
       const facts = { pid: process.pid };
       ready(facts);
       reportReady(facts);
@@ -71,9 +78,20 @@ export class Server {
       if (!this.asked.signal.aborted) await this.endAll();
     } finally {
       this.supervisor.letGo();
-      await close();
+      for (const close of closers.reverse()) await close();
       await rm(pidFile, { force: true });
     }
+  }
+
+  private async tellMetrics(): Promise<ServedMetrics | undefined> {
+    const { context, prometheus, warn } = this.options;
+    if (prometheus === undefined) return undefined;
+    const metrics = processMetrics({});
+    metrics.source(() => unitMetrics(this.supervisor.status()));
+    const runtime = { ...context.runtime, metrics };
+    const told = await openMetrics({ context: { ...context, runtime }, prometheus, warn });
+    this.metrics = told?.endpoint ?? null;
+    return told;
   }
 
   private async endAll(): Promise<void> {
@@ -86,7 +104,7 @@ export class Server {
     const { supervisor } = this;
     const volume = async (request: Request) => ({ volume: supervisor.statusOf(await this.keyOf(request)) ?? null });
     return {
-      status: async () => ({ status: 'Running', pid: process.pid, units: supervisor.status() }),
+      status: async () => ({ status: 'Running', pid: process.pid, metrics: this.metrics, units: supervisor.status() }),
       stop: async ({ keep }) => {
         if (keep !== true) await this.endAll();
         this.options.context.runtime.clock.after(farewellMs, () => this.asked.abort());

@@ -11,7 +11,7 @@ import type {
   Running,
   WorkerFacts,
 } from '../cli/running.ts';
-import type { TreeKind } from '../descriptor/descriptor.ts';
+import type { KeyValueStoreDescriptor, LinkedNetworkDescriptor, TreeKind } from '../descriptor/descriptor.ts';
 import { getKeyValueStore } from '../descriptor/key-value-stores.ts';
 import { getLink } from '../descriptor/links.ts';
 import { connectDoor, openDoor } from '../gateway/kv/door.ts';
@@ -25,6 +25,7 @@ import { diagnose as examine } from './doctor/doctor.ts';
 import { resign } from './draining.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
+import { metered, watchTree } from './metrics.ts';
 import { askNetwork } from './running-network.ts';
 import { serveScript } from './script.ts';
 import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
@@ -37,25 +38,28 @@ export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptio
   const { context, as } = options;
   const link = await getLink(context, as, options.name);
   if (await inBackground(options, 'network', link.name)) return;
-  await reporting(async () => {
-    const listen = listenEndpoint(options, link.port);
-    const announce = announcementOf(options);
-    const rebalancing = { expand: options.rebalancingAutoExpand, inspectAtStart: options.rebalancingInspect };
-    const role = 'storage';
-    const { backgroundRate, scrubPeriodMs } = options;
-    const work = { rebalancing, backgroundRate, scrubPeriodMs };
-    const opening = { context, as, network: link.name, role, listen, announce, ...work } as const;
-    const linked = await openLinkedNode(opening);
-    try {
-      await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
-      if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
-      else await serveScript(linked, options.script);
-      if (options.resignOnShutdown) await resign(linked.node, options);
-    } finally {
-      await linked.close();
-    }
-  });
+  await reporting(() => serveNetwork(metered(options, { network: link.name }), link));
 };
+
+async function serveNetwork(options: RunNetworkOptions, link: LinkedNetworkDescriptor): Promise<void> {
+  const { context, as } = options;
+  const listen = listenEndpoint(options, link.port);
+  const announce = announcementOf(options);
+  const rebalancing = { expand: options.rebalancingAutoExpand, inspectAtStart: options.rebalancingInspect };
+  const role = 'storage';
+  const { backgroundRate, scrubPeriodMs } = options;
+  const work = { rebalancing, backgroundRate, scrubPeriodMs };
+  const opening = { context, as, network: link.name, role, listen, announce, ...work } as const;
+  const linked = await openLinkedNode(opening);
+  try {
+    await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
+    if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
+    else await serveScript(linked, options.script);
+    if (options.resignOnShutdown) await resign(linked.node, options);
+  } finally {
+    await linked.close();
+  }
+}
 
 export const inspectNetwork: Running['inspectNetwork'] = async ({ what, ...options }) => {
   const answer = await ask(options, what);
@@ -160,38 +164,43 @@ export const runKeyValueStore: Running['runKeyValueStore'] = async (options: Run
   const { context, as } = options;
   const store = await getKeyValueStore(context, as, options.name);
   if (await inBackground(options, 'key-value-store', store.name)) return;
-  await reporting(async () => {
-    const link = await getLink(context, as, store.network);
-    const tcpDoor = tcpDoorOf(options.door);
-    const listen = tcpDoor ?? listenEndpoint(options, undefined);
-    const announce = announcementOf(options);
-    const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
-    const closers: (() => Promise<void>)[] = [() => linked.close()];
-    try {
-      await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
-      const cacheBytesMax = cacheBytesOf(options);
-      const opening = { door: true, cacheBytesMax, signal: options.signal };
-      const { tree, keys } = await openKeyValueStore(linked, store, opening);
-      closers.push(() => tree.stop());
-      const named = (name: string) => {
-        if (name === '' || name === store.name) return keys;
-        throw new InfinitError('not-found', `this door serves "${store.name}", not "${name}"`);
-      };
-      for (const path of doorPaths(options, store.name)) closers.push(await openDoor(context.runtime, path, named));
-      if (tcpDoor !== undefined) {
-        const { peers } = linked.node;
-        const server = new KvServer({ peers, clock: context.runtime.clock, store: named, admit: onlyUser(linked) });
-        closers.push(async () => server.close());
-      }
-      await serveUntilStopped(options, 'key-value-store', store.name, linked, {
-        tree: () => tree.status(),
-        ...collectQueries(store.name, tree),
-      });
-    } finally {
-      for (const close of closers.reverse()) await close();
-    }
-  });
+  await reporting(() => serveStore(metered(options, { network: store.network }), store));
 };
+
+async function serveStore(options: RunKeyValueStoreOptions, store: KeyValueStoreDescriptor): Promise<void> {
+  const { context, as } = options;
+  const link = await getLink(context, as, store.network);
+  const tcpDoor = tcpDoorOf(options.door);
+  const listen = tcpDoor ?? listenEndpoint(options, undefined);
+  const announce = announcementOf(options);
+  const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
+  const closers: (() => Promise<void>)[] = [() => linked.close()];
+  try {
+    await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
+    const cacheBytesMax = cacheBytesOf(options);
+    const opening = { door: true, cacheBytesMax, signal: options.signal };
+    const { tree, keys } = await openKeyValueStore(linked, store, opening);
+    closers.push(() => tree.stop());
+    const { metrics } = context.runtime;
+    if (metrics !== undefined) watchTree(metrics, store.name, tree);
+    const named = (name: string) => {
+      if (name === '' || name === store.name) return keys;
+      throw new InfinitError('not-found', `this door serves "${store.name}", not "${name}"`);
+    };
+    for (const path of doorPaths(options, store.name)) closers.push(await openDoor(context.runtime, path, named));
+    if (tcpDoor !== undefined) {
+      const { peers } = linked.node;
+      const server = new KvServer({ peers, clock: context.runtime.clock, store: named, admit: onlyUser(linked) });
+      closers.push(async () => server.close());
+    }
+    await serveUntilStopped(options, 'key-value-store', store.name, linked, {
+      tree: () => tree.status(),
+      ...collectQueries(store.name, tree),
+    });
+  } finally {
+    for (const close of closers.reverse()) await close();
+  }
+}
 
 /** A door on the network opens to the user who runs it, on any of his devices: it speaks in his name. */
 function onlyUser({ user }: LinkedNode): (caller: PeerIdentity) => void {

@@ -12,6 +12,7 @@ import { nodeLockPath } from '../descriptor/removal.ts';
 import { getSilo } from '../descriptor/silos.ts';
 import { getUser, userKeyPair } from '../descriptor/users.ts';
 import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
+import { MeteredSilo } from '../silo/metered.ts';
 import { openSilo } from '../silo/registry.ts';
 import type { Secrets, Silo } from '../silo/silo.ts';
 import { stripedSilo } from '../silo/striped.ts';
@@ -44,11 +45,19 @@ export interface OpenOptions {
   link?: LinkedNetworkDescriptor | undefined;
 }
 
+export interface NamedSilo {
+  name: string;
+  type: string;
+  silo: Silo;
+}
+
 export interface LinkedNode {
   node: Node;
   user: KeyPair;
   link: LinkedNetworkDescriptor;
   isStorage: boolean;
+  /** What this device contributes, one by one. */
+  silos: readonly NamedSilo[];
   /** Stops the node and gives everything back. */
   close(): Promise<void>;
 }
@@ -63,7 +72,8 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
   const open = new Stack();
   try {
     await runtime.files.makeDirectory(folder);
-    const silo = await takeStorage(options, link, open);
+    const silos = await takeStorage(options, link, open);
+    const silo = silos && asOne(silos, runtime);
     const state = await NodeState.open(runtime, `${folder}/.links/${link.user}`);
     open.push(() => state.close());
     const node = await Node.open({
@@ -84,7 +94,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
       learned: async (descriptor) => void (await importNetwork(context, descriptor)),
     });
     open.push(() => node.stop());
-    return { node, user, link, isStorage: silo !== undefined, close: () => open.close() };
+    return { node, user, link, isStorage: silo !== undefined, silos: silos ?? [], close: () => open.close() };
   } catch (error) {
     await open.close();
     throw error;
@@ -96,7 +106,7 @@ async function takeStorage(
   options: OpenOptions,
   link: LinkedNetworkDescriptor,
   open: Stack,
-): Promise<Silo | undefined> {
+): Promise<NamedSilo[] | undefined> {
   const { context, role } = options;
   if (role === 'client') return undefined;
   if (link.silos.length === 0) {
@@ -119,15 +129,22 @@ async function takeStorage(
   return openSilos(options, link.silos, open);
 }
 
-async function openSilos({ context, as }: OpenOptions, names: readonly string[], open: Stack): Promise<Silo> {
+async function openSilos({ context, as }: OpenOptions, names: readonly string[], open: Stack): Promise<NamedSilo[]> {
   const secrets: Secrets = (service, account) => readCredentials(context, as, service, account);
-  const silos: Silo[] = [];
+  const silos: NamedSilo[] = [];
   for (const name of names) {
-    const silo = await openSilo(await getSilo(context, name), context.runtime, secrets);
+    const descriptor = await getSilo(context, name);
+    const silo = await openSilo(descriptor, context.runtime, secrets);
     open.push(() => silo.close());
-    silos.push(silo);
+    silos.push({ name, type: descriptor.type, silo });
   }
-  return silos.length === 1 ? (silos[0] as Silo) : stripedSilo(silos);
+  return silos;
+}
+
+function asOne(named: readonly NamedSilo[], { clock, metrics }: Runtime): Silo {
+  const silos = named.map(({ silo }) => silo);
+  const one = silos.length === 1 ? (silos[0] as Silo) : stripedSilo(silos);
+  return metrics === undefined ? one : new MeteredSilo(one, clock, metrics);
 }
 
 /** What was opened, closed in the opposite order, each once, all even when one fails. */

@@ -278,12 +278,14 @@ export class Node {
     return this.options.silo && this.member(this.options.silo);
   }
 
-  /** Registers this node keeps: how many members each has. */
-  async *heldRegisters(): AsyncIterable<{ members: number; joint: boolean }> {
+  /** Registers this node keeps: how many members each has, and how many of them are there. */
+  async *heldRegisters(): AsyncIterable<{ members: number; reachable: number; joint: boolean }> {
     if (this.registerService === undefined) return;
+    const isHere = (id: Bytes) => equalBytes(id, this.peers.self.id) || this.overlay.liveness(id) === 'alive';
     for await (const { image } of this.registerService.held()) {
       const { current, previous } = image.state.config;
-      yield { members: current.length, joint: previous !== undefined };
+      const reachable = current.filter(({ node }) => isHere(node)).length;
+      yield { members: current.length, reachable, joint: previous !== undefined };
     }
   }
 

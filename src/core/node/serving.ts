@@ -12,6 +12,8 @@ import { Draining } from './draining.ts';
 import { keepOnHub, seedsFromHub } from './hub-presence.ts';
 import { inspections } from './inspect.ts';
 import type { Context, LinkedNode } from './link.ts';
+import { openMetrics, watchNode } from './metrics.ts';
+import type { ServedMetrics } from './metrics-server.ts';
 import { type Queries, serveMonitor } from './monitor.ts';
 import { monitorSocket, pidFile, type Role } from './sockets.ts';
 
@@ -64,10 +66,16 @@ export async function serveUntilStopped(
   const pids = pidFile(context.home, role, as, name);
   const closers: (() => Promise<void>)[] = [];
   const draining = node.drain && new Draining(node.drain);
+  const { metrics } = node.runtime;
+  if (metrics !== undefined) watchNode(metrics, linked);
   try {
+    const told = await openMetrics(options);
+    if (told !== undefined) closers.push(told.close);
     if (options.monitoring) {
       const path = monitorSocket(context.home, role, as, name);
-      closers.push(await serveMonitor(path, { ...inspections(node), ...draining?.queries(), ...queries }));
+      closers.push(
+        await serveMonitor(path, { ...inspections(node), ...draining?.queries(), ...metricsQuery(told), ...queries }),
+      );
     }
     await writePresence(options, linked);
     await writeFile(context, pids, `${process.pid}\n`);
@@ -84,6 +92,10 @@ export async function serveUntilStopped(
   } finally {
     for (const close of closers.reverse()) await close();
   }
+}
+
+function metricsQuery(told: ServedMetrics | undefined): Queries {
+  return { metrics: () => ({ endpoint: told?.endpoint ?? null }) };
 }
 
 /** Resolves when a stop is asked for. */

@@ -17,6 +17,7 @@ import { inBackground, reporting } from './background.ts';
 import { collectQueries } from './collecting.ts';
 import { LettingGo } from './letting-go.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
+import { metered, watchTree } from './metrics.ts';
 import { askMonitor, type Queries } from './monitor.ts';
 import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped } from './serving.ts';
 import { monitorSocket } from './sockets.ts';
@@ -42,7 +43,10 @@ export const runVolume: Running['runVolume'] = async (options: RunVolumeOptions)
   if (await inBackground(run, 'volume', volume.name)) return;
   if (refused.length > 0)
     options.warn(`options of the volume's owner that are not taken unless given here: ${refused.join(', ')}`);
-  await reporting(async () => serve(options, { ...run, ...(await hubOf(options, mount)) }, volume, mount));
+  await reporting(async () => {
+    const whole = { ...run, ...(await hubOf(options, mount)) };
+    await serve(options, metered(whole, { network: volume.network }), volume, mount);
+  });
 };
 
 function noMountpoint(name: string): InfinitError {
@@ -97,6 +101,8 @@ async function serve(
     const opening = { door: true, cacheBytesMax: cacheBytesOf(run), readOnly, signal: run.signal };
     const opened = await openVolume(linked, volume, opening);
     closers.push(() => opened.close());
+    const { metrics } = linked.node.runtime;
+    if (metrics !== undefined) watchTree(metrics, volume.name, opened.tree, () => opened.files.dirtyBytes());
     const mounted = await mountedAt(linked, opened, volume, mount);
     const lettingGo = new LettingGo({ clock, mounted, name: volume.name, warn });
     closers.push(() => lettingGo.now());

@@ -6,6 +6,7 @@ import { cancelled, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { NodeId } from '../block/address.ts';
 import type { Clock, Endpoint } from '../runtime/runtime.ts';
+import type { Meter } from './meter.ts';
 import type { CallOptions, Method, Peer, PeerIdentity } from './peer.ts';
 import type { Services } from './services.ts';
 import type { Session } from './session.ts';
@@ -13,9 +14,11 @@ import type { Session } from './session.ts';
 export class NodePeer implements Peer {
   readonly id: NodeId;
   private session: Session;
+  private readonly meter: Meter | undefined;
 
-  constructor(session: Session) {
+  constructor(session: Session, meter?: Meter) {
     this.session = session;
+    this.meter = meter;
     this.id = session.identity.id;
   }
 
@@ -41,7 +44,8 @@ export class NodePeer implements Peer {
   }
 
   call<Q, R>(method: Method<Q, R>, request: Q, options: CallOptions = {}): Promise<R> {
-    return this.session.call(method, request, options);
+    const result = this.session.call(method, request, options);
+    return this.meter === undefined ? result : this.meter.call(method.name, result);
   }
 
   close(): void {

@@ -10,6 +10,7 @@ import { type NodeId, nodeIdOf } from '../block/address.ts';
 import { formatEndpoint } from '../runtime/endpoint.ts';
 import type { Connection, Endpoint, Listener, Runtime, TransportIdentity } from '../runtime/runtime.ts';
 import { type Greeted, greet, type Side } from './greeting.ts';
+import { Meter } from './meter.ts';
 import { LoopbackPeer, NodePeer } from './node-peer.ts';
 import type { Admission, Contact, Handler, Method, Peer, PeerIdentity, Peers } from './peer.ts';
 import { Services } from './services.ts';
@@ -45,6 +46,7 @@ class NodePeers implements Peers {
   private readonly runtime: Runtime;
   private readonly identity: TransportIdentity;
   private readonly admission: Admission;
+  private readonly meter: Meter | undefined;
   private readonly services: Services;
   private readonly turns: Turns;
   private readonly loopback: LoopbackPeer;
@@ -62,7 +64,9 @@ class NodePeers implements Peers {
     this.runtime = parts.runtime;
     this.identity = parts.identity;
     this.admission = parts.admission;
-    this.services = new Services(parts.admission, parts.runtime.log);
+    const { clock, log, metrics } = parts.runtime;
+    this.meter = metrics && new Meter(clock, metrics);
+    this.services = new Services(parts.admission, log, this.meter);
     this.turns = new Turns(parts.runtime.clock);
     this.loopback = new LoopbackPeer(parts.admission.self, this.services, parts.runtime.clock);
   }
@@ -196,7 +200,7 @@ class NodePeers implements Peers {
     const name = toHex(identity.id);
     const known = this.peers.get(name);
     const session: Session = new Session({
-      connection,
+      connection: this.meter?.watch(connection) ?? connection,
       greeted,
       side,
       services: this.services,
@@ -205,7 +209,7 @@ class NodePeers implements Peers {
       peer: () => peer,
       closed: (closed, error) => this.sessionClosed(name, peer, closed, error),
     });
-    const peer: NodePeer = known ?? new NodePeer(session);
+    const peer: NodePeer = known ?? new NodePeer(session, this.meter);
     this.sessions.set(session, this.runtime.clock.monotonic());
     if (!known) {
       this.peers.set(name, peer);

@@ -4,6 +4,7 @@
 import { equalBytes } from '../base/bytes.ts';
 import { asError, InfinitError } from '../base/errors.ts';
 import type { Log } from '../runtime/runtime.ts';
+import type { Meter } from './meter.ts';
 import type { Admission, CallContext, Handler, Method, PeerIdentity } from './peer.ts';
 
 export interface Service {
@@ -15,10 +16,12 @@ export class Services {
   private readonly byName = new Map<string, Service>();
   private readonly admission: Admission;
   private readonly log: Log;
+  private readonly meter: Meter | undefined;
 
-  constructor(admission: Admission, log: Log) {
+  constructor(admission: Admission, log: Log, meter?: Meter) {
     this.admission = admission;
     this.log = log;
+    this.meter = meter;
   }
 
   serve<Q, R>(method: Method<Q, R>, handler: Handler<Q, R>): void {
@@ -40,7 +43,12 @@ export class Services {
   }
 
   /** Runs the handler on what `read` gives, once the caller may. Throws InfinitErrors only. */
-  async run(service: Service, read: () => unknown, context: CallContext): Promise<unknown> {
+  run(service: Service, read: () => unknown, context: CallContext): Promise<unknown> {
+    const result = this.handle(service, read, context);
+    return this.meter === undefined ? result : this.meter.serve(service.method.name, result);
+  }
+
+  private async handle(service: Service, read: () => unknown, context: CallContext): Promise<unknown> {
     try {
       this.authorize(service.method, context.from);
       return await service.handler(read(), context);

@@ -4,6 +4,7 @@
 
 import type { Bytes } from '../base/bytes.ts';
 import type { Abortable } from '../base/lifecycle.ts';
+import type { Metrics } from '../base/metrics.ts';
 
 export interface Runtime {
   clock: Clock;
@@ -14,6 +15,8 @@ export interface Runtime {
   databases: Databases;
   offload: Offload;
   log: Log;
+  /** Where counts and times go; absent while nobody watches the process, and then nothing is measured. */
+  metrics?: Metrics;
 }
 
 /** Takes a timer off; idempotent. */

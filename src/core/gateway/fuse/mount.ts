@@ -46,6 +46,7 @@ export async function mountFiles(options: MountOptions, transportName?: Transpor
     log: runtime.log,
     readOnly: parsed.readOnly,
     mapOthers: options.mapOtherPermissions,
+    metrics: runtime.metrics,
   });
   const mount = new FuseMount(serving, openTransport(descriptor, chosen), mountpoint, parsed.timeoutMs);
   await mount.start();

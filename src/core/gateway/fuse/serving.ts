@@ -1,6 +1,7 @@
 // What all handlers share: the files they serve, what the kernel knows of them, and for how long it may believe an answer.
 
 import type { Bytes } from '../../base/bytes.ts';
+import type { Metrics } from '../../base/metrics.ts';
 import type { Clock, Log } from '../../runtime/runtime.ts';
 import type { Attributes, Files } from '../../volume/files/files.ts';
 import { LockOwners } from './lock-owners.ts';
@@ -26,6 +27,7 @@ export interface ServingOptions {
   log: Log;
   readOnly: boolean;
   mapOthers: boolean;
+  metrics?: Metrics | undefined;
 }
 
 export class Serving {
@@ -33,6 +35,7 @@ export class Serving {
   readonly clock: Clock;
   readonly log: Log;
   readonly readOnly: boolean;
+  readonly metrics: Metrics | undefined;
   readonly nodes = new Nodes();
   readonly open = new OpenFiles();
   readonly owners = new LockOwners();
@@ -52,6 +55,7 @@ export class Serving {
     this.clock = options.clock;
     this.log = options.log;
     this.readOnly = options.readOnly;
+    this.metrics = options.metrics;
     this.mapOthers = options.mapOthers;
   }
 

@@ -11,6 +11,7 @@ import { negotiate } from './negotiation.ts';
 import { type Operation, operations } from './operations.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { emptyReply, type Reply } from './replies.ts';
+import { RequestMeter } from './request-meter.ts';
 import { Body, decodeInit, decodeInterrupt } from './requests.ts';
 import type { Call, Serving } from './serving.ts';
 import type { Transport } from './transport.ts';
@@ -79,6 +80,7 @@ export class Session {
   private readonly serving: Serving;
   private readonly transport: Transport;
   private readonly timeoutMs: number | undefined;
+  private readonly meter: RequestMeter | undefined;
   private readonly pending = new Map<number, Pending>();
   private readonly head = Buffer.alloc(outHeaderBytes);
   private readonly negotiated = deferred();
@@ -94,6 +96,7 @@ export class Session {
     this.serving = serving;
     this.transport = transport;
     this.timeoutMs = timeoutMs;
+    this.meter = serving.metrics && new RequestMeter(serving.metrics);
     this.negotiated.promise.catch(() => {});
   }
 
@@ -151,7 +154,8 @@ export class Session {
 
   private run(operation: Operation, header: Header, body: Body): void {
     const isTimed = this.timeoutMs !== undefined && operation.waits !== true;
-    const startedAt = isTimed ? this.serving.clock.monotonic() : Number.POSITIVE_INFINITY;
+    const began = isTimed || this.meter !== undefined ? this.serving.clock.monotonic() : 0;
+    const startedAt = isTimed ? began : Number.POSITIVE_INFINITY;
     const { nodes, changes } = this.serving;
     const call = new Pending(header, nodes.inodeOf(header.node), changes, startedAt);
     let outcome: Promise<Reply> | Reply | undefined;
@@ -165,6 +169,7 @@ export class Session {
     if (outcome === undefined) return;
     if (!(outcome instanceof Promise)) {
       this.answer(call, 0, outcome);
+      this.measure(header, began, outcome);
       return;
     }
     this.begin(call);
@@ -172,12 +177,18 @@ export class Session {
       (reply) => {
         this.settle(call);
         this.answer(call, 0, reply);
+        this.measure(header, began, reply);
       },
       (error: unknown) => {
         this.settle(call);
         this.fail(call, header.opcode, error);
+        this.measure(header, began, emptyReply);
       },
     );
+  }
+
+  private measure(header: Header, began: number, reply: Reply): void {
+    this.meter?.ended(header, this.serving.clock.monotonic() - began, reply);
   }
 
   private begin(call: Pending): void {
