@@ -5,8 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex, utf8 } from '../../src/core/base/bytes.ts';
 import { InfinitError } from '../../src/core/base/errors.ts';
-import { signRecord } from '../../src/core/overlay/node-record.ts';
-import { agree, type NodeOptions, seedOf, startNode, type TestNode } from './ring-network.ts';
+import { agree, type NodeOptions, restate, seedOf, startNode, type TestNode } from './ring-network.ts';
 import { createWorld, type World } from './runtime/world.ts';
 import { makeCluster, openStore } from './whole.ts';
 
@@ -20,11 +19,6 @@ async function start(world: World, count: number, options: NodeOptions = {}): Pr
   await world.settle(Promise.all(nodes.map((node) => node.joined)));
   await world.run(() => agree(nodes, nodes), { limitMs: 60_000 });
   return nodes;
-}
-
-function restate(node: TestNode, change: { closed?: boolean; freeBytes?: number }): void {
-  const { id, publicKey, signature, ...statement } = node.state.record;
-  node.state.record = signRecord(node.key, { ...statement, ...change, serial: statement.serial + 1 });
 }
 
 const digestOf = (node: TestNode) => node.overlay.inspect().digest;

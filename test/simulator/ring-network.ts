@@ -18,6 +18,9 @@ export interface NodeOptions {
   overlay?: string;
   seeds?: Endpoint[];
   positions?: number;
+  capacityBytes?: number;
+  /** The overlay may declare other positions than those. */
+  weighs?: boolean;
   zone?: string;
   certify?: (record: NodeRecord) => void;
 }
@@ -81,7 +84,7 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
     endpoints: [{ host, port }],
     positions: options.positions ?? 4,
     zone: options.zone,
-    capacityBytes: 2 ** 40,
+    capacityBytes: options.capacityBytes ?? 2 ** 40,
     freeBytes: 2 ** 39,
     stores: [Buffer.alloc(8, 1)],
     closed: false,
@@ -91,6 +94,14 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
   };
   const peers = createPeers({ runtime, identity: key, admission: openAdmission(key, kind) });
   const state = { record: signRecord(key, statement) };
+  let settled = false;
+  const weighing = {
+    settled: () => settled,
+    set: (positions: number) => {
+      settled = true;
+      restate({ state, key }, { positions });
+    },
+  };
   const overlay = overlayKind(options.overlay ?? 'chord').open({
     runtime,
     peers,
@@ -98,6 +109,7 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
     contacts: contactsOf(world, host),
     certify: options.certify ?? (() => {}),
     replicationFactor: 3,
+    ...(options.weighs ? { positions: weighing } : {}),
   });
   const node: TestNode = {
     state,
@@ -115,6 +127,12 @@ export function startNode(world: World, host: string, options: NodeOptions = {})
     await overlay.join(options.seeds ?? []);
   })();
   return node;
+}
+
+/** The node says something else of itself from now on. */
+export function restate({ state, key }: Pick<TestNode, 'state' | 'key'>, change: Partial<NodeStatement>): void {
+  const { id, publicKey, signature, ...statement } = state.record;
+  state.record = signRecord(key, { ...statement, ...change, serial: statement.serial + 1 });
 }
 
 export function seedOf(host: string): Endpoint {

@@ -5,9 +5,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '../../src/core/base/bytes.ts';
 import { hash } from '../../src/core/crypto/hash.ts';
-import { circleOf, pointOf, replicas, walkFrom } from '../../src/core/overlay/ring.ts';
+import type { Position } from '../../src/core/overlay/chord/state.ts';
+import { circleOf, type Point, pointOf, replicas, walkFrom } from '../../src/core/overlay/ring.ts';
+import { fairShare } from '../../src/core/overlay/weights.ts';
+import { checkIdeal, type Members } from './ring-checkers.ts';
 import { agree, type NodeOptions, seedOf, startNode, stopNode, type TestNode } from './ring-network.ts';
 import { createWorld, type World } from './runtime/world.ts';
+import { positionsOf } from './watch/rings.ts';
 
 const seed = Number(process.env.INFINIT_SEED ?? 1);
 
@@ -25,6 +29,59 @@ async function time(world: World, limitMs: number, condition: () => boolean): Pr
   const began = world.nowMs;
   await world.run(condition, { limitMs });
   return world.nowMs - began;
+}
+
+const joinedPositions = (nodes: readonly TestNode[]): Members => {
+  const members = new Map<Point, Position>();
+  for (const { overlay } of nodes)
+    for (const position of positionsOf(overlay)) if (position.joined) members.set(position.self.point, position);
+  return members;
+};
+
+test('chord: nodes of one to four times the capacity take on and give up positions until each has its share', async (t) => {
+  const world = createWorld({ seed });
+  const capacityOf = (i: number) => Math.round((1 + 3 * ((i * 0.618) % 1)) * 2 ** 40);
+  const options = { weighs: true, positions: 32 };
+  const nodes = Array.from({ length: 10 }, (_, i) =>
+    startNode(world, `node-${i}`, {
+      ...options,
+      capacityBytes: capacityOf(i),
+      seeds: i === 0 ? [] : [seedOf('node-0')],
+    }),
+  );
+  await world.settle(Promise.all(nodes.map((node) => node.joined)));
+  const placed = () => nodes.reduce((sum, { state }) => sum + state.record.positions, 0);
+  const isIdeal = () => {
+    const members = joinedPositions(nodes);
+    return members.size === placed() && checkIdeal(members) === undefined;
+  };
+  const agreed = () =>
+    nodes.every(({ overlay }) =>
+      nodes.every(({ state: { record } }) => overlay.record(record.id)?.positions === record.positions),
+    );
+  await world.runFor(13 * 60_000);
+  await world.run(() => isIdeal() && agreed(), { limitMs: 5 * 60_000 });
+  const counts = nodes.map(({ state }) => state.record.positions);
+  assert.ok(Math.max(...counts) > 32 && Math.min(...counts) < 32, counts.join());
+  const off = await deviations(world, nodes);
+  t.diagnostic(`positions ${counts.join(' ')}; off by ${off.map((each) => (each * 100).toFixed(0)).join(' ')} %`);
+  assert.ok(Math.max(...off.map(Math.abs)) <= 0.25);
+});
+
+/** Of bytes per capacity from what is fair, by where addresses are placed. */
+async function deviations(world: World, nodes: readonly TestNode[]): Promise<number[]> {
+  const hits = new Map<string, number>();
+  const samples = 3000;
+  for (let i = 0; i < samples; i++) {
+    const { overlay } = nodes[i % nodes.length] as TestNode;
+    for (const { id } of await world.settle(overlay.owners(hash(Buffer.from(`block ${i}`)), 3)))
+      hits.set(toHex(id), (hits.get(toHex(id)) ?? 0) + 1);
+  }
+  const capacities = nodes.map(({ state }) => state.record.capacityBytes);
+  return nodes.map(({ name }, i) => {
+    const fair = fairShare(capacities[i] as number, capacities.toSpliced(i, 1), 3);
+    return (hits.get(name) ?? 0) / samples / fair - 1;
+  });
 }
 
 for (const overlay of ['chord', 'kouncil']) {

@@ -2,14 +2,8 @@
 // would have them do so, in an order by chance, with a detector that knows which neighbours are dead; a round trip takes 50 ms, and
 // a dead node's silence until the call times out. Nodes unify through remembered members, some of them dead too.
 
-import { type Answers, type Call, gather, type Item } from '../../src/core/overlay/chord/calls.ts';
-import {
-  callTimeoutMs,
-  stabiliseMaxMs,
-  unifyContacts,
-  unifyPeriodMs,
-  unifyWant,
-} from '../../src/core/overlay/chord/machine.ts';
+import { type Answers, type Call, callTimeoutMs, gather, type Item } from '../../src/core/overlay/chord/calls.ts';
+import { stabiliseMaxMs, unifyContacts, unifyPeriodMs, unifyWant } from '../../src/core/overlay/chord/machine.ts';
 import { type RingEvent, step } from '../../src/core/overlay/chord/steps.ts';
 import { listEntries, type ScaleRing } from './ring-scale.ts';
 import { bytesOf } from './ring-scale-upkeep.ts';

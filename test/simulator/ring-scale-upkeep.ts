@@ -11,7 +11,7 @@ import { Fingers } from '../../src/core/overlay/chord/fingers.ts';
 import { Machine } from '../../src/core/overlay/chord/machine.ts';
 import { ringFind, ringLeave, ringNotify, ringState } from '../../src/core/overlay/chord/messages.ts';
 import { fingerPeriodMs } from '../../src/core/overlay/chord/storage.ts';
-import { namedIn } from '../../src/core/overlay/chord/trust.ts';
+import { unknownIn } from '../../src/core/overlay/chord/trust.ts';
 import { ringGossip } from '../../src/core/overlay/messages.ts';
 import { signRecord } from '../../src/core/overlay/node-record.ts';
 import { nodeRecord } from '../../src/core/overlay/overlay.ts';
@@ -134,7 +134,7 @@ async function refreshFingers(
 }
 
 function namedBy(answer: FindAnswer | undefined): NodeName[] {
-  return namedIn('find', { answers: [answer] });
+  return unknownIn('find', { answers: [answer] }, () => undefined);
 }
 
 function recordBytes(): number {

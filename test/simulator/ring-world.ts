@@ -35,6 +35,8 @@ export class RingWorld {
   messages = 0;
   readonly random: SeededRandom;
   readonly nodes = new Map<NodeName, SimulatedNode>();
+  /** Of nodes that were resized. */
+  private readonly declared = new Map<NodeName, number>();
   /** `from>to` pairs whose messages vanish. */
   readonly blocked = new Set<string>();
   /** Called after every input of a node. */
@@ -83,6 +85,20 @@ export class RingWorld {
     this.after(3000, () => {
       node.up = false;
     });
+  }
+
+  /** The node holds another number of positions; each of the others hears of its new record within some seconds. */
+  resize(node: SimulatedNode, positions: number): void {
+    this.declared.set(node.name, positions);
+    node.machine.resize(positions, this.now);
+    this.settle(node);
+    for (const other of this.live())
+      if (other !== node)
+        this.after(this.random.below(5000), () => {
+          if (!this.runs(other)) return;
+          other.machine.withdrawn(node.name, this.declared.get(node.name) ?? positions, this.now);
+          this.settle(other);
+        });
   }
 
   pick<T>(items: readonly T[]): T {

@@ -77,6 +77,23 @@ test('two rings grown apart become one when a single node hears of a single othe
   }
 });
 
+test('R6 holds after nodes take on and give up positions in any order', () => {
+  for (const seed of seeds(5)) {
+    const world = new RingWorld(seed);
+    const count = 1 + world.random.below(12);
+    for (let number = 0; number < count; number++)
+      world.start(number, 1 + world.random.below(6), number === 0 ? [] : [world.name(0)]);
+    world.run(5000);
+    for (let event = 0; event < 20; event++) {
+      world.resize(world.pick(world.live()), 1 + world.random.below(12));
+      if (event % 5 === 0) world.crash(world.pick(world.live()));
+      if (world.live().length === 0) world.start(100 + event, 3, []);
+      world.run(world.random.below(4000));
+    }
+    assert.equal(heal(world, outcomeOf(world)), undefined, replay(seed));
+  }
+});
+
 test('canary: a predecessor adopted unasked is caught', () => {
   const unasked: typeof step = (ring, event, liveness) => {
     const asked = event.type === 'state' ? ring.positions[event.position]?.query?.to : undefined;
@@ -128,6 +145,7 @@ test('an idle ring costs a node at most 1 KB/s', (t) => {
     [3, 4],
     [100, 4],
     [30, 32],
+    [100, 32],
   ] as const) {
     const world = new RingWorld(1);
     for (let number = 0; number < nodes; number++) world.start(number, positions, number === 0 ? [] : [world.name(0)]);

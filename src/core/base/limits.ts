@@ -39,8 +39,10 @@ export const limits = {
   successorNodes: 8,
   listPositionsMax: 64,
   knownContactsMax: 256,
-  positionsPerNodeMin: 4,
-  positionsPerNodeMax: 64,
+  /** Chord: positions of a node of mean capacity, and of any. */
+  chordPositions: 32,
+  chordPositionsMin: 4,
+  chordPositionsMax: 128,
   lookupHopsMax: 64,
   locationCacheEntriesMax: 65_536,
   nodeRecordsMax: 4096,

@@ -7,7 +7,6 @@ import { limits } from '../base/limits.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { type NodeStatement, signRecord } from '../overlay/node-record.ts';
 import { type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
-import { positionsFor } from '../overlay/ring.ts';
 import type { NetworkAdmission } from '../peer/admission.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
@@ -22,7 +21,7 @@ const freeSteps = 256;
 /** Without a limit or a disk that tells, a node counts as this large. */
 const assumedCapacityBytes = 1024 ** 4;
 const serialName = 'record-serial';
-const positionsName = 'record-positions';
+const positionsName = (overlay: string) => `${overlay}-positions`;
 
 /** Throws unless its user, whom the network lets store, certified that node. */
 export function certifyRecord(admission: NetworkAdmission, { credentials, publicKey, userKey }: NodeRecord): void {
@@ -53,8 +52,7 @@ export class SelfRecord {
   private constructor(options: SelfRecordOptions, serial: number, positions: number | undefined) {
     this.options = options;
     this.settled = positions !== undefined;
-    this.positions =
-      positions ?? (options.overlay === 'kouncil' ? limits.kouncilPositions : positionsFor(capacityOf(options.silo)));
+    this.positions = positions ?? (options.overlay === 'kouncil' ? limits.kouncilPositions : limits.chordPositions);
     this.record = signRecord(options.node, this.statement([], serial, false));
   }
 
@@ -62,9 +60,8 @@ export class SelfRecord {
     const before = Number((await options.state.setting(serialName)) ?? 0);
     const serial = Math.max(before + 1, options.runtime.clock.now());
     await options.state.set(serialName, String(serial));
-    const positions = Number((await options.state.setting(positionsName)) ?? 0);
-    const settled = options.overlay === 'kouncil' && Number.isInteger(positions) && positions > 0;
-    return new SelfRecord(options, serial, settled ? positions : undefined);
+    const positions = Number((await options.state.setting(positionsName(options.overlay))) ?? 0);
+    return new SelfRecord(options, serial, Number.isInteger(positions) && positions > 0 ? positions : undefined);
   }
 
   current(): NodeRecord {
@@ -78,7 +75,8 @@ export class SelfRecord {
       this.settled = true;
       this.positions = count;
       this.update({});
-      this.options.state.set(positionsName, String(count)).catch(() => {}); // found again after the next start
+      const { state, overlay } = this.options;
+      state.set(positionsName(overlay), String(count)).catch(() => {}); // found again after the next start
     },
   };
 

@@ -46,7 +46,7 @@ export class Directory {
   private saved = '';
 
   /** `positionsMax`: more than a node of this overlay may hold do not count, whatever its record says. */
-  constructor(context: OverlayContext, view: View, { positionsMax = limits.positionsPerNodeMax as number } = {}) {
+  constructor(context: OverlayContext, view: View, { positionsMax = limits.chordPositionsMax as number } = {}) {
     this.context = context;
     this.positionsMax = positionsMax;
     this.view = view;

@@ -78,14 +78,6 @@ export function fingerStart(point: Point, level: number, digit: number): Point {
   return advance(point, BigInt(digit) << BigInt(4 * level));
 }
 
-const bytesPerPosition = 64 * 2 ** 30;
-
-/** Positions a node of that capacity takes: proportional between the limits. */
-export function positionsFor(capacityBytes: number): number {
-  const wanted = Math.ceil(capacityBytes / bytesPerPosition);
-  return Math.min(limits.positionsPerNodeMax, Math.max(limits.positionsPerNodeMin, wanted));
-}
-
 /** The positions of all records in ring order. */
 export function circleOf(records: Iterable<NodeRecord>): Entry[] {
   const entries: Entry[] = [];

@@ -18,7 +18,7 @@ import type { Coverage } from './coverage.ts';
 import type { Report, Rule } from './rules.ts';
 
 /** Positions of a Chord storage node; none for clients and other overlays. */
-function positionsOf(overlay: Overlay): readonly Position[] {
+export function positionsOf(overlay: Overlay): readonly Position[] {
   const { machine } = overlay as unknown as { machine?: { ring: { positions: readonly Position[] } } };
   return machine?.ring.positions ?? [];
 }

@@ -5,7 +5,7 @@ import { type Codec, decode, encode, fixed, list, struct, text } from '../../../
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { ringFind, ringLeave, ringNotify, ringState } from '../../../src/core/overlay/chord/messages.ts';
-import { checkedAnswer, checkedRequest, namedIn } from '../../../src/core/overlay/chord/trust.ts';
+import { checkedAnswer, checkedRequest, unknownIn } from '../../../src/core/overlay/chord/trust.ts';
 import { ringAbsent, ringCompare, ringTell } from '../../../src/core/overlay/kouncil/messages.ts';
 import { ringGossip, ringRecords } from '../../../src/core/overlay/messages.ts';
 import { signRecord } from '../../../src/core/overlay/node-record.ts';
@@ -116,7 +116,7 @@ test('bytes of anybody never do more than throw `corrupt`', () => {
 
 test('a position index above the limit is corrupt', () => {
   const bytes = encode(ringState.request, { items: [{ target: 1, held: '' }] });
-  bytes[4] = 64;
+  bytes[4] = 128;
   assert.throws(() => decode(ringState.request, bytes), /limit/);
 });
 
@@ -132,7 +132,13 @@ test('positions nobody declared are dropped from what is heard', () => {
   const recordOf = (name: string) => (name === node(1) ? record : undefined);
   const ghost = entryOf(node(1), 4);
   const state = { items: [{ list: [a, ghost, b], pred: ghost }, undefined], known: [node(1), node(2)], leaving: false };
-  assert.deepEqual(namedIn('state', state), [node(1), node(2)]);
+  assert.deepEqual(
+    unknownIn('state', state, recordOf),
+    [node(1), node(2)],
+    'its record may be older than the position',
+  );
+  const declaredOnly = { ...state, items: [{ list: [a], pred: a }], known: [node(1)] };
+  assert.deepEqual(unknownIn('state', declaredOnly, recordOf), []);
   const call = { method: 'state' as const, request: { items: [{ target: 0, held: '' }] } };
   assert.deepEqual(checkedAnswer(call, state, recordOf), {
     items: [{ list: [a], pred: undefined }],

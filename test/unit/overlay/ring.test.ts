@@ -15,7 +15,6 @@ import {
   type Point,
   pointOf,
   positionPoint,
-  positionsFor,
   replicas,
   walkFrom,
   within,
@@ -54,13 +53,6 @@ test('the place of a position is fixed by the node id: changing it would move ev
   const node = 'ab'.repeat(32);
   assert.equal(positionPoint(node, 0), '9e1ca94a6ec5f7287775b58e649fa49d6d29a5903ade532211a061947e404ae7');
   assert.equal(positionPoint(node, 63), 'a4c36ff7c90a01ef67a66acc29eee46209797089cbc2b508ac0e42a702c39327');
-});
-
-test('the number of positions grows with capacity, from 4 to 64', () => {
-  assert.deepEqual(
-    [0, 2 ** 30, 2 ** 39, 2 ** 40, 2 ** 42, 2 ** 50].map((bytes) => positionsFor(bytes)),
-    [4, 4, 8, 16, 64, 64],
-  );
 });
 
 interface Sketch {

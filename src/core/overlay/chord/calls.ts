@@ -32,6 +32,15 @@ export interface Outgoing {
   readonly timeoutMs: number;
 }
 
+export const callTimeoutMs = 2000;
+/** A helper has to probe before it answers. */
+const viaTimeoutMs = 1500;
+
+export function timeoutOf(call: Call, pingTimeoutMs: number): number {
+  if (call.method !== 'gossip') return callTimeoutMs;
+  return call.request.about === undefined ? pingTimeoutMs : Math.max(viaTimeoutMs, pingTimeoutMs);
+}
+
 /** Which position asked, and under which nonce: item by item. */
 export type Item = { position: number; nonce: number };
 

@@ -39,8 +39,8 @@ export class ChordClient implements Overlay {
       liveness,
       standing: () => ({ nodes: [...this.view.keys()], whole: false }),
     });
-    this.directory.onChange = (record) => {
-      this.owner.refute(toHex(record.id));
+    this.directory.onChange = (record, before) => {
+      this.owner.refute(toHex(record.id), before);
       this.members = this.living();
     };
     this.owner = new Owners({

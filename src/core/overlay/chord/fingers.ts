@@ -49,8 +49,10 @@ export class Fingers {
     this.heard(owner);
   }
 
-  forget(node: NodeName): void {
-    for (const { slots } of this.tables) for (const [slot, entry] of slots) if (entry.node === node) slots.delete(slot);
+  /** Of the node, the positions from that one on. */
+  forget(node: NodeName, from = 0): void {
+    for (const { slots } of this.tables)
+      for (const [slot, entry] of slots) if (entry.node === node && entry.index >= from) slots.delete(slot);
   }
 
   /**

@@ -9,15 +9,9 @@ import { type Entry, entryOf, type NodeName } from '../ring.ts';
 import { findFrom, stateOf } from './answers.ts';
 import { type Answers, type Call, gather, type Item, type MethodName, type Outgoing, type Requests } from './calls.ts';
 import { Contacts } from './contacts.ts';
-import { neighboursOf, newRing, type Ring } from './state.ts';
+import { Outbox } from './outbox.ts';
+import { neighboursOf, newRing, type Ring, withPositions } from './state.ts';
 import { type RingEvent, type Send, step } from './steps.ts';
-
-/** What an open call was for. */
-interface Pending {
-  readonly to: NodeName;
-  readonly call: Call;
-  readonly items: readonly Item[];
-}
 
 export type LivenessChange = Extract<DetectorEffect, { type: 'changed' }>;
 
@@ -30,9 +24,10 @@ export interface MachineOptions {
   step?: typeof step;
 }
 
-export const callTimeoutMs = 2000;
 const stabiliseMinMs = 1000;
+/** While nothing changes; longer for more positions than that many, so that upkeep does not grow with capacity. */
 export const stabiliseMaxMs = 15_000;
+const stabilisePositions = 16;
 const joinTriesMax = 4;
 const joinAgainMs = 150;
 export const unifyPeriodMs = 30_000;
@@ -43,9 +38,6 @@ export const unifyContacts = 3;
 /** Nodes wanted in a walk's answer: itself and the next; a joiner wants the whole list. */
 export const unifyWant = 2;
 const reconnectPeriodMs = 5000;
-const pendingMax = 4096;
-/** A helper has to probe before it answers. */
-const viaTimeoutMs = 1500;
 
 export class Machine {
   readonly detector: Detector;
@@ -56,11 +48,9 @@ export class Machine {
   leaving = false;
   private readonly options: MachineOptions;
   private readonly step: typeof step;
-  private outbox: Outgoing[] = [];
+  private readonly outbox = new Outbox();
   private changes: LivenessChange[] = [];
   private sends: Send[] = [];
-  private readonly pending = new Map<number, Pending>();
-  private lastId = 0;
   private now = 0;
   private started = false;
   private stabilisePeriodMs = stabiliseMinMs;
@@ -92,9 +82,7 @@ export class Machine {
   }
 
   takeOutbox(): Outgoing[] {
-    const out = this.outbox;
-    this.outbox = [];
-    return out;
+    return this.outbox.drain();
   }
 
   takeChanges(): LivenessChange[] {
@@ -127,6 +115,23 @@ export class Machine {
     });
   }
 
+  /** This node holds so many positions from now on; its record says so already, and neighbours are told to look at it. */
+  resize(positions: number, now: number): void {
+    this.turn(now, () => {
+      const neighbours = this.neighbours();
+      this.ring = withPositions(this.ring, positions);
+      this.apply({ type: 'withdrawn', node: this.self, positions });
+      if (!this.started) return;
+      for (const node of neighbours) this.gossip(node, undefined);
+      this.joinOn();
+    });
+  }
+
+  /** The record of another node declares fewer positions than before. */
+  withdrawn(node: NodeName, positions: number, now: number): void {
+    this.turn(now, () => this.apply({ type: 'withdrawn', node, positions }));
+  }
+
   wake(now: number): void {
     this.turn(now, () => {
       if (now >= this.due.probe) this.probeRound();
@@ -138,7 +143,7 @@ export class Machine {
 
   answered<M extends MethodName>(id: number, answer: Answers[M], now: number): void {
     this.turn(now, () => {
-      const open = this.take(id);
+      const open = this.outbox.end(id);
       if (open === undefined) return;
       const { to, call, items } = open;
       this.remember(to, true);
@@ -159,7 +164,7 @@ export class Machine {
 
   failed(id: number, now: number): void {
     this.turn(now, () => {
-      const open = this.take(id);
+      const open = this.outbox.end(id);
       if (open === undefined) return;
       const { to, call, items } = open;
       if (call.method === 'gossip') {
@@ -231,14 +236,15 @@ export class Machine {
   }
 
   private detected(effect: DetectorEffect): void {
-    const gossip = (to: NodeName, about: NodeName | undefined) => {
-      const { incarnation } = this.detector;
-      const request = { about, incarnation, serial: this.serial, news: this.detector.takeNews(to) };
-      this.call(to, { method: 'gossip', request }, []);
-    };
-    if (effect.type === 'ping') gossip(effect.to, undefined);
-    else if (effect.type === 'ping-via') gossip(effect.via, effect.about);
+    if (effect.type === 'ping') this.gossip(effect.to, undefined);
+    else if (effect.type === 'ping-via') this.gossip(effect.via, effect.about);
     else this.livenessChanged(effect);
+  }
+
+  private gossip(to: NodeName, about: NodeName | undefined): void {
+    const { incarnation } = this.detector;
+    const request = { about, incarnation, serial: this.serial, news: this.detector.takeNews(to) };
+    this.call(to, { method: 'gossip', request }, []);
   }
 
   private livenessChanged(effect: LivenessChange): void {
@@ -261,7 +267,8 @@ export class Machine {
   private stabiliseRound(): void {
     const quiet = this.ring.version === this.stabilisedVersion;
     this.stabilisedVersion = this.ring.version;
-    this.stabilisePeriodMs = quiet ? Math.min(stabiliseMaxMs, this.stabilisePeriodMs * 2) : stabiliseMinMs;
+    const longestMs = stabiliseMaxMs * Math.max(1, this.ring.positions.length / stabilisePositions);
+    this.stabilisePeriodMs = quiet ? Math.min(longestMs, this.stabilisePeriodMs * 2) : stabiliseMinMs;
     this.due.stabilise = this.now + this.jitter(this.stabilisePeriodMs);
     this.joinOn();
     this.apply({ type: 'stabilise' });
@@ -332,23 +339,7 @@ export class Machine {
   }
 
   private call(to: NodeName, call: Call, sends: readonly Item[]): void {
-    const id = ++this.lastId;
-    if (this.pending.size >= pendingMax) this.pending.delete(this.pending.keys().next().value as number);
-    this.pending.set(id, { to, call, items: sends.map(({ position, nonce }) => ({ position, nonce })) });
-    this.outbox.push({ id, to, call, timeoutMs: this.timeoutOf(call) });
-  }
-
-  private take(id: number): Pending | undefined {
-    const open = this.pending.get(id);
-    this.pending.delete(id);
-    return open;
-  }
-
-  private timeoutOf(call: Call): number {
-    if (call.method !== 'gossip') return callTimeoutMs;
-    return call.request.about === undefined
-      ? this.detector.pingTimeoutMs
-      : Math.max(viaTimeoutMs, this.detector.pingTimeoutMs);
+    this.outbox.add(to, call, sends, this.detector.pingTimeoutMs);
   }
 
   private gossipAnswered(to: NodeName, about: NodeName | undefined, answer: Answers['gossip']): void {

@@ -13,7 +13,7 @@ import type { Answers, Requests } from './calls.ts';
 const index: Codec<number> = mapped(
   u8,
   (value) => {
-    if (value >= limits.positionsPerNodeMax) throw new InfinitError('corrupt', 'position index is above the limit');
+    if (value >= limits.chordPositionsMax) throw new InfinitError('corrupt', 'position index is above the limit');
     return value;
   },
   (value) => value,
@@ -26,7 +26,7 @@ const entry: Codec<Entry> = mapped(
 );
 /** One longer than a list: an answer may end with the answering position itself. */
 const entries = list(entry, limits.listPositionsMax + 1);
-const perPosition = limits.positionsPerNodeMax * 2;
+const perPosition = limits.chordPositionsMax * 2;
 
 const findAnswer = union({
   owners: struct({ after: entry, entries }),
@@ -50,7 +50,7 @@ export const ringNotify: Method<Requests['notify'], Answers['notify']> = {
   name: 'ring.notify',
   right: 'storage',
   request: struct({
-    items: list(struct({ from: index, target: index, changed: bool }), limits.positionsPerNodeMax ** 2),
+    items: list(struct({ from: index, target: index, changed: bool }), limits.chordPositionsMax ** 2),
   }),
   response: empty,
 };
@@ -58,15 +58,15 @@ export const ringNotify: Method<Requests['notify'], Answers['notify']> = {
 export const ringFind: Method<Requests['find'], Answers['find']> = {
   name: 'ring.find',
   right: 'member',
-  request: struct({ keys: list(name, limits.positionsPerNodeMax), strict: bool, want: u8 }),
-  response: struct({ answers: list(optional(findAnswer), limits.positionsPerNodeMax) }) as Codec<Answers['find']>,
+  request: struct({ keys: list(name, limits.chordPositionsMax), strict: bool, want: u8 }),
+  response: struct({ answers: list(optional(findAnswer), limits.chordPositionsMax) }) as Codec<Answers['find']>,
 };
 
 export const ringLeave: Method<Requests['leave'], Answers['leave']> = {
   name: 'ring.leave',
   right: 'storage',
   request: struct({
-    positions: list(struct({ self: entry, list: entries, pred: optional(entry) }), limits.positionsPerNodeMax),
+    positions: list(struct({ self: entry, list: entries, pred: optional(entry) }), limits.chordPositionsMax),
   }) as Codec<Requests['leave']>,
   response: empty,
 };

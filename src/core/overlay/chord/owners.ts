@@ -22,7 +22,7 @@ import type { FindAnswer } from './answers.ts';
 import { type Location, Locations } from './locations.ts';
 import { lookup } from './lookup.ts';
 import { ringFind } from './messages.ts';
-import { checkedAnswer, namedIn } from './trust.ts';
+import { checkedAnswer, unknownIn } from './trust.ts';
 
 export interface OwnersParts {
   clock: Clock;
@@ -62,9 +62,10 @@ export class Owners {
     return this.locations.size;
   }
 
-  /** A node came, went, or changed: what was remembered of its places is forgotten. */
-  refute(node: NodeName): void {
-    const positions = this.parts.directory.get(node)?.positions ?? 0;
+  /** A node came, went, or changed from what it was before: what was remembered of its places is forgotten. */
+  refute(node: NodeName, before?: NodeRecord): void {
+    const held = Math.max(this.parts.directory.get(node)?.positions ?? 0, before?.positions ?? 0);
+    const positions = Math.min(held, limits.chordPositionsMax);
     for (let index = 0; index < positions; index++) this.locations.refute(positionPoint(node, index));
   }
 
@@ -120,10 +121,9 @@ export class Owners {
       const peer = await directory.peer(node, { signal: inner });
       const request = { keys: [key], strict: false, want: 255 };
       const answer = await peer.call(ringFind, request, { signal: inner, timeoutMs: askTimeoutMs });
-      await directory.fetchMissing(namedIn('find', answer), peer);
-      const checked = checkedAnswer({ method: 'find', request }, answer, (each) =>
-        directory.get(each),
-      ) as typeof answer;
+      const recordOf = (each: NodeName) => directory.get(each);
+      await directory.fetch(unknownIn('find', answer, recordOf), peer);
+      const checked = checkedAnswer({ method: 'find', request }, answer, recordOf) as typeof answer;
       const [found] = checked.answers;
       heard(found?.type === 'closer' ? [...found.entries, ...found.behind] : (found?.entries ?? []));
       return found;

@@ -63,7 +63,13 @@ export interface StateAnswer {
 export type LivenessOf = (node: NodeName) => Liveness;
 
 export function newRing(self: NodeName, positions: number): Ring {
-  return { self, positions: Array.from({ length: positions }, (_, index) => blank(self, index)), nonce: 0, version: 0 };
+  return withPositions({ self, positions: [], nonce: 0, version: 0 }, positions);
+}
+
+/** The last ones go; new ones are yet to take their places. */
+export function withPositions(ring: Ring, count: number): Ring {
+  const fresh = Array.from({ length: count }, (_, index) => ring.positions[index] ?? blank(ring.self, index));
+  return { ...ring, positions: fresh, version: ring.version + 1 };
 }
 
 function blank(self: NodeName, index: number): Position {

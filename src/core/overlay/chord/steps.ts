@@ -24,7 +24,9 @@ export type RingEvent =
   | { type: 'state'; position: number; nonce: number; answer: StateAnswer | undefined }
   | { type: 'found'; position: number; nonce: number; answer: FindAnswer | undefined }
   | { type: 'notified'; position: number; who: Entry; changed: boolean }
-  | { type: 'left'; node: NodeName; positions: readonly LeaverPosition[] };
+  | { type: 'left'; node: NodeName; positions: readonly LeaverPosition[] }
+  /** The node holds only so many positions from now on. */
+  | { type: 'withdrawn'; node: NodeName; positions: number };
 
 export interface LeaverPosition {
   readonly self: Entry;
@@ -101,6 +103,10 @@ class Turn {
       case 'left':
         for (const index of this.positions.keys()) this.left(index, event.node, event.positions);
         return;
+      case 'withdrawn':
+        for (const index of this.positions.keys())
+          this.withdrawn(index, (entry) => entry.node === event.node && entry.index >= event.positions);
+        return;
     }
   }
 
@@ -152,12 +158,12 @@ class Turn {
   }
 
   private stateArrived(index: number, nonce: number, answer: StateAnswer | undefined): void {
-    const position = this.at(index);
-    const query = position.query;
+    const position = this.positions[index];
+    const query = position?.query;
     if (query?.nonce !== nonce) return;
     this.set(index, { query: undefined });
     if (query.kind === 'better') {
-      if (position.better?.point === query.to.point) this.set(index, { better: undefined });
+      if (position?.better?.point === query.to.point) this.set(index, { better: undefined });
       if (answer && this.isCloser(index, query.to)) this.adopt(index, query.to, answer);
       else this.notifyHead(index);
     } else if (answer) this.adopt(index, query.to, answer);
@@ -256,6 +262,16 @@ class Turn {
     this.change(index, { pred: pred && !this.dead(pred) ? pred : undefined });
   }
 
+  /** Places nobody holds any more are forgotten, as those of a dead node are passed over. */
+  private withdrawn(index: number, isGone: (entry: Entry) => boolean): void {
+    const { list, spare, pred, better } = this.at(index);
+    const kept = { list: list.filter((entry) => !isGone(entry)), spare: spare.filter((entry) => !isGone(entry)) };
+    if (better && isGone(better)) this.set(index, { better: undefined });
+    if (pred && isGone(pred)) this.change(index, { pred: undefined });
+    if (kept.list.length < list.length) this.change(index, { ...kept, heard: '' });
+    else this.set(index, kept);
+  }
+
   private walk(index: number, purpose: Walk['purpose'], contacts: readonly NodeName[]): void {
     this.walkOn(index, { purpose, rest: contacts.map((node) => ({ node })), asked: [], at: undefined });
   }
@@ -275,8 +291,8 @@ class Turn {
   }
 
   private foundArrived(index: number, nonce: number, answer: FindAnswer | undefined): void {
-    const { self, walk } = this.at(index);
-    if (walk?.nonce !== nonce) return;
+    const { self, walk } = this.positions[index] ?? {};
+    if (!self || walk?.nonce !== nonce) return;
     if (answer?.type === 'owners') {
       this.set(index, { walk: undefined });
       if (walk.purpose === 'join') this.join(index, answer.after, answer.entries);

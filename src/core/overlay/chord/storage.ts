@@ -12,13 +12,14 @@ import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
 import { Directory, nobodyThere } from '../directory.ts';
 import { ringGossip, ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
-import { type Entry, entryOf, isAmongFirst, type NodeName } from '../ring.ts';
+import { type Entry, entryOf, isAmongFirst, type NodeName, positionPoint } from '../ring.ts';
 import type { Answers, MethodName, Outgoing, Requests } from './calls.ts';
 import { Fingers } from './fingers.ts';
 import { Machine } from './machine.ts';
 import { ringFind, ringLeave, ringNotify, ringState } from './messages.ts';
 import { Owners } from './owners.ts';
-import { checkedAnswer, checkedRequest, namedIn } from './trust.ts';
+import { checkedAnswer, checkedRequest, unknownIn } from './trust.ts';
+import { Weigher } from './weigher.ts';
 
 const methods: { [M in MethodName]: Method<Requests[M], Answers[M]> } = {
   state: ringState,
@@ -44,6 +45,9 @@ interface Membership {
   readonly whole: boolean;
 }
 
+/** Positions that have fingers: a lookup goes on from the nearest of all. */
+const fingerPositions = 4;
+
 /** A call has failed no sooner than this after it began. */
 const quickestFailureMs = 20;
 
@@ -54,6 +58,7 @@ export class ChordStorage implements Overlay {
   private readonly machine: Machine;
   private readonly fingers: Fingers;
   private readonly owner: Owners;
+  private readonly weigher: Weigher;
   private readonly offs: (() => void)[] = [];
   private readonly timers = new Map<string, Cancel>();
   private stopped = true;
@@ -68,15 +73,23 @@ export class ChordStorage implements Overlay {
     const name = toHex(self.id);
     this.machine = new Machine({ self: name, positions: self.positions, incarnation: Math.floor(clock.now()), random });
     this.machine.serial = self.serial;
-    this.fingers = new Fingers(this.machine.ring.positions.map((position) => position.self.point));
+    const origins = Array.from({ length: Math.min(fingerPositions, self.positions) }, (_, i) => positionPoint(name, i));
+    this.fingers = new Fingers(origins);
     this.directory = new Directory(context, {
       liveness: this.machine.detector.liveness,
       standing: () => ({ nodes: [...this.alive()], whole: this.whole }),
     });
-    this.directory.onChange = (record) => {
-      this.owner.refute(toHex(record.id));
+    this.directory.onChange = (record, before) => {
+      this.recordChanged(record, before);
       this.events.emit('changed', undefined);
     };
+    this.weigher = new Weigher({
+      context,
+      directory: this.directory,
+      alive: () => [...this.alive()].filter((node) => node !== name),
+      introduce: (peer) => this.introduce(peer),
+      onChange: () => this.resized(),
+    });
     this.owner = new Owners({
       clock,
       directory: this.directory,
@@ -108,6 +121,7 @@ export class ChordStorage implements Overlay {
   async stop(): Promise<void> {
     if (this.stopped) return;
     this.stopped = true;
+    this.weigher.stop();
     for (const off of this.offs.splice(0)) off();
     for (const cancel of this.timers.values()) cancel();
     this.timers.clear();
@@ -120,10 +134,12 @@ export class ChordStorage implements Overlay {
     if (met) await this.introduce(met);
     else if (seeds.length > 0) this.retrySeeds(seeds, seedRetryMinMs);
     checkSignal(options.signal);
+    this.weigher.weigh();
     const contacts = met ? [toHex(met.id), ...remembered.filter((node) => node !== toHex(met.id))] : [];
     this.input(() => this.machine.join(contacts, this.now));
     if (!met) for (const node of remembered) this.machine.contacts.remember(node, this.now, false);
     this.timer('finger', fingerFillPeriodMs, () => this.refreshFinger());
+    this.weigher.begin();
     await this.directory.within(joinWaitMs, options.signal, (signal) => {
       const { promise, reject } = deferred();
       signal.addEventListener('abort', () => reject(signal.reason));
@@ -231,7 +247,7 @@ export class ChordStorage implements Overlay {
     task();
     for (const { node, from, to } of this.machine.takeChanges()) this.livenessChanged(node, from, to);
     for (const outgoing of this.machine.takeOutbox()) void this.perform(outgoing);
-    if (this.machine.ring.positions.every(({ joined }) => joined)) this.whenJoined.resolve();
+    if (this.machine.joined) this.whenJoined.resolve();
     const wake = this.machine.nextWake;
     if (wake === this.wakeAt || !Number.isFinite(wake)) return;
     this.wakeAt = wake;
@@ -254,7 +270,10 @@ export class ChordStorage implements Overlay {
         const peer = await this.directory.peer(to, { signal });
         const method = methods[call.method] as Method<Requests[MethodName], Answers[MethodName]>;
         const heard = await peer.call(method, call.request, { signal, timeoutMs });
-        await this.directory.fetchMissing(namedIn(call.method, heard), peer);
+        await this.directory.fetch(
+          unknownIn(call.method, heard, (node) => this.directory.get(node)),
+          peer,
+        );
         if (call.method === 'gossip') this.directory.compareSerial(peer, (heard as Answers['gossip']).serial);
         return checkedAnswer(call, heard, (node) => this.directory.get(node));
       });
@@ -270,6 +289,7 @@ export class ChordStorage implements Overlay {
   private serve<M extends 'state' | 'notify' | 'leave'>(name: M): void {
     const handler: Handler<Requests[M], Answers[M]> = async (request, { from, peer }) => {
       const node = await this.directory.caller(from.kind, peer);
+      if (name === 'notify') await this.hearPlaces(node, request as Requests['notify'], peer);
       const checked = checkedRequest(node, name, request, (each) => this.directory.get(each));
       let answer: Answers[M] | undefined;
       this.input(() => {
@@ -279,6 +299,12 @@ export class ChordStorage implements Overlay {
       return answer;
     };
     this.context.peers.serve(methods[name] as unknown as Method<Requests[M], Answers[M]>, handler);
+  }
+
+  /** The caller speaks of places the record held does not declare: it has others now. */
+  private async hearPlaces(node: NodeName, { items }: Requests['notify'], peer: Peer): Promise<void> {
+    const positions = this.directory.get(node)?.positions ?? 0;
+    if (items.some((item) => item.from >= positions)) await this.directory.fetch([node], peer);
   }
 
   private async gossip(request: Requests['gossip'], { from, peer, signal }: CallContext): Promise<Answers['gossip']> {
@@ -337,15 +363,28 @@ export class ChordStorage implements Overlay {
   /** One finger a period; at first faster, until each of a few levels had its turn. */
   private refreshFinger(): void {
     const { positions } = this.machine.ring;
-    const filling = this.fingerTurns++ < positions.length * fingerFillPerPosition;
+    const filling = this.fingerTurns++ < fingerPositions * fingerFillPerPosition;
     this.timer('finger', filling && !this.whole ? fingerFillPeriodMs : fingerPeriodMs, () => this.refreshFinger());
     if (this.whole) return;
-    for (const position of positions) this.hear(position.list);
+    this.hear(positions[this.fingerTurns % positions.length]?.list ?? []);
     const start = this.fingers.next(positions.map((position) => position.list.at(-1)?.point));
     void this.owner.locate(start).then(
       ({ entries: [owner] }) => owner && owner.node !== this.machine.self && this.fingers.found(start, owner),
       () => undefined,
     );
+  }
+
+  private resized(): void {
+    this.input(() => this.machine.resize(this.context.self()?.positions ?? 1, this.now));
+    this.events.emit('changed', undefined);
+  }
+
+  private recordChanged(record: NodeRecord, before: NodeRecord | undefined): void {
+    const node = toHex(record.id);
+    this.owner.refute(node, before);
+    if (before === undefined || record.positions >= before.positions) return;
+    this.fingers.forget(node, record.positions);
+    this.input(() => this.machine.withdrawn(node, record.positions, this.now));
   }
 
   private livenessChanged(node: NodeName, from: Liveness, to: Liveness): void {

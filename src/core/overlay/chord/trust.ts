@@ -6,21 +6,24 @@ import type { Answers, Call, MethodName, Requests } from './calls.ts';
 
 type RecordOf = (node: NodeName) => NodeRecord | undefined;
 
-/** Nodes an answer names, whose records have to be known first. */
-export function namedIn(method: MethodName, answer: Answers[MethodName]): NodeName[] {
+/** Nodes an answer names whose records have to be asked for first: none is held, or it does not declare the position named. */
+export function unknownIn(method: MethodName, answer: Answers[MethodName], recordOf: RecordOf): NodeName[] {
   const nodes = new Set<NodeName>();
   const add = (entries: readonly (Entry | undefined)[]) => {
-    for (const entry of entries) if (entry) nodes.add(entry.node);
+    for (const entry of entries) if (entry && !declared(entry, recordOf)) nodes.add(entry.node);
+  };
+  const meet = (node: NodeName) => {
+    if (recordOf(node) === undefined) nodes.add(node);
   };
   if (method === 'state') {
     const { items, known } = answer as Answers['state'];
     for (const item of items) add([...(item?.list ?? []), item?.pred]);
-    for (const node of known) nodes.add(node);
+    for (const node of known) meet(node);
   } else if (method === 'find') {
     for (const item of (answer as Answers['find']).answers)
       if (item) add(item.type === 'owners' ? [item.after, ...item.entries] : [...item.entries, ...item.behind]);
   } else if (method === 'gossip') {
-    for (const news of (answer as Answers['gossip']).news) if (news.state === 'alive') nodes.add(news.node);
+    for (const news of (answer as Answers['gossip']).news) if (news.state === 'alive') meet(news.node);
   }
   return [...nodes];
 }

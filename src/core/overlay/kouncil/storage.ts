@@ -195,15 +195,8 @@ export class KouncilStorage implements Overlay {
     this.own = own;
   }
 
-  /** Declares as many positions as this node's capacity asks for, once others are known to compare it with. */
   private weigh(): void {
-    const { positions } = this.context;
-    if (positions === undefined || this.directory.all().length === 0) return;
-    const settled = positions.settled();
-    const wanted = this.table.weigh(settled ? this.context.self()?.positions : undefined);
-    if (settled && wanted === this.context.self()?.positions) return;
-    positions.set(wanted);
-    this.noteSelf();
+    if (this.table.weigh()) this.noteSelf();
   }
 
   private tryUnknown(): void {

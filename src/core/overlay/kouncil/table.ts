@@ -10,7 +10,7 @@ import type { Directory } from '../directory.ts';
 import type { Standing } from '../messages.ts';
 import type { Liveness, NodeRecord, OverlayContext } from '../overlay.ts';
 import { type NodeName, pointOf, replicas } from '../ring.ts';
-import { weigh } from '../weights.ts';
+import { kouncilScale, weighSelf } from '../weights.ts';
 import { type Branch, digits, HashTree, isNewer, type Leaf, leafOf } from './hash-tree.ts';
 import { type CompareRequest, prefixDigitsMax, ringCompare, ringTell } from './messages.ts';
 
@@ -98,17 +98,10 @@ export class Table {
     return [...(own ? [own] : []), ...others.flatMap((node) => this.directory.get(node) ?? [])];
   }
 
-  /** Positions this node should have by its capacity, among all whose records are held and who stay. */
-  weigh(positions: number | undefined): number {
+  /** Declares as many positions as this node's capacity asks for, once others are known to compare it with. */
+  weigh(): boolean {
     this.enterSelf();
-    const own = this.context.self() as NodeRecord;
-    const others = this.directory.all().flatMap((node) => {
-      const record = this.directory.get(node);
-      return record && !record.leaving ? [record.capacityBytes] : [];
-    });
-    const { replicationFactor: copies } = this.context;
-    const share = (count: number) => this.circle.share(this.directory.self, count, copies);
-    return weigh({ positions, capacityBytes: own.capacityBytes, others, copies, share });
+    return weighSelf(this.context, this.directory, this.circle, kouncilScale);
   }
 
   compare({ items }: CompareRequest): { items: Branch[] } {
