@@ -28,6 +28,8 @@ export const networkId = hash(Buffer.from('network'));
 export const user: KeyPair = keyPairFromSeed(hash(Buffer.from('alice')));
 const passportHash = hash(Buffer.from('passport'));
 
+type IdentityOf = (nodeId: Uint8Array) => Partial<Pick<PeerIdentity, 'userKey' | 'rights'>>;
+
 export type Written = (host: string, storeId: Buffer, entries: readonly SiloEntry[]) => void;
 
 /** What is on the disk of a host: survives its crashes, until it is lost. */
@@ -52,8 +54,18 @@ export class Cluster {
   /** What members know of authors and demand of values. */
   readonly authors: AuthorCheck;
 
-  constructor(world: World, storageNodes: number, clients: number, rules: Partial<AuthorCheck> = {}) {
+  /** What is said of a node besides: whose it is, what it may do. */
+  readonly identityOf: IdentityOf;
+
+  constructor(
+    world: World,
+    storageNodes: number,
+    clients: number,
+    rules: Partial<AuthorCheck> = {},
+    identityOf: IdentityOf = () => ({}),
+  ) {
     this.world = world;
+    this.identityOf = identityOf;
     this.authors = { mayWrite: () => true, mayStore: () => true, ...rules };
     this.storage = Array.from({ length: storageNodes }, (_, i) => `n${i}`);
     for (const name of this.storage) this.loseDisk(name);
@@ -119,7 +131,11 @@ export class Node {
     const key = keyOf(name);
     this.name = name;
     this.runtime = runtime;
-    this.peers = createPeers({ runtime, identity: key, admission: admissionOf(key, stores ? 'storage' : 'client') });
+    this.peers = createPeers({
+      runtime,
+      identity: key,
+      admission: admissionOf(key, stores ? 'storage' : 'client', cluster.identityOf),
+    });
     const overlay = brokenOverlay(cluster, runtime, this.peers);
     const parts = { runtime, peers: this.peers, overlay, networkId };
     this.registers = createRegisters({ ...parts, seen, replicas: 3 });
@@ -138,7 +154,7 @@ export class Node {
   }
 }
 
-function admissionOf(key: KeyPair, kind: 'storage' | 'client'): Admission {
+function admissionOf(key: KeyPair, kind: 'storage' | 'client', of: IdentityOf): Admission {
   const identity = (publicKey: Uint8Array, what: 'storage' | 'client'): PeerIdentity => ({
     id: nodeIdOf(publicKey),
     nodeKey: publicKey,
@@ -146,6 +162,7 @@ function admissionOf(key: KeyPair, kind: 'storage' | 'client'): Admission {
     kind: what,
     rights: { write: true, storage: what === 'storage', sign: true },
     passportHash,
+    ...of(nodeIdOf(publicKey)),
   });
   return {
     self: identity(key.publicKey, kind),

@@ -5,12 +5,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Bytes, equalBytes } from '../../../src/core/base/bytes.ts';
 import { limits } from '../../../src/core/base/limits.ts';
-import type { AccessList } from '../../../src/core/block/register.ts';
+import type { AccessList, RegisterConfig } from '../../../src/core/block/register.ts';
 import { signBatch } from '../../../src/core/block/register-batch.ts';
 import type { AuthorCheck, StateImage } from '../../../src/core/block/register-validity.ts';
 import { imageOf, readImage, registerValueHash } from '../../../src/core/block/register-validity.ts';
 import type { Ballot } from '../../../src/core/consensus/register/ballot.ts';
 import { registerBatch, type WireMessage, type WireReply } from '../../../src/core/consensus/register/messages.ts';
+import { enterJoint, leaveJoint } from '../../../src/core/consensus/register/quorum.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
 import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { Cluster, idOf, networkId, port, user } from '../../simulator/consensus-cluster.ts';
@@ -217,4 +218,105 @@ test('a member that never heard that the list is agreed on keeps to it all the s
   const higher = { ...nextBallot(), round: world.host('c0').runtime.clock.now() + 600_000 };
   for (const name of ['n0', 'n1', 'n2']) assert.equal((await accept(name, higher, older)).type, 'denied', name);
   assert.equal(shared.access.version, 2);
+});
+
+const stranger = keyPairFromSeed(hash(Buffer.from('stranger')));
+const sameNode = (name: string, id: Uint8Array) => equalBytes(idOf(name), id);
+
+/** A register of n0, n1, n2 whose list names its owner alone. Nodes and c1 are a stranger's; only n0 to n3 are near. */
+async function strangers() {
+  const world = createWorld({ seed: 1 });
+  const near = ['n0', 'n1', 'n2', 'n3'];
+  const cluster = new Cluster(world, 5, 2, { mayStore: (node) => near.some((name) => sameNode(name, node)) }, (id) => {
+    if (sameNode('c0', id)) return {};
+    const isClient = sameNode('c1', id);
+    return { userKey: stranger.publicKey, rights: { write: isClient, storage: !isClient, sign: false } };
+  });
+  const { registers } = cluster.client('c0');
+  const access = {
+    ...{ version: 1, owner: user.publicKey, readers: [], writers: [], worldReader: undefined, worldWrite: false },
+    signature: Buffer.alloc(64),
+  };
+  const members = ['n0', 'n1', 'n2'].map((name) => cluster.member(name));
+  const salt = hash(Buffer.from('salt'));
+  const created = await world.settle(
+    registers.create({ owner: user, salt, members, access, payload: Buffer.from('a') }),
+  );
+  await world.runFor(100);
+  const first = readImage(networkId, created.proof);
+  const { address } = created;
+  let round = world.host('c0').runtime.clock.now() + 1000;
+  const tell = async (by: string, to: string, message: WireMessage): Promise<string> => {
+    const answer = async () => {
+      const peer = await cluster.client(by).peers.connect({ id: idOf(to), endpoints: [{ host: to, port }] });
+      return peer.call(registerBatch, { calls: [{ address, message }] });
+    };
+    const [reply] = (await world.settle(answer())).replies;
+    assert.ok(reply);
+    return reply.type === 'denied' ? `denied: ${reply.reason}` : reply.type;
+  };
+  const ballot = () => ({ round: (round += 10_000), proposer: Buffer.alloc(8, 1) });
+  return {
+    world,
+    registers,
+    address,
+    config: first.state.config,
+    members: (...names: string[]) => names.map((name) => cluster.member(name)),
+    /** `to` is asked by `by` to agree on the same value in another configuration. */
+    propose: (by: string, to: string, config: RegisterConfig, from: RegisterConfig) =>
+      tell(by, to, {
+        ...{ type: 'accept', ballot: ballot(), from, next: undefined },
+        state: imageOf(networkId, address, { ...first.state, config }).bytes,
+      }),
+    show: (by: string, to: string, config: RegisterConfig, from: RegisterConfig) => {
+      const state = imageOf(networkId, address, { ...first.state, config }).bytes;
+      return tell(by, to, { type: 'prepare', ballot: ballot(), known: undefined, evidence: { state, from } });
+    },
+  };
+}
+
+const refused = /^denied: who proposes these members is neither a writer nor one of them/;
+
+test('members are changed by writers, members and storage nodes near the register, and by nobody else', async () => {
+  const { config, members, propose, show } = await strangers();
+  const joint = enterJoint(config, members('n0', 'n1', 'n3'));
+  for (const by of ['c1', 'n4'])
+    for (const to of ['n0', 'n1', 'n2']) assert.match(await propose(by, to, joint, config), refused, `${by} to ${to}`);
+  for (const by of ['c1', 'n4']) assert.match(await show(by, 'n3', joint, config), refused, `${by} to a blank one`);
+  for (const by of ['c0', 'n3', 'n2']) assert.equal(await propose(by, 'n0', joint, config), 'accepted', by);
+});
+
+test('no invented past lets a stranger choose members', async () => {
+  const { registers, world, address, config, members, propose } = await strangers();
+  const own = members('n0', 'n3', 'n4');
+  const joint = enterJoint(config, own);
+  const invented = [
+    // Straight to the end of a change nobody agreed on.
+    [leaveJoint(joint), joint],
+    // A configuration of the same age as the one that is held.
+    [
+      { ...config, previous: config.current, current: own },
+      { ...config, previous: config.current, current: own },
+    ],
+    [
+      { ...config, generation: 7, current: members('n0') },
+      { ...config, generation: 7, current: members('n0') },
+    ],
+  ] as const;
+  for (const [to, from] of invented)
+    for (const by of ['c1', 'n4'])
+      assert.match(await propose(by, 'n0', to, from), /^denied/, `${by}: ${JSON.stringify(to.generation)}`);
+  // Who may change members may not bring in whom he likes.
+  const far = enterJoint(config, members('n0', 'n1', 'n4'));
+  assert.match(await propose('n1', 'n0', far, config), /^denied: a new member is not known here/);
+  const { members: agreed } = await world.settle(registers.read(address));
+  assert.deepEqual(agreed, config.current);
+});
+
+test('a change that members have begun is finished by whoever comes', async () => {
+  const { config, members, propose } = await strangers();
+  const joint = enterJoint(config, members('n0', 'n1', 'n3'));
+  assert.equal(await propose('n1', 'n0', joint, config), 'accepted');
+  assert.equal(await propose('c1', 'n0', leaveJoint(joint), joint), 'accepted');
+  assert.match(await propose('c1', 'n2', leaveJoint(joint), joint), refused, 'n2 has not heard of it');
 });

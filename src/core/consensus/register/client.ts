@@ -2,7 +2,7 @@
 // concurrent writes of the process share messages, flushes and signatures. Every outcome that can be settled is settled.
 
 import { type Bytes, toHex } from '../../base/bytes.ts';
-import { InfinitError } from '../../base/errors.ts';
+import { InfinitError, isError } from '../../base/errors.ts';
 import { KeyedMutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import {
@@ -27,7 +27,7 @@ import type { Overlay } from '../../overlay/overlay.ts';
 import type { Peers } from '../../peer/peer.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { NewAccess, NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
-import { Agreement, Patience, type Reached } from './agreement.ts';
+import { Agreement, type Found, Patience, type Reached } from './agreement.ts';
 import { compareBallots } from './ballot.ts';
 import { BatchSigner } from './batch-signer.ts';
 import { Conversation } from './conversation.ts';
@@ -216,11 +216,26 @@ class Client implements RegisterClient {
         return agreed;
       }
       // Once more before writing: most often somebody's write is about to be chosen.
-      if (reports.length > 0 && ++undecided > 1 && (rights.write || rights.storage))
-        return await this.locks.run(toHex(place.address), () =>
-          this.agreement.reach(place, patience, async ({ image: found }) => this.settled(found)),
-        );
+      if (reports.length > 0 && ++undecided > 1 && (rights.write || rights.storage)) {
+        const reached = await this.finish(place, patience);
+        if (reached) return reached;
+      }
       await patience.again('none', reports.length > 0 ? 'a register is not agreed' : 'no member of a register answers');
+    }
+  }
+
+  /** Agrees on what was found; undefined when that is a change of members which only those it concerns may finish. */
+  private async finish(place: Place, patience: Patience): Promise<Reached | undefined> {
+    let isJoint = false;
+    const build = async ({ image: found }: Found) => {
+      isJoint = found.state.config.previous !== undefined;
+      return this.settled(found);
+    };
+    try {
+      return await this.locks.run(toHex(place.address), () => this.agreement.reach(place, patience, build));
+    } catch (error) {
+      if (isJoint && isError(error, 'denied')) return undefined;
+      throw error;
     }
   }
 

@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, memberName, sameMembers } from '../../block/address.ts';
+import { type Address, type Member, sameMembers } from '../../block/address.ts';
 import {
   type AuthorCheck,
   accessLoss,
@@ -26,6 +26,7 @@ import {
   retired,
 } from './acceptor.ts';
 import { compareBallots } from './ballot.ts';
+import { refuseConfiguration } from './configuration-rights.ts';
 import { Confirmations } from './confirmation.ts';
 import { Floor } from './floor.ts';
 import type { InquiryParts } from './inquiry.ts';
@@ -37,7 +38,6 @@ import {
   registerBatch,
   type WireReply,
 } from './messages.ts';
-import { votersOf } from './quorum.ts';
 import { decodeRecord, encodeRecord } from './record.ts';
 import { Retirement } from './retirement.ts';
 import { Settlements } from './settlement.ts';
@@ -277,7 +277,8 @@ class RegisterStore implements RegisterService {
     try {
       const message = messageFromWire(call.address, call.message, (bytes) => readImage(this.options.networkId, bytes));
       const step =
-        this.check(call.address, record, message) ?? acceptorStep(record, message, this.context(call.address, record));
+        this.check(call.address, record, message) ??
+        acceptorStep(record, message, this.context(call.address, record, from));
       const known = 'known' in message ? message.known : undefined;
       return { reply: replyToWire(step.reply, known), after: step.record, persist: step.persist };
     } catch (error) {
@@ -308,17 +309,22 @@ class RegisterStore implements RegisterService {
     const name = toHex(address);
     await this.gate.run([name], async () => {
       const record = await this.current(address);
-      const marked = acceptorStep(record, { type: 'commit', ...hint }, this.context(address, record)).record;
+      const context = this.context(address, record, this.options.peers.self);
+      const marked = acceptorStep(record, { type: 'commit', ...hint }, context).record;
       if (marked) await this.persist(new Map([[name, { address, record: marked, persist: false, bytes: 0 }]]));
     });
   }
 
-  private context(address: Address, record: AcceptorRecord | undefined): AcceptorContext {
+  private context(address: Address, record: AcceptorRecord | undefined, proposer: PeerIdentity): AcceptorContext {
+    const { authors } = this.options;
     return {
       self: this.options.member(),
       now: this.options.runtime.clock.now(),
       floor: this.floor.current,
-      refuse: (image, held) => this.refuse(image, held) ?? this.refuseLoss(address, image, record),
+      refuse: (image, held) =>
+        this.refuse(image, held) ??
+        refuseConfiguration(image, held, proposer, authors) ??
+        this.refuseLoss(address, image, record),
     };
   }
 
@@ -337,14 +343,7 @@ class RegisterStore implements RegisterService {
     const isNew = held ? !equalBytes(held.valueHash, image.valueHash) : isGenesis;
     if (isNew && !authors.mayWrite(value.author, value.passportHash))
       return 'the passport of the author does not allow it';
-    const reason = isNew ? authors.refuseValue?.(image, held) : undefined;
-    if (reason !== undefined) return reason.slice(0, 80);
-    if (!held || config.generation <= held.state.config.generation) return undefined;
-    const before = new Set(votersOf(held.state.config).map(memberName));
-    for (const member of config.current)
-      if (!before.has(memberName(member)) && !authors.mayStore(member.node, image.address))
-        return 'a new member is not known here as a storage node';
-    return undefined;
+    return isNew ? authors.refuseValue?.(image, held)?.slice(0, 80) : undefined;
   }
 
   /** What nobody may take away stays, unless it was never agreed on and never will be. */
