@@ -1,4 +1,4 @@
-// Fingers in base 16 (protocols 1.6): for each own position p the first known positions at or after p + digit * 16^level.
+// Fingers in base 16 (protocols 1.6): for each of some own positions p the first known positions at or after p + digit * 16^level.
 // Hints for lookups only; rules R1 to R6 never use them. Every entry heard may improve some, free of charge.
 
 import { addressBytes } from '../../block/address.ts';
