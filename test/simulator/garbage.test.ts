@@ -25,7 +25,7 @@ describe('garbage cycles', () => {
 async function caught(planted: Partial<GarbageScheduleOptions>, seedsMax = 12): Promise<string | undefined> {
   for (let seed = 1; seed <= seedsMax; seed++) {
     try {
-      await runGarbageSchedule({ timeMs: 30_000, keys: 3, ...planted, seed });
+      await runGarbageSchedule({ timeMs: 30_000, keys: 3, askEveryMs: 500, ...planted, seed });
     } catch (error) {
       return String(error);
     }

@@ -27,6 +27,8 @@ export interface GarbageScheduleOptions {
   clients?: number;
   keys?: number;
   faults?: boolean;
+  /** A cycle is asked for after some 300 ms and up to so much more. */
+  askEveryMs?: number;
   /** Rules broken at the storage nodes. */
   bugs?: PlantedBugs;
   /** Between a tree and its collector. */
@@ -184,7 +186,7 @@ class Schedule {
     if (world.now > this.until) return;
     const client = this.clients[world.below(this.clients.length)];
     void client?.opened.tree.collect({ graceMs: 0 }).catch(() => {});
-    world.at(300 + world.below(2000), () => this.cycles());
+    world.at(300 + world.below(this.options.askEveryMs ?? 2000), () => this.cycles());
   }
 
   /** One fault after another. */

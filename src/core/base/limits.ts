@@ -156,6 +156,8 @@ export const limits = {
   sweepsToldMax: 1024,
   /** Marks of one walk, 12 bytes each; with more blocks the ring is marked in parts. */
   garbageMarksMax: 4 * MiB,
+  /** Marks of chunks after which a cycle keeps how far it is: a MiB of them. */
+  checkpointMarksMax: 64 * KiB,
   /** Chunks counted in one cycle, 24 bytes each, and written anew. */
   censusChunksMax: MiB,
   sparseChunksMax: 16_384,

@@ -36,8 +36,11 @@ export interface CollectedTree {
   view(): Promise<LayeredReader>;
   /** A change of the leader's own, acknowledged when it resolves; `chunks`: what it newly names. Throws `lost` as operations do. */
   readonly change: Change;
-  /** Raises the generation in the root, then takes what is to be kept. */
-  capture(): Promise<Capture>;
+  /**
+   * Raises the generation in the root, then takes what is to be kept. With a generation: that one stands in the root already, and a
+   * cycle goes on; throws `unavailable` when another does.
+   */
+  capture(generation?: number): Promise<Capture>;
   /** The newest root of this epoch. */
   readonly root: Root;
   /** Commits, then writes every node of the base anew, under a key of its own. */
@@ -72,9 +75,9 @@ export function collectedTree(parts: CollectedTreeParts, change: Change, checkSe
     },
     renew: () => committer.renew(executor),
     noteReseal: (reseal) => committer.noteReseal(reseal),
-    async capture() {
+    async capture(generation) {
       checkServing();
-      const { header, body } = await committer.raiseGeneration();
+      const { header, body } = await committer.raiseGeneration(generation);
       const { view, through } = await take();
       // What an operation took away and a crash brings back is not garbage.
       await batcher.wait(through);

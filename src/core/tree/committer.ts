@@ -238,11 +238,18 @@ export class Committer {
     return lastSegment(root);
   }
 
-  /** The next garbage generation stands in the root when it resolves. What is committed before it was put before it. */
-  async raiseGeneration(): Promise<Root> {
+  /**
+   * The next garbage generation stands in the root when it resolves. What is committed before it was put before it. `again`: that one
+   * stands there since an earlier epoch; throws `unavailable` when another does.
+   */
+  async raiseGeneration(again?: number): Promise<Root> {
     // One that is under way would have to be written again.
     await this.publishing?.catch(() => {});
-    return this.update(({ header, body }) => ({ header: { ...header, gcGeneration: header.gcGeneration + 1 }, body }));
+    const here = this.newest.header.gcGeneration;
+    if (again !== undefined && here !== again)
+      throw new InfinitError('unavailable', `the root has garbage generation ${here}, not ${again}`);
+    const by = again === undefined ? 1 : 0;
+    return this.update(({ header, body }) => ({ header: { ...header, gcGeneration: header.gcGeneration + by }, body }));
   }
 
   private freeze(): void {

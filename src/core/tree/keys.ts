@@ -62,6 +62,10 @@ export function chunkKey(chunk: number): Buffer {
   return spaceKey('chunk', u48Bytes(chunk));
 }
 
+export function chunkNumber(key: Bytes): number {
+  return asBuffer(key).readUIntBE(1, 6);
+}
+
 /** A user's key of the keys view. Throws `usage` unless it has 1 to `limits.keyBytesMax` bytes. */
 export function valueKey(key: Bytes): Buffer {
   if (key.length === 0 || key.length > limits.keyBytesMax)

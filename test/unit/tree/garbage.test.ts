@@ -10,6 +10,7 @@ import { FuseFilter } from '../../../src/core/store/fuse-filter.ts';
 import type { Arc } from '../../../src/core/store/sweep-messages.ts';
 import { collectedTree } from '../../../src/core/tree/collected.ts';
 import { checkGeneration } from '../../../src/core/tree/committer.ts';
+import type { Garbage, GarbageOptions } from '../../../src/core/tree/garbage/garbage.ts';
 import { Marks } from '../../../src/core/tree/garbage/marks.ts';
 import { openKeyStore } from '../../../src/core/volume/key-store.ts';
 import { keyView } from '../../../src/core/volume/key-view.ts';
@@ -253,5 +254,115 @@ describe('packing', () => {
     assert.equal((await w.world.until(b.tree.collect())).last?.generation, 2);
     const reader = await w.open('c', { readOnly: true });
     await assert.rejects(w.world.until(reader.tree.collect({ graceMs: 0 })), (error) => isError(error, 'denied'));
+  });
+});
+
+describe('a cycle whose leader is gone', () => {
+  const count = 60;
+  const of = ({ tree }: Opened) => tree.garbage as unknown as Garbage;
+
+  async function half(garbage: Partial<GarbageOptions> = {}) {
+    const w = new TreeWorld({ view: keyView, delayMs: [0.1, 0.1] });
+    await w.found();
+    const settings = { checkpointMarksMax: 10, graceMs: 0, ...garbage };
+    const a = await w.open('a', { garbage: settings });
+    const keys = openKeyStore(a.tree);
+    const values = Array.from({ length: count }, () => randomBytes(70_000));
+    for (const [i, value] of values.entries()) await w.world.until(keys.put(utf8(`key${i}`), value));
+    for (let i = 0; i < count; i += 4) await w.world.until(keys.delete(utf8(`key${i}`)));
+    await w.world.until(a.tree.commit());
+    const stored = () => w.cluster.storages.map(({ blocks }) => [...blocks.values()].reduce((n, b) => n + b.length, 0));
+    const open = () => w.open('b', { garbage: settings });
+    /** Every second, as a worker does. */
+    const step = ({ tree }: Opened) => w.world.until(tree.garbage.step(new AbortController().signal));
+    const whole = async ({ tree }: Opened) => {
+      const store = openKeyStore(tree);
+      for (const [i, value] of values.entries()) {
+        if (i % 4 === 0) continue;
+        assert.ok(value.equals((await w.world.until(store.get(utf8(`key${i}`)))).value));
+      }
+    };
+    return { w, a, stored, open, step, whole };
+  }
+
+  const live = count - count / 4;
+
+  test('in the middle of marking is gone on with by the next: it looks at what is left only, and sweeps the same', async () => {
+    const { w, a, stored, open, step, whole } = await half();
+    for (const bytes of stored()) assert.ok(bytes > count * 70_000);
+    await w.world.until(a.tree.collect({ graceMs: 0 }));
+    while (of(a).counters.looked < 30) await step(a);
+    assert.equal(of(a).status().state, 'marking');
+    const { generation } = of(a).status();
+    a.process.crash();
+    const b = await open();
+    const garbage = of(b);
+    await w.world.until(openKeyStore(b.tree).put(utf8('new'), randomBytes(70_000)));
+    assert.equal(b.tree.status().role, 'leader');
+    await step(b);
+    assert.equal(garbage.status().state, 'idle', 'a new leader has other things to do first');
+    await w.world.run(61_000);
+    do await step(b);
+    while (garbage.status().state !== 'idle');
+    const { resumed, cycles, looked } = garbage.counters;
+    assert.deepEqual([resumed, cycles], [1, 1]);
+    // 30 were marked and kept; the new one came besides.
+    assert.ok(looked <= live - 30 + 1 + 10 && looked > 0, `${looked} chunks were looked at once more`);
+    assert.equal(garbage.status().last?.generation, generation, 'of the same generation');
+    for (const bytes of stored()) assert.ok(bytes < (live + 1) * 70_000 + 40_000, `${bytes} bytes are stored`);
+    await whole(b);
+    // Nothing of it is left for the next cycle, which begins anew.
+    await cycle(w, b);
+    assert.equal(garbage.counters.resumed, 1);
+    assert.equal(garbage.status().last?.generation, generation + 1);
+    await whole(b);
+  });
+
+  test('while it waits for readers: they have what was left of their time, not all of it again', async () => {
+    const { w, a, open, step, whole } = await half({ graceMs: 30 * 60_000 });
+    await w.world.until(a.tree.collect({ graceMs: 30 * 60_000 }));
+    while (of(a).status().state !== 'waiting') await step(a);
+    await w.world.run(20 * 60_000);
+    a.process.crash();
+    const b = await open();
+    await w.world.until(openKeyStore(b.tree).put(utf8('new'), utf8('x')));
+    await step(b);
+    await w.world.run(61_000);
+    while (of(b).status().state !== 'waiting') await step(b);
+    const { waitMs } = of(b).status();
+    assert.ok(waitMs > 8 * 60_000 && waitMs < 10 * 60_000, `${waitMs} ms are left`);
+    await w.world.run(waitMs);
+    do await step(b);
+    while (of(b).status().state !== 'idle');
+    assert.ok((of(b).status().last?.blocks ?? 0) > 0);
+    await whole(b);
+  });
+
+  test('and whose marks are gone is begun anew', async () => {
+    const { w, a, open, step, whole } = await half();
+    await w.world.until(a.tree.collect({ graceMs: 0 }));
+    const known = new Set(w.cluster.storages.flatMap(({ blocks }) => [...blocks.keys()]));
+    while (of(a).counters.looked < 30) await step(a);
+    a.process.crash();
+    // What was put since the chunks were: nodes of the commit and marks; the nodes are there again after the takeover.
+    const marks = [...(w.cluster.storages[0]?.blocks.keys() ?? [])].filter((name) => !known.has(name));
+    const b = await open();
+    await w.world.until(openKeyStore(b.tree).put(utf8('new'), utf8('x')));
+    await step(b);
+    await w.world.run(61_000);
+    const sizes = marks.filter((name) => (w.cluster.storages[0]?.blocks.get(name)?.length ?? 0) < 400);
+    assert.ok(sizes.length > 0, 'a chunk of ten marks is small');
+    for (const { blocks } of w.cluster.storages) for (const name of sizes) blocks.delete(name);
+    await assert.rejects(
+      async () => {
+        for (;;) await step(b);
+      },
+      (error) => isError(error, 'lost'),
+    );
+    do await step(b);
+    while (of(b).status().state !== 'idle');
+    assert.equal(of(b).counters.resumed, 1);
+    assert.ok((of(b).status().last?.blocks ?? 0) > 0);
+    await whole(b);
   });
 });

@@ -5,12 +5,11 @@ import { decode, encode } from '../../base/codec.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { CollectedTree } from '../collected.ts';
-import { type ChunkRecord, chunkCodings, chunkKey, chunkRecord, spaceRange } from '../keys.ts';
+import { type ChunkRecord, chunkCodings, chunkKey, chunkNumber, chunkRecord, spaceRange } from '../keys.ts';
 import type { CellUse, MapReader } from '../tree.ts';
 
 const stepRecords = 1000;
 const removedAtOnce = 500;
-const chunkNumberAt = 1;
 /** Below this part of its bytes in use a chunk is written anew. */
 const sparseShare = 1 / 2;
 
@@ -44,7 +43,7 @@ export class Census {
   async *take(uses: CellUse, from: number, most: number = limits.censusChunksMax): AsyncGenerator<void, void, void> {
     const end = spaceRange('chunk').to;
     for await (const { key, value } of this.view.scan(chunkKey(from), end, this.options)) {
-      const number = Buffer.from(key).readUIntBE(chunkNumberAt, 6);
+      const number = chunkNumber(key);
       if (this.numbers.length === most) {
         this.next = number;
         break;

@@ -1,18 +1,20 @@
 // Garbage cycles of an open tree, run while this process leads it (docs/protocols.md 5): counts what chunks are used for, packs
 // what is sparse, commits, raises the generation, marks what is reached, waits for readers, hands nodes the filters and asks until
-// they are done. A cycle that fails or whose leadership ends costs nothing: the next one begins anew with the next generation.
+// they are done. How far it is stands in the tree: the next leader goes on from there. A cycle that fails costs nothing: the next one
+// begins anew with the next generation.
 
 import { type Bytes, concatBytes, u32Bytes } from '../../base/bytes.ts';
 import { decode, encode, struct, u8, u32, u64 } from '../../base/codec.ts';
 import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Cancel } from '../../runtime/runtime.ts';
-import type { CollectedTree } from '../collected.ts';
+import type { Capture, CollectedTree } from '../collected.ts';
 import type { TreeContext } from '../context.ts';
 import { spaceKey } from '../keys.ts';
 import type { CollectionStatus } from '../messages.ts';
 import type { Tree } from '../tree.ts';
 import { Census } from './census.ts';
+import { Checkpoint, type CheckpointParts } from './checkpoint.ts';
 import { Handout } from './handout.ts';
 import { Marks, markCapture } from './marks.ts';
 import { Packer } from './packer.ts';
@@ -33,6 +35,8 @@ export interface GarbageOptions {
   io: Pick<Tree, 'readCells' | 'writeChunks'>;
   periodMs?: number | undefined;
   graceMs?: number | undefined;
+  /** Marks of chunks after which a cycle keeps how far it is. */
+  checkpointMarksMax?: number | undefined;
   /** For tests: stands between the tree and its collector. */
   through?: ((tree: CollectedTree) => CollectedTree) | undefined;
 }
@@ -41,13 +45,18 @@ type Pace = 'more' | 'rest';
 
 interface Cycle {
   epoch: number;
+  resumed: boolean;
   steps: AsyncGenerator<Pace, void, void>;
 }
 
 /** One kind of background work (`store/worker.ts`). */
 export class Garbage {
   readonly name = 'garbage';
-  readonly counters = { cycles: 0, failed: 0, chunks: 0, packedBytes: 0, marked: 0, blocks: 0, bytes: 0 };
+  /** `looked`: chunks looked at while marking; `resumed`: cycles of earlier leaders gone on with. */
+  readonly counters = {
+    ...{ cycles: 0, resumed: 0, failed: 0 },
+    ...{ chunks: 0, packedBytes: 0, looked: 0, marked: 0, blocks: 0, bytes: 0 },
+  };
   /** Called when there is something to do. */
   onWork: () => void = () => {};
   onStop: () => void = () => {};
@@ -60,6 +69,8 @@ export class Garbage {
   private last: CollectionStatus['last'];
   private lastError: string | undefined;
   private begun: { epoch: number; atMs: number; knownMs: number | undefined } | undefined;
+  /** Of an earlier leader, to go on with. */
+  private unfinished: Checkpoint | undefined;
   private nodeBytes = 0;
   private nextCensus = 0;
   private cancelRest: Cancel = () => {};
@@ -119,49 +130,75 @@ export class Garbage {
 
   private async begin(tree: CollectedTree, signal: AbortSignal): Promise<Cycle | undefined> {
     const { asked } = this;
-    if (asked === undefined && !(await this.isDue(tree))) return undefined;
+    await this.settle(tree);
+    if (asked === undefined && !this.isDue()) return undefined;
+    const { unfinished } = this;
     this.asked = undefined;
+    this.unfinished = undefined;
     this.lastError = undefined;
     this.counters.cycles++;
-    return { epoch: tree.epoch, steps: this.steps(tree, asked?.graceMs ?? this.graceMs, signal) };
+    if (unfinished !== undefined) this.counters.resumed++;
+    const graceMs = asked?.graceMs ?? this.graceMs;
+    const resumed = unfinished !== undefined;
+    return { epoch: tree.epoch, resumed, steps: this.steps(tree, { graceMs, unfinished, signal }) };
   }
 
-  private async isDue(tree: CollectedTree): Promise<boolean> {
+  /** What earlier leaders have left. */
+  private async settle(tree: CollectedTree): Promise<void> {
+    if (this.begun?.epoch === tree.epoch) return;
+    const view = await tree.view();
+    const record = await view.get(cycleKey);
+    const known = record && decode(cycleRecord, record).begunMs;
+    const kept = await Checkpoint.load(this.parts, view);
+    const generation = this.options.context.root.latest?.header.gcGeneration;
+    this.unfinished = kept?.generation === generation ? kept : undefined;
+    // One that came to nothing before its generation stood in the root is due again at once.
+    const isDue = kept !== undefined && this.unfinished === undefined;
+    const atMs = this.options.context.runtime.clock.monotonic();
+    this.begun = { epoch: tree.epoch, atMs, knownMs: isDue ? 0 : known };
+  }
+
+  private get parts(): CheckpointParts {
+    return { io: this.options.io, marksMax: this.options.checkpointMarksMax };
+  }
+
+  private isDue(): boolean {
     const { clock } = this.options.context.runtime;
     const now = clock.monotonic();
-    if (this.begun?.epoch !== tree.epoch) {
-      const record = await (await tree.view()).get(cycleKey);
-      const known = record && decode(cycleRecord, record).begunMs;
-      this.begun = { epoch: tree.epoch, atMs: now, knownMs: known };
-    }
-    const { atMs, knownMs } = this.begun;
-    if (now - atMs < settlingMs) return false;
+    if (this.begun === undefined || now - this.begun.atMs < settlingMs) return false;
     const written = this.options.context.nodes.counters.bytesWritten - this.nodeBytes;
-    if (written >= nodeBytesDue) return true;
+    if (this.unfinished !== undefined || written >= nodeBytesDue) return true;
     // Wall time may jump: then a cycle comes early or late.
+    const { atMs, knownMs } = this.begun;
     const sinceMs = knownMs === undefined ? now - atMs : clock.now() - knownMs;
     return sinceMs >= (this.options.periodMs ?? limits.garbagePeriodMs);
   }
 
-  private async *steps(tree: CollectedTree, graceMs: number, signal: AbortSignal): AsyncGenerator<Pace, void, void> {
+  private async *steps(
+    tree: CollectedTree,
+    { graceMs, unfinished, signal }: { graceMs: number; unfinished: Checkpoint | undefined; signal: AbortSignal },
+  ): AsyncGenerator<Pace, void, void> {
     const { context } = this.options;
     const { clock } = context.runtime;
-    this.state = 'tidying';
     this.nodeBytes = context.nodes.counters.bytesWritten;
-    yield* this.tidy(tree, signal);
-    await this.note(tree);
-    await tree.commit();
-    yield 'more';
+    let checkpoint = unfinished;
+    if (checkpoint === undefined) {
+      this.state = 'tidying';
+      yield* this.tidy(tree, signal);
+      checkpoint = await this.note(tree, graceMs);
+      await tree.commit();
+      yield 'more';
+    }
     this.state = 'marking';
-    const capture = await tree.capture();
+    const capture = await tree.capture(unfinished?.generation);
     this.generation = capture.generation;
-    this.graceUntil = clock.monotonic() + graceMs;
-    const handout = new Handout(context, capture.generation, signal);
-    for (let first = 0; first < 2 ** 32; ) {
+    const leftMs = unfinished === undefined ? graceMs : Math.max(0, checkpoint.graceUntilMs - clock.now());
+    this.graceUntil = clock.monotonic() + Math.min(graceMs, leftMs);
+    const handout = new Handout(context, capture.generation, { signal, resumed: unfinished !== undefined });
+    for (let first = checkpoint.first; first < 2 ** 32; ) {
       this.state = 'marking';
       const marks = new Marks(first);
-      for await (const _ of markCapture(capture, context.nodes, marks, { signal })) yield 'more';
-      this.counters.marked += marks.count;
+      yield* this.mark(tree, { capture, marks, checkpoint, signal });
       const arcs = [];
       for (const arc of marks.arcs(saltOf(context.treeId, capture.generation))) {
         arcs.push(arc);
@@ -176,11 +213,37 @@ export class Garbage {
       }
       this.state = 'sweeping';
       for await (const waitMs of handout.hand(arcs)) yield waitMs === 0 ? 'more' : this.rest(waitMs);
+      if (first < 2 ** 32) await checkpoint.window(tree, first);
     }
+    await checkpoint.end(tree);
     const { outcome } = handout;
     this.counters.blocks += outcome.blocks;
     this.counters.bytes += outcome.bytes;
     this.last = { generation: capture.generation, endedMs: clock.now(), ...outcome };
+  }
+
+  /** All the capture reaches; chunks from where an earlier leader was. */
+  private async *mark(
+    tree: CollectedTree,
+    {
+      capture,
+      marks,
+      checkpoint,
+      signal,
+    }: { capture: Capture; marks: Marks; checkpoint: Checkpoint; signal: AbortSignal },
+  ): AsyncGenerator<Pace, void, void> {
+    const { context, checkpointMarksMax: step } = this.options;
+    await checkpoint.restore(capture.view, marks, { signal });
+    const marked = (chunk: Bytes) => {
+      this.counters.looked++;
+      checkpoint.marked(chunk);
+    };
+    const options = { from: checkpoint.next, marked, step, signal };
+    for await (const next of markCapture(capture, context.nodes, marks, options)) {
+      if (next !== undefined) await checkpoint.reached(tree, next, { signal });
+      yield 'more';
+    }
+    this.counters.marked += marks.count;
   }
 
   /** Chunks nothing names leave the table, sparse ones are written anew. */
@@ -202,13 +265,16 @@ export class Garbage {
     this.counters.packedBytes += packer.counters.bytes;
   }
 
-  private async note(tree: CollectedTree): Promise<void> {
+  private async note(tree: CollectedTree, graceMs: number): Promise<Checkpoint> {
     const begunMs = this.options.context.runtime.clock.now();
     const generation = (this.options.context.root.latest?.header.gcGeneration ?? 0) + 1;
     await tree.change(async (transaction) => {
       transaction.put(cycleKey, encode(cycleRecord, { format: 1, generation, begunMs }));
     });
     if (this.begun !== undefined) this.begun.knownMs = begunMs;
+    const checkpoint = new Checkpoint(this.parts, generation, begunMs + graceMs);
+    await checkpoint.begin(tree);
+    return checkpoint;
   }
 
   /** Nothing to do for a while, unless it is asked for. */
@@ -227,6 +293,9 @@ export class Garbage {
     if (this.cycle !== undefined) {
       this.counters.failed++;
       this.lastError = error.message;
+      // What passes is gone on with, after a while; what an earlier leader left and nobody can read is begun anew.
+      if (error.kind === 'unavailable') this.begun = undefined;
+      else if (this.cycle.resumed && this.begun !== undefined) this.begun.knownMs = 0;
       void this.cycle.steps.return().catch(() => {});
     }
     this.finish();

@@ -21,11 +21,18 @@ export class Handout {
   private readonly options: Abortable;
   private readonly told = new Map<string, SweepProgress>();
   private readonly lost = new Map<string, string>();
+  private readonly resumed: boolean;
 
-  constructor(context: TreeContext, generation: number, signal: AbortSignal) {
+  /** `resumed`: an earlier leader may have handed them already. */
+  constructor(
+    context: TreeContext,
+    generation: number,
+    { signal, resumed }: { signal: AbortSignal; resumed: boolean },
+  ) {
     this.context = context;
     this.generation = generation;
     this.options = { signal };
+    this.resumed = resumed;
   }
 
   /** Nodes that did it all, nodes left out, and what went by what they say: copies, not distinct blocks. */
@@ -38,7 +45,7 @@ export class Handout {
   /** Arcs that follow each other. Yields how long to wait before the next step. */
   async *hand(arcs: readonly Arc[]): AsyncGenerator<number, void, void> {
     const nodes = await this.context.store.sweeps.holders(this.options);
-    for (const node of nodes) yield* this.unlessLost(node, () => this.handAll(node, arcs));
+    for (const node of nodes) yield* this.unlessLost(node, () => this.handMissing(node, arcs));
     for (const node of nodes) yield* this.unlessLost(node, () => this.await(node, arcs));
   }
 
@@ -59,6 +66,20 @@ export class Handout {
     }
   }
 
+  private async *handMissing(node: NodeId, arcs: readonly Arc[]): AsyncGenerator<number, void, void> {
+    if (this.resumed) {
+      const { waiting, done } = await this.ask(node, arcs);
+      if (waiting + done >= arcs.length) return;
+    }
+    yield* this.handAll(node, arcs);
+  }
+
+  private ask(node: NodeId, arcs: readonly Arc[]): Promise<SweepProgress> {
+    const { store, rootAddress: tree } = this.context;
+    const [first, last] = [arcs[0]?.first ?? 0, arcs.at(-1)?.last ?? 0];
+    return store.sweeps.progress(node, { tree, generation: this.generation, first, last }, this.options);
+  }
+
   private async *handAll(node: NodeId, arcs: readonly Arc[]): AsyncGenerator<number, void, void> {
     const { store, rootAddress: tree, user } = this.context;
     const { generation } = this;
@@ -77,13 +98,11 @@ export class Handout {
   }
 
   private async *await(node: NodeId, arcs: readonly Arc[]): AsyncGenerator<number, void, void> {
-    const { store, rootAddress: tree, runtime } = this.context;
-    const { generation } = this;
-    const [first, last] = [arcs[0]?.first ?? 0, arcs.at(-1)?.last ?? 0];
+    const { runtime } = this.context;
     let [before, failures, sinceMs] = [-1, 0, runtime.clock.monotonic()];
     for (;;) {
       try {
-        const told = await store.sweeps.progress(node, { tree, generation, first, last }, this.options);
+        const told = await this.ask(node, arcs);
         this.told.set(toHex(node), told);
         if (told.done >= arcs.length) return;
         if (told.waiting === 0) {

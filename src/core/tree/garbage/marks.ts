@@ -13,7 +13,7 @@ import type { Arc } from '../../store/sweep-messages.ts';
 import { BaseTree } from '../base/base-tree.ts';
 import type { NodeStore } from '../base/node-store.ts';
 import type { Capture } from '../collected.ts';
-import { chunkCodings, chunkRecord, type Space, spaceRange } from '../keys.ts';
+import { chunkCodings, chunkKey, chunkNumber, chunkRecord, type Space, spaceRange } from '../keys.ts';
 import type { MapReader, NodeRef } from '../tree.ts';
 
 /** About so many addresses are in one filter: it is built in some milliseconds. */
@@ -127,27 +127,41 @@ export class Marks {
 /** What this version does not know how to follow: then nothing may be swept. */
 const unknownSpaces: readonly Space[] = ['snapshot', 'pin', 'domain', 'dedup'];
 
-/** Marks all the capture reaches; yields after every piece. Throws when any of it cannot be read: then nothing is known. */
+export interface MarkOptions extends Abortable {
+  /** Chunks below this number are marked already. */
+  from?: number;
+  /** Told of each chunk marked, in the order of their numbers. */
+  marked?: (chunk: Bytes) => void;
+  /** Chunks looked at between two turns. */
+  step?: number | undefined;
+}
+
+/**
+ * Marks all the capture reaches; yields after every piece, with the number of the next chunk once it is at those. Throws when any of
+ * it cannot be read: then nothing is known.
+ */
 export async function* markCapture(
   capture: Capture,
   nodes: NodeStore,
   marks: Marks,
-  options: Abortable = {},
-): AsyncGenerator<void, void, void> {
+  options: MarkOptions = {},
+): AsyncGenerator<number | undefined, void, void> {
   if (capture.body.snapshots !== undefined) throw unknown('snapshots');
   const chosen = new BaseTree(nodes, capture.body);
   const { base } = capture.view;
   const trees = sameRoot(chosen.root, base.root) ? [base] : [base, chosen];
   for (const tree of trees) yield* markNodes(tree, marks, options);
-  const views: MapReader[] = trees.length === 1 ? [capture.view] : [capture.view, chosen];
-  for (const view of views) {
-    await checkKnown(view, options);
-    yield* markChunks(view, marks, options);
+  if (trees.length > 1) {
+    await checkKnown(chosen, options);
+    const { signal, step } = options;
+    for await (const _ of markChunks(chosen, marks, { signal, step })) yield undefined;
   }
+  await checkKnown(capture.view, options);
+  yield* markChunks(capture.view, marks, options);
 }
 
 /** Inner nodes name all others. */
-async function* markNodes(tree: BaseTree, marks: Marks, options: Abortable): AsyncGenerator<void, void, void> {
+async function* markNodes(tree: BaseTree, marks: Marks, options: Abortable): AsyncGenerator<undefined, void, void> {
   if (tree.root === undefined) return;
   marks.add(tree.root.address);
   const open: { ref: NodeRef; level: number }[] = [{ ref: tree.root, level: tree.height - 1 }];
@@ -160,18 +174,19 @@ async function* markNodes(tree: BaseTree, marks: Marks, options: Abortable): Asy
       marks.add(ref.address);
       if (next.level > 1) open.push({ ref, level: next.level - 1 });
     }
-    yield;
+    yield undefined;
   }
 }
 
-async function* markChunks(view: MapReader, marks: Marks, options: Abortable): AsyncGenerator<void, void, void> {
-  const { from, to } = spaceRange('chunk');
+async function* markChunks(view: MapReader, marks: Marks, options: MarkOptions): AsyncGenerator<number, void, void> {
+  const { from = 0, marked, step = stepChunks } = options;
   let looked = 0;
-  for await (const { value } of view.scan(from, to, options)) {
+  for await (const { key, value } of view.scan(chunkKey(from), spaceRange('chunk').to, options)) {
     const { address, coding } = decode(chunkRecord, value);
     if (coding !== chunkCodings.replicated) throw unknown(`chunks of coding ${coding}`);
     marks.add(address);
-    if (++looked % stepChunks === 0) yield;
+    marked?.(address);
+    if (++looked % step === 0) yield chunkNumber(key) + 1;
   }
 }
 
