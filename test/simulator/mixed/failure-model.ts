@@ -11,7 +11,9 @@ export function mayLose(watch: Watch, cast: Cast, { device, down }: Actor): bool
   const { host, linked } = device;
   const own = linked && toHex(linked.node.options.silo?.storeId ?? Buffer.alloc(0));
   if (!own || down || watch.changing) return false;
-  const lasts = ({ store }: Member) => toHex(store) !== own && !watch.stores.dead.has(toHex(store));
+  const { dead, doubtful } = watch.stores;
+  const gone = new Set([own, ...dead, ...doubtful]);
+  const lasts = ({ store }: Member) => !gone.has(toHex(store));
   const majority = (set: readonly Member[]) => set.filter(lasts).length * 2 > set.length;
   for (const address of watch.registers.addresses)
     for (const { current, previous } of watch.registers.configurations(address))

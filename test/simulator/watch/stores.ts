@@ -40,6 +40,8 @@ export class StoreMirror {
 export class Stores {
   /** Ids of stores whose disk is lost, set back or damaged: they are no member any more. */
   readonly dead = new Set<string>();
+  /** Ids of stores on whose disks bits have rotted: dead as soon as they are opened again, it may be. */
+  readonly doubtful = new Set<string>();
   /** Every block ever stored, by address. */
   readonly content = new Map<string, Buffer>();
   /** `generation`: of a block that went, as this disk had it. */
