@@ -226,6 +226,15 @@ export class Running {
     }
   }
 
+  /** Stands still, with its connections open, until told to go on. */
+  pause(): void {
+    this.child.kill('SIGSTOP');
+  }
+
+  goOn(): void {
+    this.child.kill('SIGCONT');
+  }
+
   /** kill -9. */
   async kill(): Promise<void> {
     await this.stop('SIGKILL');

@@ -1,5 +1,6 @@
 // Storage nodes each in a namespace of its own, and a client without a silo, in another, with a door for keys and a mount. What is
-// done through the client is remembered when it was acknowledged; `verify` reads all of it again, elsewhere too.
+// done through the client is remembered when it was acknowledged; `verify` reads all of it again, elsewhere too. Or, instead of that
+// client, several with a door each.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
@@ -7,11 +8,12 @@ import { join } from 'node:path';
 import { toHex } from '../../src/core/base/bytes.ts';
 import { systemRuntime } from '../../src/core/runtime/system/system.ts';
 import { openSilo } from '../../src/core/silo/registry.ts';
-import { type Connection, connect, inspect, type Node, network, type Redundancy, store } from './cluster.ts';
+import { type Connection, connect, inspect, type Node, network, type Redundancy, startDoor } from './cluster.ts';
 import { type Device, eventually, Lab, type Running, run, shell } from './device.ts';
 import { FileLedger } from './file-ledger.ts';
 import { type Host, Lan } from './lan.ts';
 import { Ledger } from './ledger.ts';
+import type { LineQuality } from './line.ts';
 import { type Mount, mountOn } from './volume.ts';
 
 const silo = 'disk';
@@ -24,11 +26,22 @@ export interface Member {
   node: Node;
 }
 
+/** A device without a silo that runs a door for keys. */
+export interface Door {
+  readonly device: Device;
+  readonly host: Host;
+  process: Running;
+}
+
 export interface FleetOptions {
   nodes: number;
+  /** So many doors, and no client with a mount. */
+  doors?: number;
   healMs: number;
   /** The last node's silo has a file system of its own, of so many bytes. */
   smallDiskBytes?: number;
+  /** Of the lines between all of them. */
+  line?: LineQuality;
   /** How long a lost node may stay away. */
   evictionDelay?: string;
 }
@@ -36,33 +49,34 @@ export interface FleetOptions {
 export class Fleet {
   readonly lan: Lan;
   readonly members: Member[] = [];
+  readonly doors: Door[] = [];
   readonly keys = new Ledger();
   readonly files = new FileLedger();
   private readonly lab: Lab;
-  private readonly client: { device: Device; host: Host };
   private readonly options: FleetOptions;
+  private client: { device: Device; host: Host } | undefined;
   private descriptors: { kind: string; text: string }[] = [];
   private identity = '';
   private door: Running | undefined;
   private connection: Connection | undefined;
   private mount: Mount | undefined;
 
-  private constructor(lab: Lab, lan: Lan, client: { device: Device; host: Host }, options: FleetOptions) {
+  private constructor(lab: Lab, lan: Lan, options: FleetOptions) {
     this.lab = lab;
     this.lan = lan;
-    this.client = client;
     this.options = options;
   }
 
   static async open(options: FleetOptions): Promise<Fleet> {
-    const lab = new Lab();
-    const lan = await Lan.open();
-    const host = await lan.host();
-    const fleet = new Fleet(lab, lan, { host, device: lab.device('client', 'alice', host) }, options);
+    const fleet = new Fleet(new Lab(), await Lan.open(options.line), options);
     try {
       await fleet.found();
       for (let i = 1; i < options.nodes; i++) await fleet.join();
-      await fleet.enter();
+      if (options.doors === undefined) {
+        fleet.client = await fleet.newClient('client');
+        await fleet.enter();
+      }
+      for (let i = 1; i <= (options.doors ?? 0); i++) await fleet.addDoor(`door${i}`);
       return fleet;
     } catch (error) {
       await fleet.close();
@@ -84,6 +98,7 @@ export class Fleet {
   }
 
   get clientHost(): Host {
+    assert.ok(this.client);
     return this.client.host;
   }
 
@@ -144,13 +159,17 @@ export class Fleet {
 
   /** Starts the client's door and mount. */
   async enter(): Promise<void> {
+    assert.ok(this.client);
+    const { device } = this.client;
     const peers = this.peers();
-    this.door = await this.client.device.start(
-      ['key-value-store', 'run', store, ...peers],
-      /^Running key-value store/m,
-    );
-    this.mount = await mountOn(this.client.device, peers);
-    this.connection = await connect(this.client.device);
+    this.door = await startDoor(device, peers);
+    this.mount = await mountOn(device, peers);
+    this.connection = await connect(device);
+  }
+
+  /** The device starts its door again. */
+  async restartDoor(door: Door): Promise<void> {
+    door.process = await startDoor(door.device, this.peers());
   }
 
   /** All that was acknowledged, through the client and by the mount of a node that has cached none of it. */
@@ -207,9 +226,21 @@ export class Fleet {
     await this.export(device, 'key-value-store', 'notes');
     await device.run(['volume', 'create', 'shared', '--network', 'cluster', ...this.peers()]);
     await this.export(device, 'volume', 'shared');
-    await this.client.device.run(['user', 'import'], this.identity);
-    await this.importAll(this.client.device);
-    await this.client.device.run(['network', 'link', network]);
+  }
+
+  /** A device without a silo. */
+  private async newClient(name: string): Promise<{ device: Device; host: Host }> {
+    const host = await this.lan.host();
+    const device = this.lab.device(name, 'alice', host);
+    await device.run(['user', 'import'], this.identity);
+    await this.importAll(device);
+    await device.run(['network', 'link', network]);
+    return { device, host };
+  }
+
+  private async addDoor(name: string): Promise<void> {
+    const client = await this.newClient(name);
+    this.doors.push({ ...client, process: await startDoor(client.device, this.peers()) });
   }
 
   private async newDevice(): Promise<{ device: Device; host: Host }> {

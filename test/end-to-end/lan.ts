@@ -1,8 +1,10 @@
-// A network between real processes that can be cut: a network namespace for each host, joined by a bridge in another, so that nothing
-// of the machine's own network is touched. All of it goes with `close`; what a killed test left goes at the start of the next.
+// A network between real processes that can be cut: a network namespace for each host, joined by a bridge in another or by a line that
+// is slow and loses packets, so that nothing of the machine's own network is touched. All of it goes with `close`; what a killed test
+// left goes at the start of the next.
 
 import { existsSync } from 'node:fs';
 import { run } from './device.ts';
+import { Line, type LineQuality } from './line.ts';
 import { needs } from './needs.ts';
 
 const prefix = 'infinit-lan';
@@ -26,14 +28,24 @@ export function needsLan(): { skip: string | false } {
 export class Lan {
   private readonly name = `${prefix}-${process.pid}-${made++}`;
   private readonly hosts: Host[] = [];
+  /** In the place of the bridge. */
+  readonly line: Line | undefined;
 
-  /** With its bridge, and no host. */
-  static async open(): Promise<Lan> {
+  private constructor(line: Line | undefined) {
+    this.line = line;
+  }
+
+  /** Without a host yet. */
+  static async open(quality?: LineQuality): Promise<Lan> {
     for (const name of await namespaces()) {
       const [, pid] = new RegExp(`^${prefix}-(\\d+)-`).exec(name) ?? [];
       if (pid !== undefined && !existsSync(`/proc/${pid}`)) await run('ip', ['netns', 'delete', name]).catch(() => {});
     }
-    const lan = new Lan();
+    const lan = new Lan(quality && new Line());
+    if (quality) {
+      await lan.line?.set(quality);
+      return lan;
+    }
     await run('ip', ['netns', 'add', lan.name]);
     await inside(lan.name, 'ip', 'link', 'add', 'bridge', 'type', 'bridge');
     await inside(lan.name, 'ip', 'link', 'set', 'bridge', 'up');
@@ -47,10 +59,11 @@ export class Lan {
     await run('ip', ['netns', 'add', name]);
     this.hosts.push(host);
     const [port, bridge] = [`port${number}`, this.name];
-    await inside(name, 'ip', 'link', 'add', 'wire', 'type', 'veth', 'peer', 'name', port, 'netns', bridge);
+    if (this.line) await this.line.add(name);
+    else await inside(name, 'ip', 'link', 'add', 'wire', 'type', 'veth', 'peer', 'name', port, 'netns', bridge);
     await inside(name, 'ip', 'address', 'add', `${host.address}/24`, 'dev', 'wire');
     for (const link of ['lo', 'wire']) await inside(name, 'ip', 'link', 'set', link, 'up');
-    await inside(bridge, 'ip', 'link', 'set', port, 'master', 'bridge', 'up');
+    if (!this.line) await inside(bridge, 'ip', 'link', 'set', port, 'master', 'bridge', 'up');
     return host;
   }
 
@@ -74,6 +87,7 @@ export class Lan {
 
   /** Whatever runs there still, runs on without a network. */
   async close(): Promise<void> {
+    await this.line?.close();
     for (const { name } of this.hosts.splice(0)) await run('ip', ['netns', 'delete', name]).catch(() => {});
     await run('ip', ['netns', 'delete', this.name]).catch(() => {});
   }
