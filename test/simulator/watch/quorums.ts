@@ -16,6 +16,9 @@ export function isQuorum({ current, previous }: RegisterConfig, has: ReadonlySet
 
 /** A member of a joint configuration that was none before it. */
 export function isNewIn({ current, previous }: RegisterConfig, member: Member): boolean {
-  const stands = (set: readonly Member[]) => set.some((one) => memberName(one) === memberName(member));
-  return previous !== undefined && stands(current) && !stands(previous);
+  return previous !== undefined && standsIn(current, member) && !standsIn(previous, member);
+}
+
+export function standsIn(set: readonly Member[], member: Member): boolean {
+  return set.some((one) => memberName(one) === memberName(member));
 }

@@ -11,7 +11,7 @@ import type { Entry, RegisterCall, WireReply } from '../../../src/core/consensus
 import { decodeRecord } from '../../../src/core/consensus/register/record.ts';
 import type { Life } from '../runtime/host.ts';
 import type { Coverage } from './coverage.ts';
-import { isNewIn, isQuorum } from './quorums.ts';
+import { isNewIn, isQuorum, standsIn } from './quorums.ts';
 import type { Report } from './rules.ts';
 
 interface Proposal {
@@ -26,6 +26,12 @@ interface Acceptor {
   /** Of the process that runs. */
   life: Life | undefined;
   committedVersion: number;
+}
+
+interface ShownEntry {
+  ballot: Ballot;
+  state: Bytes;
+  from: RegisterConfig | undefined;
 }
 
 interface Register {
@@ -49,6 +55,8 @@ export class RegisterChecker {
   private readonly options: RegisterCheckerOptions;
   private readonly registers = new Map<string, Register>();
   private readonly acceptors = new Map<string, Acceptor>();
+  /** The highest promise each store has forgotten, of any register. */
+  private readonly forgotten = new Map<string, Ballot>();
   /** Ballots somebody asked a promise for, by register. */
   private readonly prepared = new Set<string>();
 
@@ -89,6 +97,9 @@ export class RegisterChecker {
     const at = `${memberName(member)} ${address}`;
     if (value === undefined) {
       this.options.coverage.reach('register/record forgotten');
+      const promised = this.acceptors.get(at)?.promised ?? zeroBallot;
+      const before = this.forgotten.get(memberName(member)) ?? zeroBallot;
+      if (compareBallots(promised, before) > 0) this.forgotten.set(memberName(member), promised);
       this.acceptors.delete(at);
       return;
     }
@@ -219,7 +230,7 @@ export class RegisterChecker {
         report('G6', `${at} promised ${ballotName(message.ballot)} before it was durable`);
       if (!acceptor?.accepted) {
         coverage.reach('register/promise from a blank new member');
-        if (!message.evidence || !this.isNew(message.evidence, member)) report('G7', `${at} is blank and promised`);
+        if (!message.evidence || !this.mayVote(message.evidence, member)) report('G7', `${at} is blank and promised`);
       }
     }
     if (reply.type === 'accepted' && message.type === 'accept') {
@@ -252,11 +263,14 @@ export class RegisterChecker {
       this.options.report('G8', `${at} accepted version ${version} though ${acceptor.committedVersion} is committed`);
   }
 
-  private isNew(evidence: { state: Bytes; from: RegisterConfig | undefined }, member: Member): boolean {
+  /** It is new in a joint state, or named by what was proposed after all it has forgotten. */
+  private mayVote({ ballot, state, from }: ShownEntry, member: Member): boolean {
     const networkId = this.options.networkId();
     if (networkId === undefined) return true;
-    const { config } = readImage(networkId, evidence.state).state;
-    return isNewIn(config, member) || (evidence.from !== undefined && isNewIn(evidence.from, member));
+    const { config } = readImage(networkId, state).state;
+    const forgotten = this.forgotten.get(memberName(member)) ?? zeroBallot;
+    if (standsIn(config.current, member) && compareBallots(ballot, forgotten) > 0) return true;
+    return isNewIn(config, member) || (from !== undefined && isNewIn(from, member));
   }
 }
 

@@ -53,7 +53,12 @@ test('a stub answers where the register went, and votes in nothing it gave way t
   const answers: Message[] = [
     { type: 'read', known: undefined },
     { type: 'prepare', ballot: at(900), known: undefined, evidence: undefined },
-    { type: 'prepare', ballot: at(900), known: undefined, evidence: { image: imageOf(joint), from: joint } },
+    {
+      type: 'prepare',
+      ballot: at(900),
+      known: undefined,
+      evidence: { ballot: at(8), image: imageOf(joint), from: joint },
+    },
     accept(900, old),
     accept(900, joint, old),
   ];
@@ -83,7 +88,7 @@ test('who moved out is asked again with evidence when a joint state not chosen y
 
 test('a later configuration lets it in again, above what it had promised only', () => {
   const back = enterJoint(moved, members(1, 4, 5));
-  const evidence = { image: imageOf(back), from: moved };
+  const evidence = { ballot: at(8), image: imageOf(back), from: moved };
   const prepare = (round: number): Message => ({ type: 'prepare', ballot: at(round), known: undefined, evidence });
   assert.equal(acceptorStep(stub, prepare(7), context(1)).reply.type, 'refused');
   const promised = acceptorStep(stub, prepare(8), context(1));
@@ -105,6 +110,26 @@ test('what is forgotten is below the floor: a late accept brings no old set back
   }
   const blank = acceptorStep(undefined, { type: 'read', known: undefined }, context(1, stub.promised));
   assert.equal(blank.reply.type, 'unknown');
+});
+
+test('a blank member votes when shown an entry above its floor that names it, and no other (2.3 rule 1)', () => {
+  const prepare = (evidence: { ballot: Ballot; image: StateImage; from: RegisterConfig }): Message => ({
+    type: 'prepare',
+    ballot: at(20),
+    known: undefined,
+    evidence,
+  });
+  const named = { ballot: at(9), image: imageOf(moved), from: moved };
+  const step = acceptorStep(undefined, prepare(named), context(4));
+  assert.deepEqual(step.reply, { type: 'promise', entry: undefined, committed: false });
+  assert.equal(step.persist, true);
+  // What it has forgotten went up to the floor: that entry may be older than its leaving.
+  assert.equal(acceptorStep(undefined, prepare(named), context(4, at(9))).reply.type, 'unknown');
+  assert.equal(acceptorStep(undefined, prepare(named), context(1)).reply.type, 'unknown', 'it is no member');
+  assert.equal(
+    acceptorStep(stub, prepare({ ...named, image: imageOf(old), from: old }), context(1)).reply.type,
+    'moved',
+  );
 });
 
 test('a stub is kept on the disk as it is', () => {
@@ -276,4 +301,25 @@ test('a deleted register goes when all its members have it deleted, and not befo
     ['n0', 'n1', 'n2'].map((name) => scene.kind(name)),
     ['blank', 'blank', 'blank'],
   );
+});
+
+test('a member the register has not reached yet makes up for one whose disk is lost', async () => {
+  const scene = await setUp();
+  const { cluster, world } = scene;
+  world.host('n3').crash();
+  // Chosen by n0 and n1 alone, which is a majority; then n0 loses what it had.
+  await scene.move('n0', 'n1', 'n3');
+  await scene.write('for two of three');
+  // What was sent to it is given up.
+  await world.runFor(30_000);
+  assert.equal(scene.kind('n3'), 'blank');
+  world.host('n0').crash();
+  cluster.loseDisk('n0');
+  cluster.restart('n0');
+  cluster.restart('n3');
+  assert.equal(await scene.text(), 'for two of three');
+  await scene.write('and on');
+  assert.equal(await scene.text(), 'and on');
+  await scene.move('n1', 'n3', 'n2');
+  assert.equal(await scene.text(), 'and on');
 });

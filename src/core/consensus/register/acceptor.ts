@@ -102,8 +102,9 @@ function prepare(
   if (!accepted) {
     const stub = record?.stub;
     if (stub && (!evidence || isBehind(stub, evidence.image))) return unchanged(movedBy(stub));
-    // Rule 1: without evidence that it is new in a joint state, a blank store must not count towards a quorum.
-    if (!evidence || !namesAsNew(evidence, context.self)) return unchanged({ type: 'unknown' });
+    // Rule 1: without evidence that it is a member, and votes for no set it has left, a blank store counts towards no quorum.
+    if (!evidence || !(namesAsNew(evidence, context.self) || (!stub && namesSinceFloor(evidence, context))))
+      return unchanged({ type: 'unknown' });
     if (compareBallots(ballot, context.floor) <= 0) return unchanged({ type: 'refused', promised: context.floor });
     const reason = context.refuse(evidence.image, undefined);
     if (reason !== undefined) return unchanged({ type: 'denied', reason });
@@ -117,6 +118,11 @@ function prepare(
 
 function namesAsNew({ image, from }: Evidence, self: Member): boolean {
   return isJoining(image.state.config, self) || (isJoining(from, self) && mayFollow(from, image.state.config));
+}
+
+/** What it may have forgotten is not above the floor, so it has voted for nothing since that entry was proposed. */
+function namesSinceFloor({ ballot, image }: Evidence, { self, floor }: AcceptorContext): boolean {
+  return hasMember(image.state.config.current, self) && compareBallots(ballot, floor) > 0;
 }
 
 function accept(

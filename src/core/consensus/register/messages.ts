@@ -36,8 +36,9 @@ export interface CommitHint {
   hash: Bytes;
 }
 
-/** A state that is joint, or was proposed from a joint one, naming whom it is shown to among the new members. */
+/** An accepted entry that names whom it is shown to: among the new members of a joint state, or as a member above his floor. */
 export interface Evidence {
+  ballot: Ballot;
   image: StateImage;
   from: RegisterConfig;
 }
@@ -66,7 +67,7 @@ export interface Moved {
 export type Reply =
   /** To `read`: what is accepted, and whether it is known to be chosen. */
   | { type: 'entry'; entry: Entry; committed: boolean }
-  /** To `prepare`; without entry from a new member of a joint configuration. */
+  /** To `prepare`; without entry from a member that holds nothing and was shown evidence. */
   | { type: 'promise'; entry: Entry | undefined; committed: boolean }
   | { type: 'accepted' }
   /** To `commit`, whatever it did. */
@@ -90,7 +91,7 @@ export const wireMessage = union({
   prepare: struct({
     ballot,
     known: optional(fixed(hashBytes)),
-    evidence: optional(struct({ state: imageBytes, from: optional(registerConfig) })),
+    evidence: optional(struct({ ballot, state: imageBytes, from: optional(registerConfig) })),
   }),
   accept: struct({
     ballot,

@@ -9,7 +9,7 @@ import type { RegisterConfig } from '../../block/register.ts';
 import type { StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot } from './ballot.ts';
 import type { Entry, Message, Reply } from './messages.ts';
-import { baseOf, isJoining, isQuorum, nodesOf, sameConfig, votersOf } from './quorum.ts';
+import { baseOf, hasMember, isJoining, isQuorum, nodesOf, sameConfig, votersOf } from './quorum.ts';
 
 /** The last word of a node; `store` is the one it spoke for. Silence has none. */
 interface Answer {
@@ -228,7 +228,7 @@ function advance(attempt: Attempt): ProposerStep {
   return { attempt: { ...proved.attempt, phase: 'failed' }, send: [] };
 }
 
-/** New members of a joint state are blank until an accept reaches them: they promise when shown that state. */
+/** Members are blank until an accept reaches them: they promise when shown the entry that names them. */
 function showEvidence(attempt: Attempt, top: Entry): ProposerStep {
   const asked = new Map(attempt.asked);
   const answers = new Map(attempt.answers);
@@ -236,8 +236,9 @@ function showEvidence(attempt: Attempt, top: Entry): ProposerStep {
   for (const [name, answer] of attempt.answers) {
     const { node, store, unknown } = answer;
     if (!unknown || !store || asked.get(name)) continue;
-    const configs = [top.image.state.config, top.from];
-    if (!configs.some((config) => isJoining(config, { node, store }))) continue;
+    const { config } = top.image.state;
+    const member = { node, store };
+    if (!hasMember(config.current, member) && !isJoining(top.from, member)) continue;
     asked.set(name, true);
     answers.delete(name);
     const { ballot } = attempt;

@@ -36,16 +36,20 @@ export function messageFromWire(address: Address, wire: WireMessage, read: (byte
   }
 }
 
-function evidenceToWire({ image, from }: Evidence): NonNullable<(WireMessage & { type: 'prepare' })['evidence']> {
-  return { state: image.bytes, from: differentFrom(from, image.state.config) };
+function evidenceToWire({
+  ballot,
+  image,
+  from,
+}: Evidence): NonNullable<(WireMessage & { type: 'prepare' })['evidence']> {
+  return { ballot, state: image.bytes, from: differentFrom(from, image.state.config) };
 }
 
 function evidenceFromWire(
-  { state, from }: NonNullable<(WireMessage & { type: 'prepare' })['evidence']>,
+  { ballot, state, from }: NonNullable<(WireMessage & { type: 'prepare' })['evidence']>,
   read: (bytes: Bytes) => StateImage,
 ): Evidence {
   const image = read(state);
-  return { image, from: from ?? image.state.config };
+  return { ballot, image, from: from ?? image.state.config };
 }
 
 /** Leaves the state out when the asker said that it has it. */
