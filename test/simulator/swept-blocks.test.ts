@@ -21,7 +21,7 @@ const quorum = 2;
 function scene() {
   const found: string[] = [];
   const report = (rule: string, what: string) => void found.push(`${rule}: ${what}`);
-  const stores = new Stores(report as never);
+  const stores = new Stores(report as never, () => 0);
   const tree = randomBytes(32);
   const checker = new BlockChecker({
     ...{ stores, report: report as never, coverage: new Coverage(), replicas: () => 3 },

@@ -4,6 +4,7 @@
 import { type Bytes, equalBytes, toHex } from '../../../src/core/base/bytes.ts';
 import { decode } from '../../../src/core/base/codec.ts';
 import { isError } from '../../../src/core/base/errors.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import { blockAddress } from '../../../src/core/block/address.ts';
 import { decodeImmutableHeader, treeTagOf } from '../../../src/core/block/immutable.ts';
 import { decompressSync } from '../../../src/core/runtime/system/offload.ts';
@@ -70,10 +71,12 @@ export class BlockChecker {
     const name = toHex(address);
     const holders = stores.holders('block', name);
     const marked = holders.filter((mirror) => stores.isMarked(mirror, name, generation));
-    if (marked.length < quorum && !this.isOver(name, generation))
+    // A node may have lost its disk since it answered.
+    const held = marked.length + stores.lostHolders('block', name, limits.callTimeoutMs);
+    if (held < quorum && !this.isOver(name, generation))
       report(
         'I2',
-        `block ${name.slice(0, 12)} was acknowledged with ${marked.length} of ${quorum} copies of generation ${generation}`,
+        `block ${name.slice(0, 12)} was acknowledged with ${held} of ${quorum} copies of generation ${generation}`,
       );
     const before = this.acknowledged.get(name);
     this.acknowledged.set(name, {

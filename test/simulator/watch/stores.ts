@@ -46,13 +46,15 @@ export class Stores {
   readonly content = new Map<string, Buffer>();
   /** `generation`: of a block that went, as this disk had it. */
   onRemoved: (mirror: StoreMirror, space: Space, key: string, generation: number) => void = () => {};
-  /** What dead stores held when they died, by id. */
-  private readonly graves = new Map<string, Set<string>>();
+  /** What dead stores held when they died, by id, and when that was. */
+  private readonly graves = new Map<string, { held: Set<string>; atMs: number }>();
   private readonly mirrors = new Map<Host, StoreMirror>();
   private readonly report: Report;
+  private readonly nowMs: () => number;
 
-  constructor(report: Report) {
+  constructor(report: Report, nowMs: () => number) {
     this.report = report;
+    this.nowMs = nowMs;
   }
 
   of(host: Host): StoreMirror {
@@ -88,13 +90,20 @@ export class Stores {
 
   /** Whether that store holds a value, or did when its disk was lost: a vote given before counts, a minority may be lost after it. */
   hasHeld(storeId: string, space: Space, key: string): boolean {
-    return this.has(storeId, space, key) || (this.graves.get(storeId)?.has(`${space}/${key}`) ?? false);
+    return this.has(storeId, space, key) || (this.graves.get(storeId)?.held.has(`${space}/${key}`) ?? false);
+  }
+
+  /** Disks that held a value and were lost so short a time ago that their answers may still be on their way. */
+  lostHolders(space: Space, key: string, withinMs: number): number {
+    const since = this.nowMs() - withinMs;
+    return [...this.graves.values()].filter(({ held, atMs }) => atMs >= since && held.has(`${space}/${key}`)).length;
   }
 
   private bury(mirror: StoreMirror): void {
     if (mirror.storeId === '') return;
     this.dead.add(mirror.storeId);
-    if (!this.graves.has(mirror.storeId)) this.graves.set(mirror.storeId, new Set(mirror.held.keys()));
+    if (!this.graves.has(mirror.storeId))
+      this.graves.set(mirror.storeId, { held: new Set(mirror.held.keys()), atMs: this.nowMs() });
   }
 
   storing({ host }: Life, entries: readonly SiloEntry[]): void {

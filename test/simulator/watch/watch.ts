@@ -87,7 +87,7 @@ export class Watch implements Observer {
     };
     const { report, coverage } = this;
     coverage.expect(...knownAnswers, ...knownStates);
-    this.stores = new Stores(report);
+    this.stores = new Stores(report, () => world.nowMs);
     this.history = new RegisterHistory(report);
     this.trees = new TreeChecker({ report, coverage, staleReads });
     const generationOf = (tree: string) => {
