@@ -269,8 +269,8 @@ async function strangers() {
         state: imageOf(networkId, address, { ...first.state, config }).bytes,
       }),
     show: (by: string, to: string, config: RegisterConfig, from: RegisterConfig) => {
-      const state = imageOf(networkId, address, { ...first.state, config }).bytes;
-      return tell(by, to, { type: 'prepare', ballot: ballot(), known: undefined, evidence: { state, from } });
+      const evidence = { ballot: ballot(), state: imageOf(networkId, address, { ...first.state, config }).bytes, from };
+      return tell(by, to, { type: 'prepare', ballot: ballot(), known: undefined, evidence });
     },
   };
 }
