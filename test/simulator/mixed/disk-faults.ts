@@ -112,7 +112,9 @@ export class DiskFaults {
     const name = kit.pick(segments);
     if (!name) return false;
     kit.reach('bit rot');
-    kit.watch.stores.of(node.device.host).rotted = true;
+    const mirror = kit.watch.stores.of(node.device.host);
+    mirror.rotted = true;
+    kit.watch.stores.doubtful.add(mirror.storeId);
     disk.rot(`${siloFolder}/${name}`, 1 + kit.random.below(400));
     return true;
   }
