@@ -76,6 +76,8 @@ export const limits = {
   verifiedCacheEntriesMax: 8192,
   /** Users an access list names, its owner included. */
   accessUsersMax: 256,
+  /** What their owner keeps beside a list: names of people and groups. */
+  accessNoteBytesMax: 32 * KiB,
   treesInNetworkMax: 1000,
   /** Of one user who does not own the network. */
   treesPerUserMax: 250,

@@ -128,7 +128,7 @@ export const rootHeader: Codec<RootHeader> = struct({
   applied: u64,
   segments: list(journalSegment, limits.segmentsMax),
   gcGeneration: u32,
-  sealed: bytes(4096),
+  sealed: bytes(4096 + limits.accessNoteBytesMax),
 });
 
 /** One batch of a journal: records first..last under one AEAD, opaque here. */

@@ -22,6 +22,7 @@ import { keyView } from '../volume/key-view.ts';
 import type { KeyStore } from '../volume/keys.ts';
 import type { LinkedNode } from './link.ts';
 import type { Node } from './node.ts';
+import type { People } from './sharing/people.ts';
 
 export interface OpenStore {
   tree: Tree;
@@ -36,6 +37,8 @@ export interface OpeningOptions extends Abortable {
   chunkBytesMax?: number | undefined;
   /** Asked for; a tree that may not be written is read-only anyway. */
   readOnly?: boolean | undefined;
+  /** Whom names stand for. */
+  people?: People | undefined;
   /** Told, and waited for, before another client's operation is answered by the leader that runs here. */
   onForwarded?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
 }

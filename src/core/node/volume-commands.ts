@@ -20,6 +20,7 @@ import { type LinkedNode, openLinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
 import { askMonitor, type Queries } from './monitor.ts';
 import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped } from './serving.ts';
+import { People } from './sharing/people.ts';
 import { monitorSocket } from './sockets.ts';
 import { VolumePaths } from './volume-paths.ts';
 import { serveVolumeScript } from './volume-script.ts';
@@ -98,7 +99,8 @@ async function serve(
   const { clock } = linked.node.runtime;
   try {
     const readOnly = mount.readonly ?? false;
-    const opening = { door: true, cacheBytesMax: cacheBytesOf(run), readOnly, signal: run.signal };
+    const people = new People(run.context);
+    const opening = { door: true, cacheBytesMax: cacheBytesOf(run), readOnly, people, signal: run.signal };
     const opened = await openVolume(linked, volume, opening);
     closers.push(() => opened.close());
     const { metrics } = linked.node.runtime;

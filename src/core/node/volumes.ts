@@ -12,6 +12,7 @@ import { createFileView } from '../volume/files/file-view.ts';
 import { type Files, rootInode } from '../volume/files/files.ts';
 import { openTreeFiles, type TreeFiles } from '../volume/files/tree-files.ts';
 import type { LinkedNode } from './link.ts';
+import { VolumeSharing } from './sharing/volume-sharing.ts';
 import { type OpeningOptions, openDescribedTree } from './trees.ts';
 
 export interface OpenVolume {
@@ -58,7 +59,9 @@ export async function openVolume(
   );
   try {
     const capacity = async () => networkCapacity(node.overlay.nodes(), node.network().consensus['replication-factor']);
-    files = openTreeFiles(tree, { runtime, capacity, chunkBytes: chunkBytesMax });
+    const { people } = options;
+    const special = people && new VolumeSharing({ tree, user: linked.user, people });
+    files = openTreeFiles(tree, { runtime, capacity, chunkBytes: chunkBytesMax, special });
     await files.start();
     await findRoot(tree, files, linked, volume, readOnly, options);
   } catch (error) {

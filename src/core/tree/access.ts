@@ -11,7 +11,7 @@ import { openSealed, openWithBoxKey, sealTo, sealToBoxKey } from '../crypto/seal
 import type { PeerIdentity } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { NewShares } from './committer.ts';
-import type { TreeContext } from './context.ts';
+import type { Root, TreeContext } from './context.ts';
 import { treeSecretBytes } from './root.ts';
 
 /** Whom a tree is shared with, beside its owner. Who writes reads. */
@@ -21,11 +21,19 @@ export interface Shares {
   world: 'none' | 'read' | 'write';
 }
 
+/** What an owner shares his tree by from here on. */
+export interface NextShares extends Shares {
+  /** Kept beside the list for readers, given the list's version; absent: nothing is. At most `limits.accessNoteBytesMax`. */
+  note?: ((version: number) => Bytes) | undefined;
+}
+
 /** How a tree is shared, as agreed. */
 export interface TreeAccess extends Shares {
   owner: Bytes;
   /** Counts the lists there were. */
   version: number;
+  /** What its owner keeps beside it; whoever leads the tree could have changed it. */
+  note: Bytes | undefined;
   /** What somebody who was left out could read: being sealed anew; the old blocks being swept; nothing left. */
   resealing: 'sealing' | 'sweeping' | 'done';
 }
@@ -56,6 +64,20 @@ export function mayRead(access: AccessList, user: Pick<PeerIdentity, 'userKey' |
   return access.readers.some((reader) => equalBytes(reader.key, user.userKey));
 }
 
+/** Called with how the tree is shared, perhaps again with a newer state. */
+export type ChangeShares = (now: TreeAccess) => NextShares;
+
+export function accessOf({ snapshot: { access }, body: { note, reseal } }: Root): TreeAccess {
+  const resealing = reseal && (reseal.sealedAt === undefined ? 'sealing' : 'sweeping');
+  return {
+    ...sharesOf(access),
+    owner: access.owner,
+    version: access.version,
+    note,
+    resealing: resealing ?? 'done',
+  };
+}
+
 export function sharesOf({ owner, readers, writers, worldReader, worldWrite }: AccessList): Shares {
   const others = readers.filter(({ key }) => !equalBytes(key, owner));
   const users = others.map(({ key }) => ({ key, write: writers.some((writer) => equalBytes(writer, key)) }));
@@ -84,17 +106,21 @@ export interface Listing {
 /** What the owner writes into the root to share the tree as `change` says; undefined when nothing changes. */
 export async function nextShares(
   context: Pick<TreeContext, 'runtime' | 'root' | 'membersKey'>,
-  before: AccessList,
-  change: (now: Shares) => Shares,
+  current: Root,
+  change: ChangeShares,
 ): Promise<NewShares | undefined> {
   const { runtime, root, membersKey } = context;
-  const now = sharesOf(before);
-  const shares = change(now);
-  if (sameShares(now, shares, before.owner)) return undefined;
+  const before = current.snapshot.access;
+  const now = accessOf(current);
+  const { note: noteFor, ...shares } = change(now);
+  const note = noteFor?.(before.version + 1);
+  if (note === undefined && now.note === undefined && sameShares(now, shares, before.owner)) return undefined;
+  if (note !== undefined && note.length > limits.accessNoteBytesMax)
+    throw new InfinitError('full', 'what is said of who reads and writes is too long');
   const isNewSecret = leavesOut(before, shares);
   const secret = isNewSecret ? runtime.random.bytes(treeSecretBytes) : root.secret;
   const access = await accessFor(shares, { runtime, secret, before, isNewSecret, membersKey });
-  return { access, secret, isNewSecret, after: before.version };
+  return { access, secret, isNewSecret, note, after: before.version };
 }
 
 function sameShares(now: Shares, then: Shares, owner: Bytes): boolean {

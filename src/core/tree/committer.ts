@@ -31,6 +31,7 @@ export interface NewShares {
   access: NewAccess;
   secret: Bytes;
   isNewSecret: boolean;
+  note: Bytes | undefined;
   /** Version of the list it was made from. */
   after: number;
 }
@@ -182,7 +183,7 @@ export class Committer {
       const reseal = next.isNewSecret ? { before: gcGeneration, sealedAt: undefined } : body.reseal;
       return {
         header: { ...header, segments: [segment], gcGeneration },
-        body: { ...body, nextSegment: id + 1, reseal },
+        body: { ...body, nextSegment: id + 1, note: next.note, reseal },
       };
     };
     const { access, secret } = next;

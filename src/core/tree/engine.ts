@@ -10,7 +10,7 @@ import type { AccessList } from '../block/register.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Store } from '../store/store.ts';
-import { mayWrite, type Shares, sharesOf, type TreeAccess } from './access.ts';
+import { accessOf, type ChangeShares, mayWrite, type TreeAccess } from './access.ts';
 import { AnswerCache } from './answer-cache.ts';
 import type { ChunkReader, ChunkSource } from './chunk-reader.ts';
 import type { Root, TreeContext } from './context.ts';
@@ -225,13 +225,10 @@ class TreeEngine implements Tree {
   }
 
   async access(options: Abortable = {}): Promise<TreeAccess> {
-    const { snapshot, body } = await this.context.root.read(options);
-    const { owner, version } = snapshot.access;
-    const resealing = body.reseal && (body.reseal.sealedAt === undefined ? 'sealing' : 'sweeping');
-    return { owner, version, ...sharesOf(snapshot.access), resealing: resealing ?? 'done' };
+    return accessOf(await this.context.root.read(options));
   }
 
-  async share(change: (now: Shares) => Shares, options: Abortable = {}): Promise<void> {
+  async share(change: ChangeShares, options: Abortable = {}): Promise<void> {
     if (this.options.readOnly) throw new InfinitError('denied', 'the tree is open for reading only');
     const { context, follower } = this;
     await shareAsOwner(change, {

@@ -8,7 +8,7 @@ import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { Peer } from '../peer/peer.ts';
-import type { Shares } from './access.ts';
+import type { ChangeShares } from './access.ts';
 import { ChangeLog, costOf } from './change-log.ts';
 import { type CollectedTree, collectedTree, type PutChunk, touchOld } from './collected.ts';
 import { Committer } from './committer.ts';
@@ -219,7 +219,7 @@ export class Leader {
    * Shares the tree as `change` says of how it is shared, from here on; this user is its owner. Nobody left out writes or reads what
    * comes after. Operations wait meanwhile.
    */
-  share(change: (now: Shares) => Shares): Promise<void> {
+  share(change: ChangeShares): Promise<void> {
     return this.guarded(() => this.segments.share(change, () => this.checkServing()));
   }
 

@@ -3,8 +3,9 @@
 // is derived from it with a label of its own.
 
 import { type Bytes, concatBytes, equalBytes } from '../base/bytes.ts';
-import { type Codec, decode, encode, fixed, optional, struct, u8, u32, u48, u64 } from '../base/codec.ts';
+import { bytes, type Codec, decode, encode, fixed, optional, struct, u8, u32, u48, u64 } from '../base/codec.ts';
 import { InfinitError, isError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
 import type { AccessList } from '../block/register.ts';
 import { type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus/consensus.ts';
@@ -58,6 +59,8 @@ export interface RootBody {
   quotaBytes: number | undefined;
   /** What names are hashed with once the secret is not the first one; undefined: what the secret gives. */
   nameKey?: Bytes | undefined;
+  /** What the owner keeps beside the access list. */
+  note?: Bytes | undefined;
   /** Since a reader was left out; undefined once nothing is left that he could read. */
   reseal?: Reseal | undefined;
 }
@@ -85,6 +88,7 @@ const rootBody1: Codec<RootBody> = struct(bodyFields);
 const rootBody: Codec<RootBody> = struct({
   ...bodyFields,
   nameKey: optional(fixed(32)),
+  note: optional(bytes(limits.accessNoteBytesMax)),
   reseal: optional(struct({ before: u32, sealedAt: optional(u32) })),
 });
 

@@ -5,7 +5,7 @@ import type { Mutex } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Member, sameMembers } from '../block/address.ts';
 import type { JournalSegment, JournalWriter } from '../consensus/consensus.ts';
-import { nextShares, type Shares } from './access.ts';
+import { type ChangeShares, nextShares } from './access.ts';
 import type { Committer } from './committer.ts';
 import { checkOwn, persistently, type TreeContext } from './context.ts';
 import type { JournalBatcher } from './journal-batcher.ts';
@@ -40,13 +40,13 @@ export class Segments {
   }
 
   /** Agrees on another access list, as `change` makes it; `check` throws when it is too late. */
-  share(change: (now: Shares) => Shares, check: () => void): Promise<void> {
+  share(change: ChangeShares, check: () => void): Promise<void> {
     const { context, executor, committer } = this.options;
     return executor.run(async () => {
       check();
       await this.quiet();
       await committer.settle();
-      const next = await nextShares(context, committer.root.snapshot.access, change);
+      const next = await nextShares(context, committer.root, change);
       if (next !== undefined) await this.goOn(await committer.share(next));
     });
   }

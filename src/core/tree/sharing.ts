@@ -5,7 +5,7 @@ import { equalBytes } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import type { Shares } from './access.ts';
+import type { ChangeShares } from './access.ts';
 import type { Root, TreeContext } from './context.ts';
 import type { Follower } from './follower.ts';
 import type { Leader } from './leader.ts';
@@ -23,7 +23,7 @@ export interface OwnerOptions extends Abortable {
 }
 
 /** Throws `denied` when the user is not the owner, `unavailable` when it cannot be agreed on in time. */
-export async function shareAsOwner(change: (now: Shares) => Shares, options: OwnerOptions): Promise<void> {
+export async function shareAsOwner(change: ChangeShares, options: OwnerOptions): Promise<void> {
   const { context, signal } = options;
   const { clock } = context.runtime;
   const began = clock.monotonic();

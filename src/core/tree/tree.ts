@@ -4,7 +4,7 @@
 import type { Bytes } from '../base/bytes.ts';
 import type { Abortable, Startable } from '../base/lifecycle.ts';
 import type { Address } from '../block/address.ts';
-import type { Shares, TreeAccess } from './access.ts';
+import type { ChangeShares, TreeAccess } from './access.ts';
 import type { CollectionStatus } from './messages.ts';
 
 /** Where a base node is. `stored` is the block's size. */
@@ -241,7 +241,7 @@ export interface Tree extends Startable {
    * left out is refused by leader, journal and register from then on, and reads nothing that comes after; what he could read is
    * sealed anew by `resealing`.
    */
-  share(change: (now: Shares) => Shares, options?: Abortable): Promise<void>;
+  share(change: ChangeShares, options?: Abortable): Promise<void>;
   /** Background work as `garbage`: what somebody who was left out could read takes new keys. */
   readonly resealing: Tree['garbage'];
   /** Writes what is only in the journal into the root. */

@@ -1,5 +1,5 @@
-// Extended attributes: those of users, of administrators and of the system's own labels. Access control lists are not kept, and
-// the kernel is told so.
+// Extended attributes: those of users, of administrators, of the system's own labels, and ours. POSIX access control lists are not
+// kept, and the kernel is told so.
 
 import { asBuffer, type Bytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
@@ -11,7 +11,7 @@ import type { Extended, SetExtended } from './requests.ts';
 import type { Call, Serving } from './serving.ts';
 import { errnoOfProtocol } from './wire.ts';
 
-const families = ['user.', 'trusted.', 'security.'];
+const families = ['user.', 'trusted.', 'security.', 'infinit.'];
 const nameBytesMax = 255;
 const capability = 'security.capability';
 const setFlags = { create: 1, replace: 2 } as const;

@@ -7,6 +7,7 @@ import { type Abortable, checkSignal, type Startable } from '../../base/lifecycl
 import { limits } from '../../base/limits.ts';
 import type { Cancel, Runtime } from '../../runtime/runtime.ts';
 import type { Effect, Tree } from '../../tree/tree.ts';
+import { Attached } from './attached.ts';
 import { FileData } from './file-data.ts';
 import { FileLocks } from './file-locks.ts';
 import { FileStates } from './file-state.ts';
@@ -29,19 +30,12 @@ import { foreignChange, newOrphans } from './foreign.ts';
 import { Held } from './held.ts';
 import { Janitor } from './janitor.ts';
 import { Losses } from './losses.ts';
-import {
-  attributesReply,
-  clientBytes,
-  getExtendedReply,
-  listExtendedReply,
-  listReply,
-  readLinkReply,
-  renameReply,
-} from './messages.ts';
+import { attributesReply, clientBytes, listReply, readLinkReply, renameReply } from './messages.ts';
 import { found, NameLocks } from './name-locks.ts';
-import { checkExtendedName, checkName, isDot, isDotDot } from './names.ts';
+import { checkName, isDot, isDotDot } from './names.ts';
 import { Reading } from './reading.ts';
 import { Requests } from './requests.ts';
+import type { SpecialAttributes } from './special.ts';
 import { FileTimes } from './times.ts';
 import { type Capacity, VolumeUsage } from './usage.ts';
 
@@ -60,6 +54,8 @@ export interface TreeFilesOptions {
   retryMs?: number | undefined;
   /** How long a flush or sync waits for that before it says so, milliseconds. */
   patienceMs?: number | undefined;
+  /** What attributes of the system's own names are. */
+  special?: SpecialAttributes | undefined;
 }
 
 export interface TreeFiles extends Files, Startable {
@@ -79,6 +75,10 @@ class Client implements TreeFiles {
   readonly lock: Files['lock'] = (...asked) => this.locks.lock(...asked);
   readonly unlock: Files['unlock'] = (...asked) => this.locks.unlock(...asked);
   readonly testLock: Files['testLock'] = (...asked) => this.locks.test(...asked);
+  readonly getExtended: Files['getExtended'] = (...asked) => this.attached.get(...asked);
+  readonly setExtended: Files['setExtended'] = (...asked) => this.attached.set(...asked);
+  readonly listExtended: Files['listExtended'] = (...asked) => this.attached.list(...asked);
+  readonly removeExtended: Files['removeExtended'] = (...asked) => this.attached.remove(...asked);
   private readonly tree: Tree;
   private readonly options: TreeFilesOptions;
   private readonly client: Bytes;
@@ -91,6 +91,7 @@ class Client implements TreeFiles {
   private readonly requests: Requests;
   private readonly data: FileData;
   private readonly locks: FileLocks;
+  private readonly attached: Attached;
   private readonly held: Held;
   private readonly janitor: Janitor;
   private readonly listeners = new Set<(change: ForeignChange) => Promise<void>>();
@@ -112,6 +113,7 @@ class Client implements TreeFiles {
     const { states, times, flusher, reading, losses, client } = this;
     this.requests = new Requests({ tree, states, flusher });
     this.locks = new FileLocks({ tree, states, flusher });
+    this.attached = new Attached({ requests: this.requests, times, special: options.special });
     this.data = new FileData({ states, times, requests: this.requests, flusher, reading, losses, locks: this.locks });
     this.volume = new VolumeUsage(this.requests, runtime.clock, options.capacity);
     this.held = new Held({ runtime, tree, states, times, client });
@@ -263,35 +265,6 @@ class Client implements TreeFiles {
   }
   syncAll(options: Abortable = {}): Promise<void> {
     return this.data.syncAll(options);
-  }
-
-  // Extended attributes.
-
-  async getExtended(inode: number, name: Bytes, options: Abortable = {}): Promise<Bytes> {
-    checkExtendedName(name);
-    return this.requests.ask({ type: 'getExtended', inode, name }, getExtendedReply, options);
-  }
-
-  async setExtended(
-    inode: number,
-    name: Bytes,
-    value: Bytes,
-    options: Abortable & { only?: 'create' | 'replace' } = {},
-  ): Promise<void> {
-    checkExtendedName(name);
-    if (value.length > limits.extendedValueBytesMax)
-      throw fileError('attribute-too-large', `an attribute has at most ${limits.extendedValueBytesMax} bytes`);
-    const { only } = options;
-    await this.requests.run({ type: 'setExtended', inode, name, value, only, now: this.times.now() }, options);
-  }
-
-  listExtended(inode: number, options: Abortable = {}): Promise<Bytes[]> {
-    return this.requests.ask({ type: 'listExtended', inode }, listExtendedReply, options);
-  }
-
-  async removeExtended(inode: number, name: Bytes, options: Abortable = {}): Promise<void> {
-    checkExtendedName(name);
-    await this.requests.run({ type: 'removeExtended', inode, name, now: this.times.now() }, options);
   }
 
   // The whole.

@@ -1,0 +1,58 @@
+// infinit acl set
+
+import { Flags } from '@oclif/core';
+import { absolute, changesOf, pathFlag, walkFlags } from '../../core/cli/access.ts';
+import { BaseCommand } from '../../core/cli/base-command.ts';
+
+const modes = ['r', 'w', 'rw', 'none'];
+
+export default class AclSet extends BaseCommand {
+  static override summary = 'Say who may read and write a mounted volume; its owner only';
+  static override examples = [
+    { description: 'Let bob read', command: 'infinit acl set --path /mnt/shared --user bob --mode r' },
+    {
+      description: 'Let everybody in the network write',
+      command: 'infinit acl set --path /mnt/shared --others-mode rw',
+    },
+    {
+      description: 'Let bob do nothing any more',
+      command: 'infinit acl set --path /mnt/shared --user bob --mode none',
+    },
+  ];
+  static override flags = {
+    ...pathFlag,
+    user: Flags.string({
+      char: 'u',
+      description: 'a user, @group, #hash or key; repeatable',
+      helpValue: 'USER',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    group: Flags.string({
+      char: 'g',
+      description: 'a group; repeatable',
+      helpValue: 'GROUP',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    mode: Flags.string({ char: 'm', description: 'what these may do; who writes reads', options: modes }),
+    'others-mode': Flags.string({ char: 'o', description: 'what every passport holder may do', options: modes }),
+    'enable-inherit': Flags.boolean({ char: 'i', description: 'what is made in the directory has its list' }),
+    'disable-inherit': Flags.boolean({ description: "what is made in the directory is its maker's alone" }),
+    traverse: Flags.boolean({ char: 't', description: 'let them read the directories that lead there' }),
+    ...walkFlags,
+  };
+
+  async run(): Promise<void> {
+    const { flags } = await this.parse(AclSet);
+    const changes = changesOf(flags);
+    const acting = await this.acting();
+    const { volumeAttribute } = await this.running();
+    const paths = absolute(this.invocation.workingDirectory, flags.path);
+    for (const path of paths) {
+      for (const [attribute, value] of changes) await volumeAttribute({ ...acting, path, attribute, value });
+      if (flags.verbose) this.say(`Set access of "${path}".`);
+    }
+    if (this.script) this.printJson(paths.map((path) => ({ path })));
+  }
+}

@@ -1,0 +1,120 @@
+// What `acl` commands share: paths on mounted volumes, and how their lists are asked for, changed and shown.
+
+import { resolve } from 'node:path';
+import { Flags } from '@oclif/core';
+import { InfinitError, isError } from '../base/errors.ts';
+import type { Acting, Running } from './running.ts';
+
+export const pathFlag = {
+  path: Flags.string({
+    char: 'p',
+    description: 'file or directory on a mounted volume; repeatable',
+    helpValue: 'PATH',
+    multiple: true,
+    multipleNonGreedy: true,
+    required: true,
+  }),
+};
+export const walkFlags = {
+  recursive: Flags.boolean({ char: 'R', description: 'everything below as well' }),
+  verbose: Flags.boolean({ char: 'v', description: 'tell of each path' }),
+  'fallback-xattrs': Flags.boolean({ description: 'accepted for older scripts: attributes are asked for directly' }),
+};
+
+export interface PathPermission {
+  name: string;
+  read: boolean;
+  write: boolean;
+  owner: boolean;
+  admin: boolean;
+}
+
+/** As scripts get it. */
+export interface PathAccess {
+  path: string;
+  error?: string;
+  permissions?: PathPermission[];
+  directory?: { inherit: boolean };
+  world?: { read: boolean; write: boolean };
+  /** What somebody who was left out could read. */
+  resealing?: string;
+}
+
+export interface AccessCalls {
+  acting: Acting;
+  running: Pick<Running, 'volumeAttribute'>;
+}
+
+export function absolute(workingDirectory: string, paths: readonly string[]): string[] {
+  return paths.map((path) => resolve(workingDirectory, path));
+}
+
+/** Never throws for what is wrong with the path. */
+export async function accessOfPath(
+  { acting, running }: AccessCalls,
+  path: string,
+  isDirectory: boolean,
+): Promise<PathAccess> {
+  const ask = (name: string) => running.volumeAttribute({ ...acting, path, attribute: `infinit.${name}` });
+  try {
+    const permissions = JSON.parse(await ask('auth')) as PathPermission[];
+    const world = await ask('auth_others');
+    const inherit = isDirectory ? (await ask('auth.inherit')) === 'true' : undefined;
+    return {
+      path,
+      permissions,
+      ...(inherit !== undefined && { directory: { inherit } }),
+      world: { read: world !== 'none', write: world === 'rw' },
+      resealing: await ask('auth.resealing'),
+    };
+  } catch (error) {
+    if (!isError(error)) throw error;
+    return { path, error: error.message };
+  }
+}
+
+const resealingTexts: Readonly<Record<string, string>> = {
+  sealing: 'what somebody left out could read is being sealed anew',
+  sweeping: 'sealed anew; the old blocks are being removed',
+};
+
+export function accessLines({ path, error, permissions = [], directory, world, resealing }: PathAccess): string[] {
+  if (error !== undefined) return [`${path}: ${error}`];
+  const modes = ({ read, write }: { read: boolean; write: boolean }) => `${read ? 'r' : ''}${write ? 'w' : ''}`;
+  const roles = ({ owner, admin }: PathPermission) => [...(admin ? ['admin'] : []), ...(owner ? ['owner'] : [])];
+  const roleText = (entry: PathPermission) => (roles(entry).length > 0 ? ` (${roles(entry).join(', ')})` : '');
+  const text = resealingTexts[resealing ?? ''];
+  return [
+    `${path}:`,
+    ...(directory ? [`  inherit: ${directory.inherit}`] : []),
+    ...(world?.read ? [`  world: ${modes(world)}`] : []),
+    ...permissions.map((entry) => `    ${entry.name}${roleText(entry)}: ${modes(entry)}`),
+    ...(text ? [`  ${text}`] : []),
+  ];
+}
+
+/** What `acl set` sets at a path, in this order: attribute and value. */
+export function changesOf(flags: {
+  user?: string[] | undefined;
+  group?: string[] | undefined;
+  mode?: string | undefined;
+  'others-mode'?: string | undefined;
+  'enable-inherit': boolean;
+  'disable-inherit': boolean;
+}): [string, string][] {
+  const named = [
+    ...(flags.user ?? []),
+    ...(flags.group ?? []).map((name) => (name.startsWith('@') ? name : `@${name}`)),
+  ];
+  if (flags['enable-inherit'] && flags['disable-inherit'])
+    throw new InfinitError('usage', '--enable-inherit and --disable-inherit exclude each other');
+  if (named.length > 0 !== (flags.mode !== undefined))
+    throw new InfinitError('usage', 'users and groups are given a mode: --user NAME --mode r|w|rw|none');
+  const attribute = flags.mode === 'none' ? 'infinit.auth.clear' : `infinit.auth.set${flags.mode}`;
+  const changes: [string, string][] = named.map((name) => [attribute, name]);
+  if (flags['others-mode'] !== undefined) changes.push(['infinit.auth_others', flags['others-mode']]);
+  if (flags['enable-inherit']) changes.push(['infinit.auth.inherit', 'true']);
+  if (flags['disable-inherit']) changes.push(['infinit.auth.inherit', 'false']);
+  if (changes.length === 0) throw new InfinitError('usage', 'nothing to set');
+  return changes;
+}
