@@ -1,8 +1,8 @@
 // infinit acl list
 
 import { lstat, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { absolute, accessLines, accessOfPath, type PathAccess, pathFlag, walkFlags } from '../../core/cli/access.ts';
+import { join, resolve } from 'node:path';
+import { accessLines, accessOfPath, type PathAccess, pathFlag, walkFlags } from '../../core/cli/access.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 
 export default class AclList extends BaseCommand {
@@ -15,10 +15,11 @@ export default class AclList extends BaseCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AclList);
-    const calls = { acting: await this.acting(), running: await this.running() };
+    const { workingDirectory } = this.invocation;
+    const calls = { acting: await this.acting(), running: await this.running(), workingDirectory };
     const shown: PathAccess[] = [];
     const show = async (path: string): Promise<void> => {
-      const isDirectory = await lstat(path).then(
+      const isDirectory = await lstat(resolve(workingDirectory, path)).then(
         (found) => found.isDirectory(),
         () => false,
       );
@@ -27,9 +28,9 @@ export default class AclList extends BaseCommand {
       shown.push(found);
       this.say(...accessLines(found));
       if (!flags.recursive || !isDirectory) return;
-      for (const name of (await readdir(path)).sort()) await show(join(path, name));
+      for (const name of (await readdir(resolve(workingDirectory, path))).sort()) await show(join(path, name));
     };
-    for (const path of absolute(this.invocation.workingDirectory, flags.path)) await show(path);
+    for (const path of flags.path) await show(path);
     if (this.script) this.printJson(shown);
   }
 }

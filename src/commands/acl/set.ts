@@ -1,7 +1,8 @@
 // infinit acl set
 
+import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
-import { absolute, changesOf, pathFlag, walkFlags } from '../../core/cli/access.ts';
+import { changesOf, pathFlag, walkFlags } from '../../core/cli/access.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 
 const modes = ['r', 'w', 'rw', 'none'];
@@ -48,11 +49,11 @@ export default class AclSet extends BaseCommand {
     const changes = changesOf(flags);
     const acting = await this.acting();
     const { volumeAttribute } = await this.running();
-    const paths = absolute(this.invocation.workingDirectory, flags.path);
-    for (const path of paths) {
-      for (const [attribute, value] of changes) await volumeAttribute({ ...acting, path, attribute, value });
+    for (const path of flags.path) {
+      const at = { ...acting, path: resolve(this.invocation.workingDirectory, path) };
+      for (const [attribute, value] of changes) await volumeAttribute({ ...at, attribute, value });
       if (flags.verbose) this.say(`Set access of "${path}".`);
     }
-    if (this.script) this.printJson(paths.map((path) => ({ path })));
+    if (this.script) this.printJson(flags.path.map((path) => ({ path })));
   }
 }

@@ -43,19 +43,18 @@ export interface PathAccess {
 export interface AccessCalls {
   acting: Acting;
   running: Pick<Running, 'volumeAttribute'>;
+  /** Where paths begin. */
+  workingDirectory: string;
 }
 
-export function absolute(workingDirectory: string, paths: readonly string[]): string[] {
-  return paths.map((path) => resolve(workingDirectory, path));
-}
-
-/** Never throws for what is wrong with the path. */
+/** `path` as it was given. Never throws for what is wrong with the path. */
 export async function accessOfPath(
-  { acting, running }: AccessCalls,
+  { acting, running, workingDirectory }: AccessCalls,
   path: string,
   isDirectory: boolean,
 ): Promise<PathAccess> {
-  const ask = (name: string) => running.volumeAttribute({ ...acting, path, attribute: `infinit.${name}` });
+  const at = { ...acting, path: resolve(workingDirectory, path) };
+  const ask = (name: string) => running.volumeAttribute({ ...at, attribute: `infinit.${name}` });
   try {
     const permissions = JSON.parse(await ask('auth')) as PathPermission[];
     const world = await ask('auth_others');
