@@ -9,8 +9,8 @@ export interface Course {
   clockError: number;
   /** Of the storage nodes, in turn; undefined: none says where it is. */
   zones: readonly string[] | undefined;
-  /** Absence after which others take over; undefined: the usual ten minutes. */
-  evictionDelayMs: number | undefined;
+  /** Absence after which others take over. */
+  evictionDelayMs: number;
   /** Everything is suspended now and then: sessions, leases and memories of what was run out. */
   sleeps: boolean;
   /** Quiet at the end, in which copies that belong elsewhere go. */
@@ -18,6 +18,7 @@ export interface Course {
 }
 
 const zones = ['a', 'b', 'c'];
+export const usualDelayMs = 600_000;
 const usualError = 0.01;
 const largeError = 0.1;
 
@@ -27,7 +28,7 @@ export function courseOf(random: SeededRandom, { profile, nodes }: MixedOptions)
   return {
     clockError: profile === 'skew10' || skewed ? largeError : usualError,
     zones: oneIn(2) && nodes >= zones.length ? zones : undefined,
-    evictionDelayMs: oneIn(2) ? 20_000 : undefined,
+    evictionDelayMs: oneIn(2) ? 20_000 : usualDelayMs,
     sleeps: oneIn(3),
     calmMs: oneIn(4) ? 150_000 : 0,
   };

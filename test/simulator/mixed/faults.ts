@@ -4,7 +4,7 @@
 
 import { limits } from '../../../src/core/base/limits.ts';
 import { knownFaults } from '../watch/coverage.ts';
-import { readsMayBeStale } from './course.ts';
+import { readsMayBeStale, usualDelayMs } from './course.ts';
 import { DiskFaults } from './disk-faults.ts';
 import { type Fault, FaultKit, type FaultsOptions } from './fault-kit.ts';
 import { MemberFaults } from './member-faults.ts';
@@ -64,7 +64,7 @@ export class Faults {
     const { clockError, zones, evictionDelayMs, calmMs } = course;
     this.kit.reach(readsMayBeStale(course) ? 'clock rate 10 %' : 'clock rate 1 %');
     if (zones) watch.coverage.reach('course/zones');
-    if (evictionDelayMs !== undefined) watch.coverage.reach('course/absence of seconds counts');
+    if (evictionDelayMs < usualDelayMs) watch.coverage.reach('course/absence of seconds counts');
     if (calmMs > 0) watch.coverage.reach('course/quiet for long');
     for (const { device } of cast.actors) device.host.setClockRate(1 + (random.fraction() * 2 - 1) * clockError);
   }

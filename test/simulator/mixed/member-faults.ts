@@ -13,6 +13,8 @@ import type { FaultKit } from './fault-kit.ts';
 const stayMin = 3;
 
 export class MemberFaults {
+  /** How many have left for good. */
+  drained = 0;
   private draining: { life: Life } | undefined;
   private readonly kit: FaultKit;
   private readonly disks: DiskFaults;
@@ -86,6 +88,7 @@ export class MemberFaults {
     kit.reach('drained');
     for (const need of needsOf(kit.watch, node.device.host, progress.copies))
       kit.watch.report('drained', `${node.name} says that it is drained, and ${need}`);
+    this.drained++;
     node.wanted = false;
     node.wasDrained = true;
     await linked.close().catch(() => {});

@@ -94,7 +94,7 @@ export class Simulation {
       replicationFactor: replicas,
       overlay: options.overlay,
       capacity: 128 << 20,
-      ...(course.evictionDelayMs !== undefined && { evictionDelayMs: course.evictionDelayMs }),
+      evictionDelayMs: course.evictionDelayMs,
       ...(course.zones && {
         zones: Array.from({ length: storage }, (_, i) => course.zones?.[i % course.zones.length] ?? ''),
       }),
@@ -199,8 +199,10 @@ export class Simulation {
   }
 
   private async settled(rule: Rule, wrong: () => string | undefined): Promise<void> {
-    const { world, watch } = this;
-    const untilMs = world.nowMs + settleMs;
+    const { world, watch, course } = this;
+    // Who has not heard that a node left for good takes it for one that is away.
+    const awayMs = this.scene?.faults.members.drained ? course.evictionDelayMs : 0;
+    const untilMs = world.nowMs + settleMs + awayMs;
     let found = wrong();
     while (found !== undefined && world.nowMs < untilMs && !this.broken) {
       await world.runFor(2_000);
