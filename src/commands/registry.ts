@@ -32,6 +32,7 @@ export const registry: CommandRegistry = {
     'user pull': () => import('./user/pull.ts'),
     'silo create filesystem': () => import('./silo/create/filesystem.ts'),
     'silo create memory': () => import('./silo/create/memory.ts'),
+    'silo create s3': () => import('./silo/create/s3.ts'),
     'silo create crypt': () => import('./silo/create/crypt.ts'),
     'silo create strip': () => import('./silo/create/strip.ts'),
     'silo create latency': () => import('./silo/create/latency.ts'),

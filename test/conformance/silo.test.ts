@@ -9,17 +9,23 @@ import { InfinitError } from '../../src/core/base/errors.ts';
 import { limits } from '../../src/core/base/limits.ts';
 import { passphraseCheck, passphraseKey, saltBytes } from '../../src/core/crypto/passphrase.ts';
 import type { Runtime } from '../../src/core/runtime/runtime.ts';
+import { systemHttp } from '../../src/core/runtime/system/http.ts';
 import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts';
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
+import { openPackedSilo } from '../../src/core/silo/objects/opening.ts';
 import { openSilo, siloKinds } from '../../src/core/silo/registry.ts';
 import type { Secrets, Silo, SiloConfig } from '../../src/core/silo/silo.ts';
 import { stripedSilo } from '../../src/core/silo/striped.ts';
+import { MemoryObjects } from '../fakes/memory-objects.ts';
+import { type S3Server, s3Keys, startS3Server } from '../fakes/s3-server.ts';
 import { siloRuntime } from '../unit/silo/runtime.ts';
 import { siloConformance } from './silo.ts';
 
 const root = await fs.mkdtemp(join(tmpdir(), 'infinit-silo-'));
 after(() => fs.rm(root, { recursive: true, force: true }));
 let folders = 0;
+/** Kinds that the suite ran over. */
+const tried = new Set(['filesystem', 'memory']);
 
 /** The same files, refusing direct I/O as some file systems do. */
 function withoutDirect(runtime: Runtime): Runtime {
@@ -68,7 +74,7 @@ function filter(type: string, fields: Partial<SiloConfig> = {}, folders = 1): vo
   lasting(
     `${type} over filesystem`,
     folders === 1,
-    (config) => openSilo(config, siloRuntime(), secrets),
+    (config) => openSilo(config, siloRuntime(), { secrets }),
     (path, capacity) => ({
       type,
       ...fields,
@@ -81,7 +87,45 @@ function filter(type: string, fields: Partial<SiloConfig> = {}, folders = 1): vo
   );
 }
 
-const tried = new Set(['filesystem', 'memory']);
+/** A silo of packs over objects in memory. */
+function packed(name: string, exclusive: boolean): void {
+  const stores = new WeakMap<Silo, { store: MemoryObjects; capacity: number | undefined }>();
+  const open = async (store: MemoryObjects, capacity: number | undefined) => {
+    const silo = await openPackedSilo({ store, runtime: siloRuntime(), capacity, addedBytes: 0, folder: undefined });
+    stores.set(silo, { store, capacity });
+    return silo;
+  };
+  siloConformance(name, {
+    single: true,
+    make: (capacity) => open(Object.assign(new MemoryObjects(), { exclusive }), capacity),
+    reopen: async (silo) => {
+      await silo.close();
+      const { store, capacity } = stores.get(silo) ?? { store: new MemoryObjects(), capacity: undefined };
+      return open(store, capacity);
+    },
+  });
+}
+
+/** Over HTTP to a real server. */
+function s3Server(): void {
+  tried.add('s3');
+  let server: S3Server | undefined;
+  after(() => server?.close());
+  lasting(
+    's3',
+    true,
+    async (config) => {
+      server ??= await startS3Server();
+      const { endpoint, bucket } = server;
+      const aws_credentials = { account: 'trial', bucket, region: 'us-east-1', endpoint, folder: config.path ?? '' };
+      const runtime = { ...siloRuntime(), http: systemHttp() };
+      const secrets = async () => s3Keys;
+      return openSilo({ type: 's3', capacity: config.capacity, aws_credentials }, runtime, { secrets });
+    },
+    (path, capacity) => ({ type: 's3', path: path.slice(1), capacity }),
+  );
+}
+
 const passphrase = 'correct horse';
 const secrets: Secrets = async () => ({ passphrase });
 const salt = Buffer.alloc(saltBytes, 7);
@@ -104,6 +148,9 @@ siloConformance('striped', {
       [1, 2, 3].map(() => openMemorySilo({ type: 'memory', capacity: capacity && capacity / 3 }, siloRuntime())),
     ),
 });
+packed('packs', true);
+packed('packs in a store that cannot refuse', false);
+s3Server();
 filter('crypt', cryptFields);
 filter('strip', {}, 2);
 filter('latency', { latency_get: 0, latency_put: 1 });

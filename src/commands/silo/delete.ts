@@ -27,13 +27,12 @@ export default class SiloDelete extends BaseCommand {
     const { purge, 'clear-content': clearContent } = parsed.flags;
     const name = this.nameOf(parsed);
     const core = await this.core();
-    const [{ deleteSilo }, { clearSilo }, { readCredentials }] = await Promise.all([
+    const [{ deleteSilo }, { clearSilo }, { siloHome }] = await Promise.all([
       import('../../core/descriptor/silos.ts'),
       import('../../core/silo/registry.ts'),
       import('../../core/descriptor/credentials.ts'),
     ]);
-    const clear = (silo: SiloDescriptor) =>
-      clearSilo(silo, core.runtime, (service, account) => readCredentials(core, this.user, service, account));
+    const clear = (silo: SiloDescriptor) => clearSilo(silo, core.runtime, siloHome(core, this.user));
     const { removed, stillUsedBy } = await deleteSilo(core, name, {
       purge,
       ...(clearContent && { clearContent: clear }),

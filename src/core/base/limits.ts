@@ -127,8 +127,28 @@ export const limits = {
   siloLatencyMsMax: minute,
   siloCorruptEveryMax: 1_000_000_000,
   // Silos of packs in object stores.
-  packBytes: 8 * MiB,
-  packRowsMax: 65_536,
+  packBytes: 4 * MiB,
+  packBytesMin: 256 * KiB,
+  /** What a silo without a capacity says it has room for, where nobody can tell. */
+  unboundedSiloBytes: 2 ** 40,
+  packRowsMax: 8192,
+  /** Rows after which a pack takes no further change; a batch may go beyond. */
+  packRowsFull: 1024,
+  packsInFlightMax: 4,
+  /** Packs below an eighth of the size, before they are put together. */
+  packsSmallMax: 64,
+  packCheckpointEvery: 512,
+  packCheckpointEveryBytes: 64 * MiB,
+  packCacheBytes: 32 * MiB,
+  /** Requests of one silo at once beside its changes. */
+  objectRequestsMax: 16,
+  objectRequestTimeoutMs: minute,
+  /** How long an object store may be away before a silo gives up. */
+  objectOutageMs: 10 * minute,
+  objectsListedMax: 10_000_000,
+  objectBytesMax: 64 * MiB,
+  /** How often a silo whose store cannot refuse looks whether it is still its own. */
+  objectOwnerLookMs: 30 * second,
   blockHaveMax: 256,
   /** Copies known to be bad that wait for good ones; further ones are found again. */
   badCopiesMax: 4096,

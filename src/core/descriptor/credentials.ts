@@ -69,6 +69,14 @@ export async function readCredentials(
   return parseSecret(openSealed(userKeyPair(user), fromBase64(descriptor.sealed)));
 }
 
+/** What silos of the acting user may ask of his home. */
+export function siloHome(context: DescriptorContext, as: string) {
+  return {
+    secrets: (service: Service, account: string) => readCredentials(context, as, service, account),
+    folder: `${context.home.state}/.silos`,
+  };
+}
+
 async function findCredentials(
   context: DescriptorContext,
   service: Service,
@@ -86,8 +94,9 @@ async function findCredentials(
   }
 }
 
-export async function hasCredentials(context: DescriptorContext, service: Service, account: string): Promise<boolean> {
-  return context.repository.has('credentials', `${service}/${checkName('account', account)}`);
+/** Throws `not-found` with what to type. */
+export async function needCredentials(context: DescriptorContext, service: Service, account: string): Promise<void> {
+  await findCredentials(context, service, account);
 }
 
 /** All, or those of some services; without their secrets. */

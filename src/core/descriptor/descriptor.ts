@@ -16,6 +16,21 @@ export interface UserDescriptor {
   private_key?: PublicKeyJson;
 }
 
+/** A folder of a bucket, and the account that may use it; the secret is among the credentials. */
+export interface S3Json {
+  account: string;
+  bucket: string;
+  folder: string;
+  region: string;
+  /** `amazonaws.com`, `host:port`, or an address with `http://` or `https://`. */
+  endpoint: string;
+  /** Whether the bucket has a host name of its own; absent: at Amazon. */
+  virtual_host?: boolean;
+}
+
+export const s3StorageClasses = ['STANDARD', 'STANDARD_IA', 'REDUCED_REDUNDANCY'] as const;
+export type S3StorageClass = (typeof s3StorageClasses)[number];
+
 /** Where a silo keeps its bytes and what stands around it; which fields a kind has: docs/formats-descriptors.md. */
 export interface SiloConfigJson {
   type: string;
@@ -30,6 +45,9 @@ export interface SiloConfigJson {
   salt?: string;
   /** crypt: tells a wrong passphrase. */
   check?: string;
+  /** s3 */
+  aws_credentials?: S3Json;
+  storage_class?: S3StorageClass;
   /** latency, in milliseconds. */
   latency_get?: number;
   latency_put?: number;

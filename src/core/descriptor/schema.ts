@@ -15,22 +15,24 @@ import {
   refuse,
   text,
 } from './check.ts';
-import type {
-  CredentialsDescriptor,
-  DescriptorKind,
-  Descriptors,
-  Founding,
-  KeyValueStoreDescriptor,
-  LinkedNetworkDescriptor,
-  MountOptionsJson,
-  NetworkDescriptor,
-  PassportDescriptor,
-  PublicKeyJson,
-  Revocation,
-  SiloConfigJson,
-  SiloDescriptor,
-  UserDescriptor,
-  VolumeDescriptor,
+import {
+  type CredentialsDescriptor,
+  type DescriptorKind,
+  type Descriptors,
+  type Founding,
+  type KeyValueStoreDescriptor,
+  type LinkedNetworkDescriptor,
+  type MountOptionsJson,
+  type NetworkDescriptor,
+  type PassportDescriptor,
+  type PublicKeyJson,
+  type Revocation,
+  type S3Json,
+  type SiloConfigJson,
+  type SiloDescriptor,
+  s3StorageClasses,
+  type UserDescriptor,
+  type VolumeDescriptor,
 } from './descriptor.ts';
 import { isName, isQualifiedName } from './names.ts';
 
@@ -51,6 +53,15 @@ const port = integer(0, 65_535);
 
 export function isVersion(value: string): boolean {
   return /^\d{1,5}\.\d{1,5}\.\d{1,5}$/.test(value);
+}
+
+function isBucket(value: string): boolean {
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(value);
+}
+
+/** Names joined by `/`, none of them empty or made of dots. */
+function isFolder(value: string): boolean {
+  return value.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
 /** Base64 of what `crypto/sealed-box.ts` makes, of any length. */
@@ -85,6 +96,17 @@ const siloFields = {
   account: name,
   salt: base64(32),
   check: base64(32),
+  aws_credentials: object<S3Json>(
+    {
+      account: name,
+      bucket: matching(63, isBucket, 'the name of a bucket'),
+      folder: matching(pathCharsMax / 4, isFolder, 'a path in a bucket'),
+      region: matching(64, (region) => /^[a-z0-9-]+$/.test(region), 'a region'),
+      endpoint: matching(512, (endpoint) => /^(https?:\/\/)?[^\s/@?#]+\/?$/.test(endpoint), 'the address of a server'),
+    },
+    { virtual_host: boolean },
+  ),
+  storage_class: oneOf(...s3StorageClasses),
   latency_get: integer(0, limits.siloLatencyMsMax),
   latency_put: integer(0, limits.siloLatencyMsMax),
   corrupt_every: integer(1, limits.siloCorruptEveryMax),

@@ -7,8 +7,8 @@ import { limits } from '../base/limits.ts';
 import { passphraseCheck, passphraseKey, saltBytes } from '../crypto/passphrase.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported, Removed } from './context.ts';
-import { addCredentials } from './credentials.ts';
-import type { SiloConfigJson, SiloDescriptor } from './descriptor.ts';
+import { addCredentials, needCredentials } from './credentials.ts';
+import type { S3StorageClass, SiloConfigJson, SiloDescriptor } from './descriptor.ts';
 import { checkName } from './names.ts';
 import { removeLinks } from './removal.ts';
 import { checkInput, parseDescriptor } from './stream.ts';
@@ -28,11 +28,7 @@ export async function createFilesystemSilo(
   options: CreateFilesystemSiloOptions,
 ): Promise<{ silo: SiloDescriptor; notEmpty: boolean }> {
   const name = checkName('silo', options.name);
-  // What is no size at all is refused by the schema, with the field's name.
-  if (isSize(options.capacity) && options.capacity < limits.siloCapacityMinBytes)
-    throw new InfinitError('usage', 'a filesystem silo needs a capacity of at least 64 MiB', {
-      hint: 'below that, its segments do not hold the largest block',
-    });
+  checkCapacity('a filesystem', options.capacity);
   const path = options.path ?? join(context.home.data, 'blocks', name);
   if (!isAbsolute(path)) throw new InfinitError('usage', `silo path is not absolute: ${path}`);
   const there = await context.runtime.files.stat(path);
@@ -59,6 +55,51 @@ export function createMemorySilo(
     type: 'memory',
     ...(options.capacity !== undefined && { capacity: options.capacity }),
   });
+}
+
+export interface CreateS3SiloOptions {
+  name: string;
+  description?: string | undefined;
+  /** Bytes. */
+  capacity?: number | undefined;
+  /** Of `credentials add --aws` or `--s3`. */
+  account: string;
+  bucket: string;
+  folder: string;
+  region: string;
+  endpoint: string;
+  virtualHost?: boolean | undefined;
+  storageClass?: S3StorageClass | undefined;
+}
+
+/** Throws `not-found` when there are no such credentials; whether they are right shows when the silo is opened. */
+export async function createS3Silo(context: DescriptorContext, options: CreateS3SiloOptions): Promise<SiloDescriptor> {
+  const { name, description, capacity, account, bucket, folder, region, endpoint, virtualHost, storageClass } = options;
+  checkCapacity('an s3', capacity);
+  await needCredentials(context, 'aws', account);
+  return createSilo(context, {
+    name: checkName('silo', name),
+    ...(description !== undefined && { description }),
+    type: 's3',
+    ...(capacity !== undefined && { capacity }),
+    aws_credentials: {
+      account,
+      bucket,
+      folder,
+      region,
+      endpoint,
+      ...(virtualHost !== undefined && { virtual_host: virtualHost }),
+    },
+    ...(storageClass !== undefined && { storage_class: storageClass }),
+  });
+}
+
+/** What is no size at all is refused by the schema, with the field's name. */
+function checkCapacity(kind: string, capacity: number | undefined): void {
+  if (isSize(capacity) && capacity < limits.siloCapacityMinBytes)
+    throw new InfinitError('usage', `${kind} silo needs a capacity of at least 64 MiB`, {
+      hint: 'below that, it does not hold the largest block',
+    });
 }
 
 /** What a filter is made of: names of silos, copied into its descriptor, and the fields of its kind. */

@@ -80,6 +80,7 @@ export function checkInput<K extends DescriptorKind>(kind: K, make: () => Descri
 const neededFields: Record<string, (keyof SiloConfigJson)[]> = {
   filesystem: ['path'],
   crypt: ['backend', 'account', 'salt', 'check'],
+  s3: ['aws_credentials'],
   strip: ['backend'],
   latency: ['backend'],
   faulty: ['backend'],

@@ -3,7 +3,7 @@
 import { InfinitError, isError } from '../base/errors.ts';
 import { type KeyPair, keyPairFromSeed } from '../crypto/keys.ts';
 import type { DescriptorContext } from '../descriptor/context.ts';
-import { readCredentials } from '../descriptor/credentials.ts';
+import { siloHome } from '../descriptor/credentials.ts';
 import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
 import { importNetwork } from '../descriptor/networks.ts';
@@ -14,7 +14,7 @@ import { getUser, userKeyPair } from '../descriptor/users.ts';
 import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
 import { MeteredSilo } from '../silo/metered.ts';
 import { openSilo } from '../silo/registry.ts';
-import type { Secrets, Silo } from '../silo/silo.ts';
+import type { Silo } from '../silo/silo.ts';
 import { stripedSilo } from '../silo/striped.ts';
 import type { Announcement } from './announcement.ts';
 import { Node } from './node.ts';
@@ -130,11 +130,11 @@ async function takeStorage(
 }
 
 async function openSilos({ context, as }: OpenOptions, names: readonly string[], open: Stack): Promise<NamedSilo[]> {
-  const secrets: Secrets = (service, account) => readCredentials(context, as, service, account);
+  const home = siloHome(context, as);
   const silos: NamedSilo[] = [];
   for (const name of names) {
     const descriptor = await getSilo(context, name);
-    const silo = await openSilo(descriptor, context.runtime, secrets);
+    const silo = await openSilo(descriptor, context.runtime, home);
     open.push(() => silo.close());
     silos.push({ name, type: descriptor.type, silo });
   }

@@ -9,11 +9,13 @@ import { faultyKind } from './filters/faulty.ts';
 import { latencyKind } from './filters/latency.ts';
 import { stripKind } from './filters/strip.ts';
 import { memoryKind } from './memory.ts';
-import type { Secrets, Silo, SiloConfig, SiloKind, SiloSurroundings } from './silo.ts';
+import { s3Kind } from './objects/s3/s3.ts';
+import type { Silo, SiloConfig, SiloHome, SiloKind, SiloSurroundings } from './silo.ts';
 
 export const siloKinds: readonly SiloKind[] = [
   filesystemKind,
   memoryKind,
+  s3Kind,
   cryptKind,
   stripKind,
   latencyKind,
@@ -31,23 +33,24 @@ export function siloKind(name: string): SiloKind {
 }
 
 /** With everything it wraps. */
-export async function openSilo(config: SiloConfig, runtime: Runtime, secrets: Secrets = noSecrets): Promise<Silo> {
-  return siloKind(config.type).open(config, surroundings(runtime, secrets, 0));
+export async function openSilo(config: SiloConfig, runtime: Runtime, home: SiloHome = {}): Promise<Silo> {
+  return siloKind(config.type).open(config, surroundings(runtime, home, 0));
 }
 
 /** With everything it wraps. */
-export async function clearSilo(config: SiloConfig, runtime: Runtime, secrets: Secrets = noSecrets): Promise<void> {
-  return siloKind(config.type).clear(config, surroundings(runtime, secrets, 0));
+export async function clearSilo(config: SiloConfig, runtime: Runtime, home: SiloHome = {}): Promise<void> {
+  return siloKind(config.type).clear(config, surroundings(runtime, home, 0));
 }
 
-function surroundings(runtime: Runtime, secrets: Secrets, addedBytes: number): SiloSurroundings {
+function surroundings(runtime: Runtime, home: SiloHome, addedBytes: number): SiloSurroundings {
   return {
     runtime,
-    secrets,
+    secrets: home.secrets ?? noSecrets,
+    folder: home.folder,
     addedBytes,
     open: (config, options = {}) =>
-      siloKind(config.type).open(config, surroundings(runtime, secrets, addedBytes + (options.addedBytes ?? 0))),
-    clear: (config) => siloKind(config.type).clear(config, surroundings(runtime, secrets, addedBytes)),
+      siloKind(config.type).open(config, surroundings(runtime, home, addedBytes + (options.addedBytes ?? 0))),
+    clear: (config) => siloKind(config.type).clear(config, surroundings(runtime, home, addedBytes)),
   };
 }
 

@@ -79,10 +79,19 @@ export type SiloConfig = { [K in keyof SiloConfigJson]: SiloConfigJson[K] | unde
 /** Texts by name, such as the passphrase of a crypt silo. Throws `not-found` with what to type. */
 export type Secrets = (service: Service, account: string) => Promise<Readonly<Record<string, string>>>;
 
+/** What of this home the silos need. */
+export interface SiloHome {
+  secrets?: Secrets;
+  /** Absolute. */
+  folder?: string;
+}
+
 /** What a kind works with while it opens a silo. */
 export interface SiloSurroundings {
   readonly runtime: Runtime;
   readonly secrets: Secrets;
+  /** A folder of this device for locks of silos that are elsewhere; undefined: none are taken. */
+  readonly folder: string | undefined;
   /** Bytes that the filters around it may add to a value: so much above the limits of a batch is allowed, for each. */
   readonly addedBytes: number;
   /** Opens what a filter wraps. */

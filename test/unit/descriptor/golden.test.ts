@@ -17,7 +17,12 @@ import { nodeKeyPair } from '../../../src/core/descriptor/node-keys.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { verifyPassport } from '../../../src/core/descriptor/rights.ts';
 import { passportHash } from '../../../src/core/descriptor/signing.ts';
-import { createFilesystemSilo, createFilterSilo, createMemorySilo } from '../../../src/core/descriptor/silos.ts';
+import {
+  createFilesystemSilo,
+  createFilterSilo,
+  createMemorySilo,
+  createS3Silo,
+} from '../../../src/core/descriptor/silos.ts';
 import { createUser, getUser, userKeyPair } from '../../../src/core/descriptor/users.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { createAdmission } from '../../../src/core/peer/admission.ts';
@@ -86,6 +91,16 @@ async function fill(device: TestDevice): Promise<void> {
     secret,
     display: secret.access_key_id,
   });
+  await createS3Silo(device, {
+    name: 'cloud',
+    account: 'work',
+    bucket: 'my-bucket',
+    folder: 'cloud_blocks',
+    region: 'eu-west-1',
+    endpoint: 'amazonaws.com',
+    storageClass: 'STANDARD_IA',
+    capacity: 1_000_000_000_000,
+  });
   await createFilterSilo(device, { name: 'both', type: 'strip', silos: ['local', 'memory'] });
   await device.runtime.files.replace(join(device.home.data, '..', 'credentials.hex'), await credentials(device));
 }
@@ -139,7 +154,7 @@ test('the golden home is read whole, and everything in it holds', async () => {
   for (const kind of kinds) counts[kind] = (await device.repository.list(kind)).length;
   assert.deepEqual(counts, {
     user: 3,
-    silo: 3,
+    silo: 4,
     credentials: 1,
     network: 2,
     'linked-network': 3,

@@ -71,7 +71,7 @@ describe('crypt', () => {
       check: passphraseCheck(await passphraseKey('right one', salt)).toString('base64'),
       backend: [{ type: 'memory' }],
     };
-    const opening = (passphrase: string) => openSilo(config, runtime, async () => ({ passphrase }));
+    const opening = (passphrase: string) => openSilo(config, runtime, { secrets: async () => ({ passphrase }) });
     await (await opening('right one')).close();
     await assert.rejects(opening('wrong one'), (error: { kind: string; hint: string }) => {
       assert.equal(error.kind, 'denied');

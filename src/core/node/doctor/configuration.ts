@@ -2,6 +2,7 @@
 // what rests on it: a silo that cannot be used makes the network faulty, and that its volumes.
 
 import { asError, isError } from '../../base/errors.ts';
+import { needCredentials } from '../../descriptor/credentials.ts';
 import type { LinkedNetworkDescriptor, NetworkDescriptor, SiloDescriptor } from '../../descriptor/descriptor.ts';
 import { strayFiles } from '../../descriptor/home-repository.ts';
 import { sameKey } from '../../descriptor/keys.ts';
@@ -43,17 +44,33 @@ async function userFinding({ context, as }: Surroundings): Promise<Finding> {
 
 async function siloFindings({ context }: Surroundings): Promise<Finding[]> {
   const silos = (await context.repository.list('silo')).map(({ descriptor }) => descriptor);
-  return Promise.all(silos.map((silo) => siloFinding(context.runtime, silo)));
+  return Promise.all(silos.map((silo) => siloFinding(context, silo)));
 }
 
 /** A filter is as sane as what it wraps. */
-async function siloFinding(runtime: Surroundings['context']['runtime'], silo: SiloDescriptor): Promise<Finding> {
+async function siloFinding(context: Surroundings['context'], silo: SiloDescriptor): Promise<Finding> {
   const { name, type } = silo;
+  const missing = await missingCredentials(context, silo);
+  if (missing !== undefined) return missing;
   for (const backend of silo.backend ?? []) {
-    const finding = await siloFinding(runtime, { ...backend, name });
+    const finding = await siloFinding(context, { ...backend, name });
     if (!finding.sane || finding.warning) return { ...finding, type };
   }
-  return folderFinding(runtime, silo);
+  return folderFinding(context.runtime, silo);
+}
+
+async function missingCredentials(
+  context: Surroundings['context'],
+  { name, type, account, aws_credentials: place }: SiloDescriptor,
+): Promise<Finding | undefined> {
+  try {
+    if (place !== undefined) await needCredentials(context, 'aws', place.account);
+    else if (type === 'crypt' && account !== undefined) await needCredentials(context, 'crypt', account);
+    return undefined;
+  } catch (error) {
+    const { message, hint } = asError(error);
+    return faulty(name, message, { type, ...(hint !== undefined && { hint }) });
+  }
 }
 
 async function folderFinding(
