@@ -3,9 +3,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
+import { after, before, describe } from 'node:test';
 import { SqlHubStore } from '../../src/core/hub/server/sql-store.ts';
 import { systemDatabases } from '../../src/core/runtime/system/databases.ts';
+import { noPostgres, PostgresServer } from '../fakes/postgres.ts';
 import { hubStoreConformance } from './hub-store.ts';
 
 const folder = await mkdtemp(join(tmpdir(), 'infinit-hub-'));
@@ -19,4 +20,21 @@ hubStoreConformance('sqlite', {
     return openSqlite();
   },
   share: openSqlite,
+});
+
+describe('PostgreSQL', { skip: noPostgres() }, () => {
+  let server: PostgresServer;
+  before(async () => {
+    server = await PostgresServer.start();
+  });
+  after(() => server.stop());
+  let address = '';
+  const open = async () => SqlHubStore.open(await systemDatabases.open(address));
+  hubStoreConformance('PostgreSQL', {
+    make: () => {
+      address = server.create(`hub${made++}`);
+      return open();
+    },
+    share: open,
+  });
 });

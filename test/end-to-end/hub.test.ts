@@ -2,10 +2,13 @@
 // clients leave things there: what it acknowledged it has when it is back.
 
 import assert from 'node:assert/strict';
+import { get } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { HubClient } from '../../src/core/hub/client/client.ts';
 import { httpConnection } from '../../src/core/hub/client/http.ts';
+import { signRequest } from '../../src/core/hub/signature.ts';
 import { systemRuntime } from '../../src/core/runtime/system/system.ts';
+import { noPostgres, PostgresServer } from '../fakes/postgres.ts';
 import { networkOf, type Person, passportOf, person, userBody, volumeOf } from '../unit/hub/support.ts';
 import { type Device, eventually, Lab, type Running, shell } from './device.ts';
 import { Hub } from './hub.ts';
@@ -141,49 +144,137 @@ describe('two people with a hub', { timeout: 300_000 }, () => {
   });
 });
 
+/** People who leave things at hubs, as fast as they are acknowledged. */
+class Leavers {
+  readonly acknowledged = new Map<string, { by: Person; descriptor: unknown }>();
+  private readonly hubs: readonly Hub[];
+  private readonly people = Array.from({ length: 12 }, (_, i) => person(`user${i}`));
+  private readonly guest = person('guest');
+  private readonly runtime = systemRuntime({ log: { level: 'error' } });
+  private rounds = 0;
+
+  constructor(hubs: readonly Hub[]) {
+    this.hubs = hubs;
+  }
+
+  async enrol(): Promise<void> {
+    for (const who of [...this.people, this.guest])
+      await this.put(this.hubs[0] as Hub, who, `/users/${who.name}`, userBody(who));
+  }
+
+  /** Until so many rounds are done; then `interrupt` runs, which ends the hub some of them speak to. */
+  async leaveUntil(rounds: number, label: number, hubs: readonly Hub[], interrupt: () => Promise<void>): Promise<void> {
+    const until = this.rounds + rounds;
+    let stop = false;
+    const ends = this.people.map(async (who, i) => {
+      const hub = hubs[i % hubs.length] as Hub;
+      try {
+        for (let round = label * 1000; !stop; round++) await this.leave(hub, who, round);
+      } catch (error) {
+        assert.equal((error as { kind?: string }).kind, 'unavailable');
+      }
+    });
+    await eventually('some is left there', 60_000, async () => this.rounds >= until);
+    await interrupt();
+    stop = true;
+    await Promise.all(ends);
+  }
+
+  /** Everything acknowledged is at that hub. */
+  async verify(hub: Hub): Promise<void> {
+    for (const [path, { by, descriptor }] of this.acknowledged)
+      assert.deepEqual(await this.client(hub, by).ask('GET', path, { what: path }), descriptor);
+  }
+
+  private async leave(hub: Hub, who: Person, round: number): Promise<void> {
+    const network = networkOf(who, `n${round}`);
+    const passport = passportOf(who, this.guest, network);
+    const volume = volumeOf(who, `v${round}`, network.name);
+    for (const [path, descriptor] of [
+      [`/networks/${network.name}`, network],
+      [`/networks/${network.name}/passports/guest`, passport],
+      [`/volumes/${volume.name}`, volume],
+    ] as const) {
+      await this.put(hub, who, path, descriptor);
+      this.acknowledged.set(path, { by: who, descriptor });
+    }
+    this.rounds++;
+  }
+
+  private client(hub: Hub, who: Person): HubClient {
+    return new HubClient(this.runtime, httpConnection(hub.url), who);
+  }
+
+  private put(hub: Hub, who: Person, path: string, body: unknown): Promise<unknown> {
+    return this.client(hub, who).ask('PUT', path, { body, what: path });
+  }
+}
+
 describe('a hub killed at any time', { timeout: 180_000 }, () => {
   const lab = new Lab();
   const hub = new Hub(lab);
-  const runtime = systemRuntime({ log: { level: 'error' } });
   after(() => lab.close());
-
-  const clientOf = (who: Person) => new HubClient(runtime, httpConnection(hub.url), who);
-  const put = (who: Person, path: string, body: unknown) => clientOf(who).ask('PUT', path, { body, what: path });
 
   test('has what it acknowledged', async () => {
     await hub.start();
-    const people = Array.from({ length: 12 }, (_, i) => person(`user${i}`));
-    const guest = person('guest');
-    const acknowledged = new Map<string, { by: Person; descriptor: unknown }>();
-    for (const who of [...people, guest]) await put(who, `/users/${who.name}`, userBody(who));
-    let rounds = 0;
-    const leave = async (who: Person, round: number) => {
-      const network = networkOf(who, `n${round}`);
-      const passport = passportOf(who, guest, network);
-      const volume = volumeOf(who, `v${round}`, network.name);
-      for (const [path, descriptor] of [
-        [`/networks/${network.name}`, network],
-        [`/networks/${network.name}/passports/guest`, passport],
-        [`/volumes/${volume.name}`, volume],
-      ] as const) {
-        await put(who, path, descriptor);
-        acknowledged.set(path, { by: who, descriptor });
-      }
-      rounds++;
-    };
+    const leavers = new Leavers([hub]);
+    await leavers.enrol();
     for (let kill = 0; kill < 3; kill++) {
-      const until = rounds + 30;
-      const leaving = people.map(async (who) => {
-        for (let round = kill * 1000; ; round++) await leave(who, round);
-      });
-      const ends = leaving.map((one) => assert.rejects(one));
-      await eventually('some is left there', 60_000, async () => rounds >= until);
-      await hub.kill();
-      await Promise.all(ends);
+      await leavers.leaveUntil(30, kill, [hub], () => hub.kill());
       await hub.start();
     }
-    assert.ok(acknowledged.size > 200, `${acknowledged.size} acknowledged`);
-    for (const [path, { by, descriptor }] of acknowledged)
-      assert.deepEqual(await clientOf(by).ask('GET', path, { what: path }), descriptor);
+    assert.ok(leavers.acknowledged.size > 200, `${leavers.acknowledged.size} acknowledged`);
+    await leavers.verify(hub);
   });
 });
+
+describe('two hubs on one PostgreSQL database', { timeout: 240_000, skip: noPostgres() }, () => {
+  const lab = new Lab();
+  let server: PostgresServer;
+  let hubs: [Hub, Hub];
+  before(async () => {
+    server = await PostgresServer.start();
+    const database = server.create('hub');
+    hubs = [new Hub(lab, 'hub1', ['--database', database]), new Hub(lab, 'hub2', ['--database', database])];
+    await Promise.all(hubs.map((hub) => hub.start()));
+  });
+  after(async () => {
+    await lab.close();
+    await server.stop();
+  });
+
+  test('have what either acknowledged, though one is killed again and again', async () => {
+    const [one, two] = hubs;
+    const leavers = new Leavers(hubs);
+    await leavers.enrol();
+    for (let kill = 0; kill < 3; kill++) {
+      await leavers.leaveUntil(30, kill, hubs, () => one.kill());
+      await leavers.verify(two);
+      await one.start();
+    }
+    assert.ok(leavers.acknowledged.size > 200, `${leavers.acknowledged.size} acknowledged`);
+    await leavers.verify(one);
+  });
+
+  test('a request counts once at both together', async () => {
+    const who = person('user0');
+    const request = { method: 'GET', host: 'any', path: '/users/user0/networks', query: '', body: Buffer.alloc(0) };
+    const times = { nowMs: Date.now(), nonce: Buffer.alloc(16, 7) };
+    const headers = { ...signRequest(request, who.name, who.key, times), host: 'any' };
+    const statuses = await Promise.all(
+      [0, 1, 0, 1, 0, 1].map((i) => fetchStatus((hubs[i] as Hub).url + request.path, headers)),
+    );
+    assert.deepEqual(statuses.sort(), [200, 401, 401, 401, 401, 401]);
+  });
+});
+
+/** Past the client of ours, which signs each request anew. */
+function fetchStatus(url: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asking = get(url, { headers, agent: false }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    });
+    asking.on('error', reject);
+  });
+}

@@ -30,8 +30,10 @@ export default class HubRun extends BaseCommand {
     ...portFlag,
     'port-file': Flags.string({ description: 'write the port to this file', helpValue: 'FILE' }),
     database: Flags.string({
-      description: 'file that keeps everything (default: hub.sqlite among the state of this home)',
-      helpValue: 'PATH',
+      description:
+        'file that keeps everything (default: hub.sqlite among the state of this home), or a PostgreSQL database, which ' +
+        'several hubs may share; its password from PGPASSWORD or ~/.pgpass',
+      helpValue: 'PATH|postgres://…',
     }),
     'tls-cert': Flags.string({ description: 'certificate chain (PEM)', helpValue: 'FILE' }),
     'tls-key': Flags.string({ description: 'its private key (PEM)', helpValue: 'FILE' }),
@@ -63,7 +65,8 @@ export default class HubRun extends BaseCommand {
       }),
       host,
       port,
-      database: path(database) ?? join(this.environment.home.state, 'hub', 'hub.sqlite'),
+      database:
+        (isAddress(database) ? database : path(database)) ?? join(this.environment.home.state, 'hub', 'hub.sqlite'),
       ready: ({ url, pid }) => this.render({ url, pid }, `Running hub on ${url}.`),
     });
   }
@@ -75,6 +78,10 @@ export default class HubRun extends BaseCommand {
     const read = (file: string) => readDocument(this.invocation, file, limits.keyFileBytesMax);
     return { certificate: await read(certificate), key: await read(key) };
   }
+}
+
+function isAddress(database: string | undefined): boolean {
+  return /^postgres(ql)?:\/\//.test(database ?? '');
 }
 
 function isLoopback(host: string): boolean {

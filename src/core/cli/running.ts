@@ -266,7 +266,7 @@ export interface RunHubOptions extends Acting {
   host: string;
   /** 0: any free one. */
   port: number;
-  /** A file, made when missing. */
+  /** A file, made when missing, or `postgres://…`. */
   database: string;
   /** PEM. */
   tls?: { certificate: Uint8Array; key: Uint8Array };

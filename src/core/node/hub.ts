@@ -5,11 +5,12 @@ import { asBuffer, utf8 } from '../base/bytes.ts';
 import type { Running } from '../cli/running.ts';
 import { serveHub } from '../hub/server/server.ts';
 import { SqlHubStore } from '../hub/server/sql-store.ts';
+import { isPostgres } from '../runtime/system/databases.ts';
 import { stopped } from './serving.ts';
 
 export const runHub: Running['runHub'] = async (options) => {
   const { runtime } = options.context;
-  await runtime.files.makeDirectory(dirname(options.database));
+  if (!isPostgres(options.database)) await runtime.files.makeDirectory(dirname(options.database));
   const store = await SqlHubStore.open(await runtime.databases.open(options.database));
   try {
     const server = await serveHub({

@@ -188,7 +188,7 @@ export type SqlRow = Record<string, SqlValue>;
 
 /** Small relational state. Loaded lazily, never on the data path. */
 export interface Databases {
-  /** Opens or creates. `corrupt` when the file is no database. */
+  /** A file, made when missing, or `postgres://…`. `corrupt` when the file is no database, `unavailable` without a server. */
   open(path: string): Promise<Database>;
 }
 
@@ -198,7 +198,10 @@ export interface Database {
   run(sql: string, values?: readonly SqlValue[]): Promise<{ changes: number }>;
   get(sql: string, values?: readonly SqlValue[]): Promise<SqlRow | undefined>;
   all(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]>;
-  /** All or nothing, durable when it resolves; transactions of one database run one after another. */
+  /**
+   * All or nothing, durable when it resolves; as if transactions of one database ran one after another, those of other processes
+   * too. The task may run again from its start when another one came between.
+   */
   transaction<T>(task: (database: Database) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }

@@ -10,8 +10,14 @@ import type { Database, Databases, SqlRow, SqlValue } from '../runtime.ts';
 
 const waitingMax = 10_000;
 
+/** Whether a path is the address of a PostgreSQL database. */
+export function isPostgres(path: string): boolean {
+  return /^postgres(ql)?:\/\//.test(path);
+}
+
 export const systemDatabases: Databases = {
   async open(path: string): Promise<Database> {
+    if (isPostgres(path)) return (await import('./postgres.ts')).openPostgres(path);
     const connection = await openSqlite(path);
     try {
       await connection.exec(
