@@ -4,6 +4,7 @@ import type { CommandRegistry } from '../core/cli/registry.ts';
 
 export const registry: CommandRegistry = {
   objects: {
+    init: 'A user, a silo, a network and a volume in one go',
     user: 'Identities: key pairs that own networks and hold rights',
     silo: 'Places on this device where blocks are kept',
     credentials: 'Accounts of object stores and passphrases, sealed to their user',
@@ -19,6 +20,7 @@ export const registry: CommandRegistry = {
     completion: 'Completion of words by the shell',
   },
   commands: {
+    init: () => import('./init.ts'),
     'user create': () => import('./user/create.ts'),
     'user list': () => import('./user/list.ts'),
     'user export': () => import('./user/export.ts'),

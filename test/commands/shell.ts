@@ -4,7 +4,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { registry } from '../../src/commands/registry.ts';
 import type { Invocation, Parts } from '../../src/core/cli/invocation.ts';
 import { main } from '../../src/core/cli/main.ts';
@@ -33,6 +33,8 @@ interface Stage {
 }
 
 export const root = new URL('../..', import.meta.url).pathname;
+/** Some ten seconds. */
+const talkTurnsMax = 5000;
 /** Wall clock of the simulated host, so that expiry dates stand still: 2026-01-01. */
 const nowMs = 1_767_225_600_000;
 
@@ -94,6 +96,34 @@ export class Shell {
     return { host, exchange: (request) => api.handle({ ...request, host, remote: '192.0.2.1' }) };
   }
 
+  /** One call at a terminal: each answer is typed once its question is shown. All that was shown is in `stderr`. */
+  async talk(argv: readonly string[], answers: readonly (readonly [RegExp, string])[]): Promise<Result> {
+    const stdin = Object.assign(new PassThrough(), { isTTY: true });
+    const stderr = Object.assign(new PassThrough(), { isTTY: true, columns: 100 });
+    // Prompts end what they wrote to, which terminals do not mind.
+    stderr.end = () => stderr;
+    const stdout: Buffer[] = [];
+    const left = [...answers];
+    let shown = '';
+    let unread = '';
+    let turns = 0;
+    stderr.on('data', (piece: Buffer) => {
+      shown += piece;
+      unread += piece;
+      const [question, text = ''] = left[0] ?? [];
+      if (question === undefined || !question.test(unread)) return;
+      left.shift();
+      unread = '';
+      setTimeout(() => stdin.write(text), 50);
+    });
+    const invocation = { ...this.invocation(argv, {}, Buffer.alloc(0), stdout, []), stdin, stderr };
+    const code = await this.drive(main(invocation, registry), () => {
+      if (++turns > talkTurnsMax) throw new Error(`waits for ${left[0]?.[0] ?? 'nothing'}:\n${shown}`);
+    });
+    if (left.length > 0) throw new Error(`never asked: ${left[0]?.[0]}\n${shown}`);
+    return { stdout: Buffer.concat(stdout), stderr: shown, code };
+  }
+
   close(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
@@ -136,13 +166,19 @@ export class Shell {
   }
 
   /** Lets virtual time pass while the call waits for the simulated disk. */
-  private async drive<T>(call: Promise<T>): Promise<T> {
+  private async drive<T>(call: Promise<T>, watch?: () => void): Promise<T> {
     let done = false;
     const finished = () => {
       done = true;
     };
     call.then(finished, finished);
-    while (!done) await this.world.runFor(10);
+    while (!done) {
+      await this.world.runFor(10);
+      if (watch === undefined) continue;
+      // A terminal lives in real time.
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      watch();
+    }
     return call;
   }
 }

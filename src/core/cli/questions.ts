@@ -1,6 +1,6 @@
 // Questions to a person, asked only on a terminal; the prompts are loaded when one is asked.
 
-import { InfinitError } from '../base/errors.ts';
+import { asError, InfinitError } from '../base/errors.ts';
 import { type Invocation, isInteractive } from './invocation.ts';
 
 /** Whether the person typed the very text back. Throws `usage` when nobody can answer. */
@@ -23,11 +23,36 @@ export async function askPassphrase(invocation: Invocation, message: string): Pr
   return answered(password({ message }, streams(invocation)));
 }
 
+export interface TextQuestion {
+  /** Taken for an empty answer. */
+  fallback?: string;
+  /** Throws what is wrong with an answer; then it is asked again. */
+  check?(answer: string): void;
+}
+
 /** A line of text. Throws `usage` when nobody can answer. */
-export async function askText(invocation: Invocation, message: string): Promise<string> {
+export async function askText(invocation: Invocation, message: string, question: TextQuestion = {}): Promise<string> {
   if (!isInteractive(invocation)) throw new InfinitError('usage', 'standard input is not a terminal');
+  const { fallback, check } = question;
   const { input } = await import('@inquirer/prompts');
-  return answered(input({ message }, streams(invocation)));
+  const validate = (answer: string): true | string => {
+    try {
+      check?.(answer);
+      return true;
+    } catch (error) {
+      return asError(error).message;
+    }
+  };
+  return answered(
+    input({ message, validate, ...(fallback !== undefined && { default: fallback }) }, streams(invocation)),
+  );
+}
+
+/** Yes or no. Throws `usage` when nobody can answer. */
+export async function askYes(invocation: Invocation, message: string): Promise<boolean> {
+  if (!isInteractive(invocation)) throw new InfinitError('usage', 'standard input is not a terminal');
+  const { confirm } = await import('@inquirer/prompts');
+  return answered(confirm({ message, default: true }, streams(invocation)));
 }
 
 /** Questions go to standard error, so that standard output keeps only results. */
