@@ -4,8 +4,20 @@
 import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 
+/** JSON Schema (2020-12). */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
 /** Gives the checked value; `field` is its path for messages. */
-export type Check<T> = (value: unknown, field: string) => T;
+export interface Check<T> {
+  (value: unknown, field: string): T;
+  /** What JSON Schema can say of it; absent: nothing. */
+  readonly schema?: JsonSchema;
+}
+
+/** A check that says of itself what it can. */
+export function described<T>(schema: JsonSchema, check: (value: unknown, field: string) => T): Check<T> {
+  return Object.assign(check, { schema });
+}
 
 type OptionalKeys<T> = { [K in keyof T]-?: Record<string, never> extends Pick<T, K> ? K : never }[keyof T];
 type RequiredKeys<T> = Exclude<keyof T, OptionalKeys<T>>;
@@ -17,67 +29,69 @@ export function refuse(field: string, what: string): InfinitError {
 /** Text without control characters (line breaks and tabs where `multiline`), up to so many characters. */
 export function text(charsMax: number, options: { multiline?: boolean } = {}): Check<string> {
   const refused = options.multiline ? /[^\P{Cc}\n\t]/u : /\p{Cc}/u;
-  return (value, field) => {
+  return described({ type: 'string', maxLength: charsMax }, (value, field) => {
     if (typeof value !== 'string') throw refuse(field, 'is not a text');
     if (value.length > charsMax) throw refuse(field, `has more than ${charsMax} characters`);
     if (/\p{Cs}/u.test(value)) throw refuse(field, 'is not well-formed Unicode');
     if (refused.test(value)) throw refuse(field, 'holds a control character');
     return value;
-  };
+  });
 }
 
 /** Text that a test accepts. */
 export function matching(charsMax: number, accept: (value: string) => boolean, what: string): Check<string> {
   const inner = text(charsMax);
-  return (value, field) => {
+  return described({ ...inner.schema, description: what }, (value, field) => {
     const checked = inner(value, field);
     if (!accept(checked)) throw refuse(field, `is not ${what}`);
     return checked;
-  };
+  });
 }
 
 /** The only base64 text of exactly so many bytes. */
 export function base64(bytes: number): Check<string> {
-  return (value, field) => {
-    if (typeof value !== 'string' || value.length !== Math.ceil(bytes / 3) * 4)
-      throw refuse(field, `is not base64 of ${bytes} bytes`);
+  const chars = Math.ceil(bytes / 3) * 4;
+  const schema = { type: 'string', minLength: chars, maxLength: chars, contentEncoding: 'base64' };
+  return described(schema, (value, field) => {
+    if (typeof value !== 'string' || value.length !== chars) throw refuse(field, `is not base64 of ${bytes} bytes`);
     const decoded = fromBase64(value);
     if (decoded.length !== bytes || toBase64(decoded) !== value) throw refuse(field, `is not base64 of ${bytes} bytes`);
     return value;
-  };
+  });
 }
 
 export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Check<number> {
-  return (value, field) => {
+  return described({ type: 'integer', minimum: min, maximum: max }, (value, field) => {
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || Object.is(value, -0))
       throw refuse(field, 'is not an integer');
     if (value < min || value > max) throw refuse(field, `is not between ${min} and ${max}`);
     return value;
-  };
+  });
 }
 
-export const boolean: Check<boolean> = (value, field) => {
+export const boolean: Check<boolean> = described({ type: 'boolean' }, (value, field) => {
   if (typeof value !== 'boolean') throw refuse(field, 'is neither true nor false');
   return value;
-};
+});
 
 export function oneOf<const W extends readonly (string | boolean)[]>(...words: W): Check<W[number]> {
-  return (value, field) => {
+  return described({ enum: [...words] }, (value, field) => {
     if (!words.includes(value as string)) throw refuse(field, `is not one of ${words.join(', ')}`);
     return value as W[number];
-  };
+  });
 }
 
 export function list<T>(item: Check<T>, itemsMax: number): Check<T[]> {
-  return (value, field) => {
+  return described({ type: 'array', items: item.schema ?? {}, maxItems: itemsMax }, (value, field) => {
     if (!Array.isArray(value)) throw refuse(field, 'is not a list');
     if (value.length > itemsMax) throw refuse(field, `has more than ${itemsMax} items`);
     return value.map((entry, index) => item(entry, `${field}[${index}]`));
-  };
+  });
 }
 
 export function nullable<T>(inner: Check<T>): Check<T | null> {
-  return (value, field) => (value === null ? null : inner(value, field));
+  const schema = { anyOf: [inner.schema ?? {}, { type: 'null' }] };
+  return described(schema, (value, field) => (value === null ? null : inner(value, field)));
 }
 
 /** An object of exactly these fields; the result has them in this order. */
@@ -86,7 +100,13 @@ export function object<T extends object>(
   optional: { [K in OptionalKeys<T>]: Check<Exclude<T[K], undefined>> },
 ): Check<T> {
   const fields = Object.entries({ ...required, ...optional }) as [string, Check<unknown>][];
-  return (value, field) => {
+  const schema = {
+    type: 'object',
+    properties: Object.fromEntries(fields.map(([name, check]) => [name, check.schema ?? {}])),
+    required: Object.keys(required),
+    additionalProperties: false,
+  };
+  return described(schema, (value, field) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(field, 'is not an object');
     const source = value as Record<string, unknown>;
     for (const key of Object.keys(source))
@@ -97,7 +117,7 @@ export function object<T extends object>(
       else if (Object.hasOwn(required, name)) throw refuse(pathOf(field, name), 'is missing');
     }
     return result as T;
-  };
+  });
 }
 
 function pathOf(field: string, name: string): string {

@@ -4,7 +4,7 @@ import { fromBase64, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { seedBytes } from '../crypto/keys.ts';
-import { base64, type Check, integer, list, matching, object } from '../descriptor/check.ts';
+import { base64, type Check, described, integer, list, matching, object } from '../descriptor/check.ts';
 import type { UserDescriptor } from '../descriptor/descriptor.ts';
 import { checkDescriptor } from '../descriptor/stream.ts';
 import type { Identity, NodeEndpoints, Usage } from './hub.ts';
@@ -19,11 +19,11 @@ export const nodeEndpoints: Check<NodeEndpoints> = object<NodeEndpoints>(
 
 export const usage: Check<Usage> = object<Usage>({ capacity: integer(0), usage: integer(0) }, {});
 
-const cost: Check<number> = (value, field) => {
+const cost: Check<number> = described({ type: 'integer', description: 'a power of two' }, (value, field) => {
   const checked = integer(1)(value, field);
   if (!isLogN(checked)) throw new InfinitError('corrupt', `field "${field}" is no cost allowed`);
   return checked;
-};
+});
 
 export const identity: Check<Identity> = object<Identity>(
   { salt: base64(16), scrypt_n: cost, login_key: object<Identity['login_key']>({ ed25519: base64(32) }, {}) },

@@ -62,7 +62,7 @@ describe('who may ask', () => {
     assert.ok(open.every(({ method }) => method === 'GET'));
     assert.deepEqual(
       open.map(({ path }) => path),
-      ['/', '/users/:user', '/users/:user/avatar', '/users/:user/login'],
+      ['/', '/openapi.json', '/users/:user', '/users/:user/avatar', '/users/:user/login'],
     );
     for (const { method, path, access } of routes) {
       if (access === 'open') continue;

@@ -17,6 +17,7 @@ import { signRequest } from '../../../src/core/hub/signature.ts';
 import type { Clock } from '../../../src/core/runtime/runtime.ts';
 import { openSqlite, SerialDatabase } from '../../../src/core/runtime/system/databases.ts';
 import { SeededRandom } from '../../simulator/runtime/random.ts';
+import { checkAnswer } from './openapi.ts';
 
 /** 2026-01-01. */
 export const start = 1_767_225_600_000;
@@ -83,10 +84,13 @@ export class TestHub {
     return { ...request, headers: { ...request.headers, ...signRequest(request, by.name, by.key, times) } };
   }
 
+  /** What the OpenAPI document does not tell of throws. */
   async send(request: HubRequest): Promise<Answered> {
     const { status, body, headers } = await this.api.handle(request);
-    const isJson = headers['content-type'] === 'application/json';
-    return { status, headers, body: isJson ? (JSON.parse(body.toString()) as Record<string, unknown>) : {} };
+    const type = headers['content-type'] ?? '';
+    const json = type === 'application/json' ? (JSON.parse(body.toString()) as Record<string, unknown>) : {};
+    checkAnswer(request.method, request.path, status, type, json);
+    return { status, headers, body: json };
   }
 
   ask(by: Person | undefined, method: string, path: string, body?: unknown): Promise<Answered> {

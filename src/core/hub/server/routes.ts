@@ -13,6 +13,7 @@ import {
   volumesOfNetwork,
 } from './descriptors.ts';
 import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
+import { openApiDocument, type SchemaName } from './openapi.ts';
 import {
   deleteAvatar,
   deleteUser,
@@ -40,63 +41,73 @@ export interface Route {
   path: string;
   access: Access;
   summary: string;
+  /** The body asked for, and the answer. */
+  takes?: SchemaName;
+  gives: SchemaName;
   handle(call: Call): Promise<Answer>;
 }
 
 const { volume, 'key-value-store': keyValueStore } = treeHandlers;
 const root = async (): Promise<Answer> => ({ status: 200, body: { hub: 'infinit', version: 1 } });
+const openApi = async (): Promise<Answer> => ({ status: 200, body: openApiDocument(routes) });
 
 export const routes: readonly Route[] = [
-  open('/', 'What this is', root),
-  open('/users/:user', 'A user, by name or by #hash', getUser),
-  { method: 'PUT', path: '/users/:user', access: 'enrol', summary: 'Make or change oneself', handle: putUser },
+  open('/', 'What this is', 'Root', root),
+  open('/openapi.json', 'This document', 'Any', openApi),
+  open('/users/:user', 'A user, by name or by #hash', 'User', getUser),
+  { ...put('/users/:user', 'Make or change oneself', 'UserBody', putUser), access: 'enrol' },
   remove('/users/:user', 'Take oneself off the hub; ?purge: with everything owned', deleteUser),
-  open('/users/:user/avatar', 'The picture of a user', getAvatar),
-  put('/users/:user/avatar', 'Set one’s picture', putAvatar),
+  open('/users/:user/avatar', 'The picture of a user', 'Picture', getAvatar),
+  put('/users/:user/avatar', 'Set one’s picture', 'Picture', putAvatar),
   remove('/users/:user/avatar', 'Take one’s picture away', deleteAvatar),
-  get('/users/:user/networks', 'Networks one owns or has a passport for', networksOf),
-  get('/users/:user/passports', 'Passports for oneself', passportsOf),
-  get('/users/:user/volumes', 'Volumes one owns, and those of networks one is in', volumesOf),
-  get('/users/:user/kvs', 'Key-value stores one owns, and those of networks one is in', keyValueStoresOf),
-  open('/users/:user/login', 'What the password is stretched with', loginParameters),
-  { method: 'POST', path: '/users/:user/login', access: 'login', summary: 'The sealed identity', handle: login },
-  get('/networks/:owner/:name', 'A network, for those in it', getNetwork),
-  put('/networks/:owner/:name', 'Make or change a network; its owner', putNetwork),
+  get('/users/:user/networks', 'Networks one owns or has a passport for', 'Networks', networksOf),
+  get('/users/:user/passports', 'Passports for oneself', 'Passports', passportsOf),
+  get('/users/:user/volumes', 'Volumes one owns, and those of networks one is in', 'Volumes', volumesOf),
+  get(
+    '/users/:user/kvs',
+    'Key-value stores one owns, and those of networks one is in',
+    'KeyValueStores',
+    keyValueStoresOf,
+  ),
+  open('/users/:user/login', 'What the password is stretched with', 'LoginParameters', loginParameters),
+  { ...get('/users/:user/login', 'The sealed identity', 'LoggedIn', login), method: 'POST', access: 'login' },
+  get('/networks/:owner/:name', 'A network, for those in it', 'Network', getNetwork),
+  put('/networks/:owner/:name', 'Make or change a network; its owner', 'Network', putNetwork),
   remove('/networks/:owner/:name', 'Take a network off the hub; ?purge: with all in it', deleteNetwork),
-  get('/networks/:owner/:name/passports', 'Its passports, for its owner', passportsOfNetwork),
-  get('/networks/:owner/:name/passports/:user', 'A passport, for its user and who signed it', getPassport),
-  put('/networks/:owner/:name/passports/:user', 'Bring a passport', putPassport),
+  get('/networks/:owner/:name/passports', 'Its passports, for its owner', 'PassportsByUser', passportsOfNetwork),
+  get('/networks/:owner/:name/passports/:user', 'A passport, for its user and who signed it', 'Passport', getPassport),
+  put('/networks/:owner/:name/passports/:user', 'Bring a passport', 'Passport', putPassport),
   remove('/networks/:owner/:name/passports/:user', 'Take a passport off the hub', deletePassport),
-  get('/networks/:owner/:name/volumes', 'Its volumes, for those in it', volumesOfNetwork),
-  get('/networks/:owner/:name/endpoints', 'Where its nodes are, for those in it', getEndpoints),
-  put('/networks/:owner/:name/endpoints/:user/:node', 'Say where one’s node is', putEndpoints),
+  get('/networks/:owner/:name/volumes', 'Its volumes, for those in it', 'Volumes', volumesOfNetwork),
+  get('/networks/:owner/:name/endpoints', 'Where its nodes are, for those in it', 'Endpoints', getEndpoints),
+  put('/networks/:owner/:name/endpoints/:user/:node', 'Say where one’s node is', 'NodeEndpoints', putEndpoints),
   remove('/networks/:owner/:name/endpoints/:user/:node', 'A node of one’s own is there no more', deleteEndpoints),
-  get('/networks/:owner/:name/stat', 'Capacity and usage of its nodes, for those in it', getUsage),
-  put('/networks/:owner/:name/stat/:user/:node', 'Say how full one’s node is', putUsage),
-  get('/volumes/:owner/:name', 'A volume, for those in its network', volume.get),
-  put('/volumes/:owner/:name', 'Make or change a volume; its owner', volume.put),
+  get('/networks/:owner/:name/stat', 'Capacity and usage of its nodes, for those in it', 'Usage', getUsage),
+  put('/networks/:owner/:name/stat/:user/:node', 'Say how full one’s node is', 'Usage', putUsage),
+  get('/volumes/:owner/:name', 'A volume, for those in its network', 'Volume', volume.get),
+  put('/volumes/:owner/:name', 'Make or change a volume; its owner', 'Volume', volume.put),
   remove('/volumes/:owner/:name', 'Take a volume off the hub', volume.remove),
-  get('/kvs/:owner/:name', 'A key-value store, for those in its network', keyValueStore.get),
-  put('/kvs/:owner/:name', 'Make or change a key-value store; its owner', keyValueStore.put),
+  get('/kvs/:owner/:name', 'A key-value store, for those in its network', 'KeyValueStore', keyValueStore.get),
+  put('/kvs/:owner/:name', 'Make or change a key-value store; its owner', 'KeyValueStore', keyValueStore.put),
   remove('/kvs/:owner/:name', 'Take a key-value store off the hub', keyValueStore.remove),
 ];
 
 type Handle = Route['handle'];
 
-function open(path: string, summary: string, handle: Handle): Route {
-  return { method: 'GET', path, access: 'open', summary, handle };
+function open(path: string, summary: string, gives: SchemaName, handle: Handle): Route {
+  return { method: 'GET', path, access: 'open', summary, gives, handle };
 }
 
-function get(path: string, summary: string, handle: Handle): Route {
-  return { method: 'GET', path, access: 'signed', summary, handle };
+function get(path: string, summary: string, gives: SchemaName, handle: Handle): Route {
+  return { method: 'GET', path, access: 'signed', summary, gives, handle };
 }
 
-function put(path: string, summary: string, handle: Handle): Route {
-  return { method: 'PUT', path, access: 'signed', summary, handle };
+function put(path: string, summary: string, takes: SchemaName, handle: Handle): Route {
+  return { method: 'PUT', path, access: 'signed', summary, takes, gives: 'Result', handle };
 }
 
 function remove(path: string, summary: string, handle: Handle): Route {
-  return { method: 'DELETE', path, access: 'signed', summary, handle };
+  return { method: 'DELETE', path, access: 'signed', summary, gives: 'Result', handle };
 }
 
 export interface Match {
