@@ -147,4 +147,44 @@ describe('a volume is shared', { timeout: 600_000, skip: why ?? false }, () => {
     await set(alice, hers, '--others-mode', 'none');
     await assert.rejects(mountOn(bob), /is not shared with you/);
   });
+
+  test('with a group: who is in it, by another group too, reads and writes; who leaves does not', async () => {
+    const group = (device: Device, mount: Mount, name: string, ...words: string[]) =>
+      device.run(['acl', 'group', '--path', mount.mountpoint, '--name', name, ...words]);
+    await group(alice, hers, 'inner', '--create', '--add-user', 'bob', '--description', 'who comes and goes');
+    await group(alice, hers, 'staff', '--create', '--add', '@inner');
+    await assert.rejects(group(alice, hers, 'inner', '--add-group', 'staff'), /in itself/);
+    await set(alice, hers, '--group', 'staff', '--mode', 'rw');
+    assert.deepEqual(rights(await list(alice, hers.mountpoint)), ['alice rw owner', '@staff rw']);
+    const his = await mountOn(bob);
+    await shell(`echo group > ${his.mountpoint}/plans/group`);
+    assert.deepEqual(rights(await list(bob, his.mountpoint)), ['alice rw owner', '@staff rw']);
+    assert.deepEqual(JSON.parse((await group(bob, his, 'staff', '--show', '--script')).toString()), {
+      admins: [],
+      members: ['alice', '@inner'],
+      description: '',
+    });
+    await assert.rejects(group(bob, his, 'inner', '--add-user', 'bob'), /no admin/);
+    await group(alice, hers, 'inner', '--add-admin', 'bob');
+    const raw = await hostile();
+    try {
+      await raw.mustRead();
+      await raw.mustWrite();
+      // He leaves by himself, as an admin, on his mount: hers sees it.
+      await group(bob, his, 'inner', '--remove-user', 'bob');
+      await eventually('he is left out', sealedMs, async () => {
+        const told = await bob.attempt(['acl', 'list', '--path', his.mountpoint, '--script']);
+        return /is not shared with you|may not read/.test(told.stdout.toString());
+      });
+      await raw.mustNotRead();
+      await raw.mustNotWrite();
+    } finally {
+      await raw.close();
+    }
+    await assert.rejects(shell(`cat ${his.mountpoint}/plans/group`), refused);
+    await his.stop('SIGINT');
+    assert.equal(await shell(`cat ${hers.mountpoint}/plans/group`), 'group\n');
+    await set(alice, hers, '--group', 'staff', '--mode', 'none');
+    assert.deepEqual(rights(await list(alice, hers.mountpoint)), ['alice rw owner']);
+  });
 });

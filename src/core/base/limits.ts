@@ -78,6 +78,10 @@ export const limits = {
   accessUsersMax: 256,
   /** What their owner keeps beside a list: names of people and groups. */
   accessNoteBytesMax: 32 * KiB,
+  /** Of a group; groups directly in one; groups looked at to know who is in one. */
+  groupMembersMax: 256,
+  groupGroupsMax: 64,
+  groupsWalkedMax: 256,
   treesInNetworkMax: 1000,
   /** Of one user who does not own the network. */
   treesPerUserMax: 250,

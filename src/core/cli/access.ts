@@ -117,3 +117,40 @@ export function changesOf(flags: {
   if (changes.length === 0) throw new InfinitError('usage', 'nothing to set');
   return changes;
 }
+
+export interface GroupFacts {
+  admins: string[];
+  members: string[];
+  description: string;
+}
+
+export function groupLines(name: string, { admins, members, description }: GroupFacts): string[] {
+  const all = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
+  const about = description === '' ? [] : [`  description: ${description}`];
+  return [`${name}:`, ...about, `  members: ${all(members)}`, `  admins: ${all(admins)}`];
+}
+
+/** What `acl group` changes, in this order: attribute and value. */
+export function groupChangesOf(
+  group: string,
+  flags: Readonly<Record<string, boolean | string | string[] | undefined>>,
+): [string, string][] {
+  if (flags.create && flags.delete) throw new InfinitError('usage', '--create and --delete exclude each other');
+  const listed = (flag: string) => [flags[flag] ?? []].flat().map(String);
+  const part = (what: 'add' | 'remove', who: string): [string, string] =>
+    who.startsWith('^') ? [`${what}admin`, who.slice(1)] : [what, who];
+  const all = (what: 'add' | 'remove') => [
+    ...listed(what).map((who) => part(what, who)),
+    ...listed(`${what}-user`).map((who) => part(what, who)),
+    ...listed(`${what}-group`).map((who): [string, string] => [what, who.startsWith('@') ? who : `@${who}`]),
+    ...listed(`${what}-admin`).map((who): [string, string] => [`${what}admin`, who]),
+  ];
+  const changes = [...all('add'), ...all('remove')].map(([what, who]): [string, string] => [
+    `infinit.group.${what}`,
+    `${group}:${who}`,
+  ]);
+  if (flags.create) changes.unshift(['infinit.group.create', group]);
+  if (flags.description !== undefined) changes.push([`infinit.groups.${group}.description`, String(flags.description)]);
+  if (flags.delete) changes.push(['infinit.group.delete', group]);
+  return changes;
+}

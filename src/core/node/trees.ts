@@ -190,6 +190,18 @@ async function rootOf<K extends TreeKind>(
   return standing;
 }
 
+/** Where a register at that address would be kept now. Throws `unavailable` when no storage node is reachable. */
+export async function placementOf(node: Node, address: Address, options: Abortable): Promise<Member[]> {
+  const owners = await node.overlay.owners(address, node.network().consensus['replication-factor'], options);
+  const members = owners.flatMap<Member>(({ id, stores: [store] }) =>
+    store === undefined ? [] : [{ node: id, store }],
+  );
+  if (members.length > 0) return members;
+  throw new InfinitError('unavailable', `no storage node of network "${node.network().name}" is reachable`, {
+    hint: 'start one with `infinit network run`, or name one with --peer',
+  });
+}
+
 /** A root register at the placement of this moment. */
 async function createRoot(
   { node, user: owner }: LinkedNode,
@@ -200,15 +212,7 @@ async function createRoot(
   const { random } = node.runtime;
   const salt = random.bytes(32);
   const address = registerAddress(owner.publicKey, salt);
-  const owners = await node.overlay.owners(address, node.network().consensus['replication-factor'], options);
-  const members = owners.flatMap<Member>(({ id, stores: [store] }) =>
-    store === undefined ? [] : [{ node: id, store }],
-  );
-  if (members.length === 0) {
-    throw new InfinitError('unavailable', `no storage node of network "${node.network().name}" is reachable`, {
-      hint: 'start one with `infinit network run`, or name one with --peer',
-    });
-  }
+  const members = await placementOf(node, address, options);
   const worldReader = world.read ? fromBase64(node.network().members_key) : undefined;
   const { payload, access } = createTreeRoot({ owner, treeId, worldReader, worldWrite: world.write }, random);
   await node.registers.create({ owner, salt, members, access, payload }, options);

@@ -1,10 +1,12 @@
 // From the descriptor of a volume to its files: the tree with the files view, the root directory made by the owner's first opening,
 // room and free space from the nodes' records.
 
+import { equalBytes } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import type { MountOptionsJson, VolumeDescriptor } from '../descriptor/descriptor.ts';
+import { keyFromJson } from '../descriptor/keys.ts';
 import { networkCapacity } from '../store/capacity.ts';
 import type { Tree } from '../tree/tree.ts';
 import { beginFiles } from '../volume/files/begin-files.ts';
@@ -12,7 +14,7 @@ import { createFileView } from '../volume/files/file-view.ts';
 import { type Files, rootInode } from '../volume/files/files.ts';
 import { openTreeFiles, type TreeFiles } from '../volume/files/tree-files.ts';
 import type { LinkedNode } from './link.ts';
-import { VolumeSharing } from './sharing/volume-sharing.ts';
+import { type SharingService, serveSharing } from './sharing/sharing.ts';
 import { type OpeningOptions, openDescribedTree } from './trees.ts';
 
 export interface OpenVolume {
@@ -47,6 +49,7 @@ export async function openVolume(
   const { runtime } = node;
   const chunkBytesMax = chunkBytesOf(volume);
   let files: TreeFiles | undefined;
+  let sharing: SharingService | undefined;
   const { tree, readOnly } = await openDescribedTree(
     linked,
     {
@@ -60,18 +63,22 @@ export async function openVolume(
   try {
     const capacity = async () => networkCapacity(node.overlay.nodes(), node.network().consensus['replication-factor']);
     const { people } = options;
-    const special = people && new VolumeSharing({ tree, user: linked.user, people });
+    const follows = options.door && !readOnly && equalBytes(keyFromJson(volume.owner), linked.user.publicKey);
+    sharing = people && serveSharing(linked, tree, { people, follows });
+    const special = sharing?.attributes;
     files = openTreeFiles(tree, { runtime, capacity, chunkBytes: chunkBytesMax, special });
     await files.start();
     await findRoot(tree, files, linked, volume, readOnly, options);
   } catch (error) {
     await files?.stop().catch(() => {});
+    await sharing?.stop();
     await tree.stop();
     throw error;
   }
   const opened = files;
   const close = async () => {
     try {
+      await sharing?.stop();
       await opened.stop();
     } finally {
       await tree.stop();

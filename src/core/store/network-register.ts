@@ -253,6 +253,13 @@ export class NetworkRegister {
     return entry.root;
   }
 
+  /** What goes by that id, of whatever owner, each signed by its own: for ids made of names. */
+  async named(treeId: Bytes, options: Abortable = {}): Promise<TreeEntry[]> {
+    const { trees } = await this.read(options);
+    const { networkId } = this.options;
+    return trees.filter((entry) => equalBytes(entry.treeId, treeId) && verifyTreeEntry(networkId, entry));
+  }
+
   /** Registers a root unless the tree has one; returns the root that stands. Throws `lost` when the tree was destroyed. */
   async addTree(author: KeyPair, treeId: Bytes, root: Address, options: Abortable = {}): Promise<Address> {
     const entry = signTreeEntry(this.options.networkId, author, treeId, root);

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type Bytes, fromBase64, toBase64 } from '../../../src/core/base/bytes.ts';
-import { isError } from '../../../src/core/base/errors.ts';
+import { InfinitError, isError } from '../../../src/core/base/errors.ts';
 import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import type { DescriptorContext } from '../../../src/core/descriptor/context.ts';
 import { keyToJson, userHash } from '../../../src/core/descriptor/keys.ts';
@@ -84,10 +84,18 @@ describe('a statement', () => {
 describe('the attributes of a volume', () => {
   const shared = (people = knowing(['alice', alice], ['bob', bob])) => {
     const tree = new FakeTree();
-    const sharing = new VolumeSharing({ tree, user: alice, people });
+    const staff = { keys: [bob.publicKey, alice.publicKey], unavailable: false };
+    const groups = {
+      find: async (name: string) => ({ name, register: Buffer.alloc(32, 9) }),
+      members: async () => {
+        if (staff.unavailable) throw new InfinitError('unavailable', 'no member of a register answers');
+        return staff.keys;
+      },
+    };
+    const sharing = new VolumeSharing({ tree, user: alice, people, groups });
     const set = (name: string, value: string, inode = rootInode) => sharing.set(inode, name, Buffer.from(value));
     const get = async (name: string) => Buffer.from(await sharing.get(rootInode, name)).toString();
-    return { tree, set, get };
+    return { tree, set, get, staff, sharing };
   };
 
   test('give and take rights, by name, hash and key; who writes reads', async () => {
@@ -119,6 +127,36 @@ describe('the attributes of a volume', () => {
     await set('auth_others', 'r');
     assert.deepEqual([tree.now.users.length, tree.now.world, await get('auth_others')], [1, 'read', 'r']);
     assert.deepEqual([await get('auth.inherit'), await get('auth.resealing')], ['true', 'done']);
+  });
+
+  test('a group stands for who is in it, now and later; who is named himself stays', async () => {
+    const { tree, set, get, staff, sharing } = shared();
+    const users = () => tree.now.users.map(({ key: user, write }) => [toBase64(user), write]);
+    await set('auth.setrw', '@staff');
+    assert.deepEqual(users(), [[toBase64(bob.publicKey), true]]);
+    assert.equal(await sharing.follow(), false);
+    staff.keys = [carol.publicKey];
+    assert.equal(await sharing.follow(), true);
+    assert.deepEqual(users(), [[toBase64(carol.publicKey), true]]);
+    await set('auth.setr', 'bob');
+    staff.keys = [bob.publicKey];
+    await sharing.follow();
+    assert.deepEqual(users(), [[toBase64(bob.publicKey), true]]);
+    staff.unavailable = true;
+    await assert.rejects(sharing.follow(), (error) => isError(error, 'unavailable'));
+    assert.equal(users().length, 1);
+    staff.unavailable = false;
+    const names = (JSON.parse(await get('auth')) as { name: string }[]).map(({ name }) => name);
+    assert.deepEqual(names, ['alice', 'bob', '@staff']);
+    await set('auth.clear', '@staff');
+    assert.deepEqual(users(), [[toBase64(bob.publicKey), false]]);
+    const another = new VolumeSharing({
+      tree,
+      user: bob,
+      people: knowing(),
+      groups: { find: assert.fail, members: assert.fail },
+    });
+    assert.equal(await another.follow(), false);
   });
 
   test('refuse who is not known, the owner, other modes, other places and names', async () => {

@@ -1,7 +1,7 @@
 // How a volume is shared, as the attributes `infinit.auth*` of everything in it tell and change it. One list a volume stands so far:
 // that of its root, which everything in it inherits.
 
-import { asBuffer, type Bytes, equalBytes, fromBase64, utf8 } from '../../base/bytes.ts';
+import { asBuffer, type Bytes, equalBytes, fromBase64, toBase64, toHex, utf8 } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
 import type { KeyPair } from '../../crypto/keys.ts';
@@ -9,13 +9,24 @@ import type { ChangeShares, TreeAccess } from '../../tree/access.ts';
 import type { Tree } from '../../tree/tree.ts';
 import { fileError, rootInode } from '../../volume/files/files.ts';
 import type { SpecialAttributes } from '../../volume/files/special.ts';
+import type { Groups } from './groups.ts';
 import type { People, Person } from './people.ts';
-import { modeFrom, type Statement, signStatement, statementOf, type WorldMode, worldOfMode } from './statement.ts';
+import {
+  type Mode,
+  modeFrom,
+  type NamedGroup,
+  type Statement,
+  signStatement,
+  statementOf,
+  type WorldMode,
+  worldOfMode,
+} from './statement.ts';
 
 export interface VolumeSharingOptions {
   tree: Pick<Tree, 'access' | 'share' | 'treeId'>;
   user: KeyPair;
   people: People;
+  groups: Pick<Groups, 'find' | 'members'>;
 }
 
 /** Fields of the original. */
@@ -53,7 +64,26 @@ export class VolumeSharing implements SpecialAttributes {
     checkPlace(inode);
     if (name === 'auth.inherit') return checkInherit(text);
     if (mode === undefined) return this.changeWorld(modeFrom(text), options);
+    if (text.startsWith('@')) return this.changeGroup(text.slice(1), mode, options);
     return this.changeUser(text, mode, options);
+  }
+
+  /**
+   * As its owner: shares the tree as the groups it is shared with have become. Whether that changed anything. Throws `unavailable`
+   * when a group cannot be read: nobody is left out for that.
+   */
+  async follow(options: Abortable = {}): Promise<boolean> {
+    const { tree, user } = this.options;
+    const access = await tree.access(options);
+    if (!equalBytes(access.owner, user.publicKey)) return false;
+    const said = statementOf(tree.treeId, access);
+    if (said.groups.length === 0) return false;
+    const rights = new Map(access.users.map(({ key, write }) => [toHex(key), write]));
+    const wanted = usersOf(said, await this.expand(said, options), access.owner);
+    if (wanted.length === rights.size && wanted.every(({ key, write }) => rights.get(toHex(key)) === write))
+      return false;
+    await this.change((now) => now, options);
+    return true;
   }
 
   private changeWorld(world: WorldMode, options: Abortable): Promise<void> {
@@ -72,19 +102,38 @@ export class VolumeSharing implements SpecialAttributes {
     }, options);
   }
 
-  /** Says it, and shares the tree accordingly. Throws `denied` for who does not own it. */
-  private change(edit: (said: Statement) => Statement, options: Abortable): Promise<void> {
-    const { tree, user } = this.options;
-    const change: ChangeShares = (now) => {
-      const said = edit(statementOf(tree.treeId, now));
-      const users = said.users.map(({ key, mode }) => ({ key: fromBase64(key), write: mode === 'rw' }));
-      const note = (version: number) => signStatement(user, tree.treeId, version, said);
-      return { users, world: worldOfMode(said.world), note };
-    };
-    return tree.share(change, options);
+  private async changeGroup(name: string, mode: WorldMode, options: Abortable): Promise<void> {
+    const { tree, groups } = this.options;
+    const known = statementOf(tree.treeId, await tree.access(options)).groups.find((group) => group.name === name);
+    const register = known?.register ?? toBase64((await groups.find(name, options)).register);
+    await this.change((said) => {
+      const others = said.groups.filter((group) => group.register !== register);
+      return { ...said, groups: mode === 'none' ? others : [...others, { name, register, mode }] };
+    }, options);
   }
 
-  private async permissions({ users }: Statement, { owner }: TreeAccess): Promise<Permission[]> {
+  /** Says it, and shares the tree accordingly. Throws `denied` for who does not own it. */
+  private async change(edit: (said: Statement) => Statement, options: Abortable): Promise<void> {
+    const { tree, user } = this.options;
+    const expanded = await this.expand(edit(statementOf(tree.treeId, await tree.access(options))), options);
+    const change: ChangeShares = (now) => {
+      const said = edit(statementOf(tree.treeId, now));
+      const note = (version: number) => signStatement(user, tree.treeId, version, said);
+      return { users: usersOf(said, expanded, now.owner), world: worldOfMode(said.world), note };
+    };
+    await tree.share(change, options);
+  }
+
+  /** Keys of who is in the groups named, by the group's register. */
+  private async expand({ groups }: Statement, options: Abortable): Promise<ReadonlyMap<string, readonly Bytes[]>> {
+    const expand = async ({ name, register }: NamedGroup) => {
+      const ref = { name, register: fromBase64(register) };
+      return [register, await this.options.groups.members(ref, options)] as const;
+    };
+    return new Map(await Promise.all(groups.map(expand)));
+  }
+
+  private async permissions({ users, groups }: Statement, { owner }: TreeAccess): Promise<Permission[]> {
     const first = await this.options.people.nameOf(owner);
     const shown = (name: string, mode: string): Permission => ({
       name,
@@ -94,13 +143,34 @@ export class VolumeSharing implements SpecialAttributes {
       admin: false,
     });
     const named = users.map((entry) => this.nameOf(entry).then((name) => shown(name, entry.mode)));
-    return [{ ...shown(first, 'rw'), owner: true, admin: true }, ...(await Promise.all(named))];
+    const inGroups = groups.map(({ name, mode }) => shown(`@${name}`, mode));
+    return [{ ...shown(first, 'rw'), owner: true, admin: true }, ...(await Promise.all(named)), ...inGroups];
   }
 
   /** As this device knows him, else as the owner does. */
   private nameOf(person: Person): Promise<string> {
     return this.options.people.nameOf(fromBase64(person.key), [person]);
   }
+}
+
+/** What is named for each key at most; the owner does not need it. Throws `unavailable` for a group said meanwhile. */
+function usersOf(
+  { users, groups }: Statement,
+  expanded: ReadonlyMap<string, readonly Bytes[]>,
+  owner: Bytes,
+): { key: Bytes; write: boolean }[] {
+  const rights = new Map<string, { key: Bytes; write: boolean }>();
+  const give = (key: Bytes, mode: Mode) => {
+    const write = mode === 'rw' || rights.get(toHex(key))?.write === true;
+    if (!equalBytes(key, owner)) rights.set(toHex(key), { key, write });
+  };
+  for (const { key, mode } of users) give(fromBase64(key), mode);
+  for (const { register, mode } of groups) {
+    const members = expanded.get(register);
+    if (members === undefined) throw new InfinitError('unavailable', 'another device shares the volume');
+    for (const key of members) give(key, mode);
+  }
+  return [...rights.values()];
 }
 
 function checkPlace(inode: number): void {
