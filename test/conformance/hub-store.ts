@@ -114,7 +114,7 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
   });
 
   check('transactions are all or nothing, and see what the last one left', async (store) => {
-    const failing = store.transaction(async (inside) => {
+    const failing = store.transaction('alice', async (inside) => {
       await inside.put('network', network.name, network);
       throw new Error('no');
     });
@@ -123,7 +123,7 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     const other = await share();
     await store.put('network', network.name, networkOf(alice, 'n', { serial: 0 }));
     const grow = (one: HubStore) =>
-      one.transaction(async (inside) => {
+      one.transaction('alice', async (inside) => {
         const known = await inside.get('network', network.name);
         await inside.put('network', network.name, networkOf(alice, 'n', { serial: (known?.serial ?? 0) + 1 }));
       });

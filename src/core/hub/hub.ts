@@ -99,8 +99,8 @@ export interface HubStore {
   /** Forgets what ended before that time. */
   sweep(nowMs: number): Promise<void>;
 
-  /** All or nothing. The task may run again from its start when other processes changed the same. */
-  transaction<T>(task: (store: HubStore) => Promise<T>): Promise<T>;
+  /** All or nothing; of those with the same lock one after another. The task may run again from its start. */
+  transaction<T>(lock: string, task: (store: HubStore) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 

@@ -200,9 +200,10 @@ export interface Database {
   all(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]>;
   /**
    * All or nothing, durable when it resolves; as if transactions of one database ran one after another, those of other processes
-   * too. The task may run again from its start when another one came between.
+   * too. With a `lock` that is promised only among those with the same one, which is cheaper where processes share a server. The
+   * task may run again from its start when another one came between.
    */
-  transaction<T>(task: (database: Database) => Promise<T>): Promise<T>;
+  transaction<T>(task: (database: Database) => Promise<T>, options?: { lock?: string }): Promise<T>;
   close(): Promise<void>;
 }
 

@@ -23,7 +23,7 @@ export async function putNetwork(call: Call): Promise<Answer> {
   const network = call.body((value) => checkDescriptor('network', value));
   checkNamed('network', name, network.name);
   checkOwner(call, 'network', name, network);
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(ownerOf(name), async (store) => {
     const before = await store.get('network', name);
     checkSameOwner('network', name, network, before);
     if (before !== undefined && !isSame(before, network)) checkSuccession(before, network);
@@ -35,7 +35,7 @@ export async function putNetwork(call: Call): Promise<Answer> {
 /** `?purge`: its passports, volumes and key-value stores as well. */
 export async function deleteNetwork(call: Call): Promise<Answer> {
   const name = call.qualified;
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(ownerOf(name), async (store) => {
     const network = await store.get('network', name);
     if (network === undefined) throw notFound('network', name);
     checkOwner(call, 'network', name, network);
@@ -72,7 +72,7 @@ export async function putPassport(call: Call): Promise<Answer> {
   if (user !== call.caller.name && !call.isOwner(network) && !isCertifier(call, passport))
     throw forbidden('passport', name, `"${call.caller.name}" did not sign that passport`);
   checkPassport(call, name, network, passport);
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(ownerOf(name), async (store) => {
     const holder = await store.get('user', user);
     if (holder === undefined) throw notFound('user', user);
     if (!sameKey(holder.public_key, passport.user))
@@ -87,7 +87,7 @@ export async function putPassport(call: Call): Promise<Answer> {
 
 export async function deletePassport(call: Call): Promise<Answer> {
   const { name, user, network } = await passportPath(call);
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(ownerOf(name), async (store) => {
     const passport = await store.get('passport', name);
     if (passport === undefined) throw notFound('passport', name);
     if (user !== call.caller.name && !call.isOwner(network) && !isCertifier(call, passport))
@@ -124,7 +124,7 @@ function handlersOf(kind: TreeKind) {
     checkOwner(call, label, name, given);
     await call.member(given.network);
     const tree = 'mount_options' in given ? withoutMountpoint(given) : given;
-    return call.store.transaction(async (store) => {
+    return call.store.transaction(ownerOf(name), async (store) => {
       const before = await store.get(kind, name);
       checkSameOwner(label, name, tree, before);
       if (before !== undefined && (before.tree_id !== tree.tree_id || before.network !== tree.network))
@@ -137,7 +137,7 @@ function handlersOf(kind: TreeKind) {
   };
   const remove = async (call: Call): Promise<Answer> => {
     const name = call.qualified;
-    return call.store.transaction(async (store) => {
+    return call.store.transaction(ownerOf(name), async (store) => {
       const tree = await store.get(kind, name);
       if (tree === undefined) throw notFound(label, name);
       checkOwner(call, label, name, tree);
@@ -163,6 +163,11 @@ export async function outcome<K extends HubKind>(
   return before === undefined
     ? { status: 201, body: { result: 'created' } }
     : { status: 200, body: { result: 'updated' } };
+}
+
+/** Everything that hangs on one owner is changed one after another. */
+export function ownerOf(name: string): string {
+  return name.split('/', 1)[0] ?? '';
 }
 
 function isSame(before: object, now: object): boolean {
@@ -214,7 +219,7 @@ function checkNamed(object: string, path: string, body: string): void {
 
 /** Names belong to users: the owner of `alice/n` is alice, by her key. */
 function checkOwner(call: Call, object: string, name: string, descriptor: { owner: { ed25519: string } }): void {
-  if (name.split('/', 1)[0] !== call.caller.name || !call.isOwner(descriptor))
+  if (ownerOf(name) !== call.caller.name || !call.isOwner(descriptor))
     throw forbidden(object, name, `user "${call.caller.name}" does not own ${object} "${name}"`);
 }
 

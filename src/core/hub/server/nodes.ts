@@ -13,7 +13,7 @@ export async function getEndpoints(call: Call): Promise<Answer> {
 export async function putEndpoints(call: Call): Promise<Answer> {
   const { network, user, node } = await place(call);
   const said = call.fields(nodeEndpoints);
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(`${network} ${user}`, async (store) => {
     await store.setEndpoints(network, user, node, said, call.nowMs);
     checkRoom(user, await store.countEndpoints(network, user));
     return { status: 200, body: {} };
@@ -34,7 +34,7 @@ export async function getUsage(call: Call): Promise<Answer> {
 export async function putUsage(call: Call): Promise<Answer> {
   const { network, user, node } = await place(call);
   const told = call.fields(usage);
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(`${network} ${user}`, async (store) => {
     await store.setUsage(network, user, node, told, call.nowMs);
     checkRoom(user, await store.countUsage(network, user));
     return { status: 200, body: {} };

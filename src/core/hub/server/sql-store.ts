@@ -203,8 +203,8 @@ export class SqlHubStore implements HubStore {
       await this.database.run(`DELETE FROM ${table} WHERE at_ms < ?`, [oldest]);
   }
 
-  transaction<T>(task: (store: HubStore) => Promise<T>): Promise<T> {
-    return this.database.transaction((inside) => task(new SqlHubStore(inside)));
+  transaction<T>(lock: string, task: (store: HubStore) => Promise<T>): Promise<T> {
+    return this.database.transaction((inside) => task(new SqlHubStore(inside)), { lock });
   }
 
   close(): Promise<void> {

@@ -44,7 +44,7 @@ export async function putUser(call: Call): Promise<Answer> {
   const { user, identity } = call.body(userBody);
   if (user.name !== name) throw badRequest(`the body is user "${user.name}"`);
   if (reserved.includes(name)) throw forbidden('user', name, `user name "${name}" is reserved`);
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(name, async (store) => {
     const before = await store.get('user', name);
     if (before !== undefined && !sameKey(before.public_key, user.public_key))
       throw conflict('user', name, 'already exists with a different key');
@@ -56,7 +56,7 @@ export async function putUser(call: Call): Promise<Answer> {
 /** `?purge`: all that the user owns, and the passports others gave him. */
 export async function deleteUser(call: Call): Promise<Answer> {
   const name = call.self();
-  return call.store.transaction(async (store) => {
+  return call.store.transaction(name, async (store) => {
     if (!(await store.delete('user', name))) throw notFound('user', name);
     await store.setIdentity(name, undefined);
     await store.setAvatar(name, undefined);

@@ -1,5 +1,5 @@
-// Relational state in PostgreSQL, for what several processes share: the same contract as sqlite. Transactions are serializable and run
-// again when the server says that another one came between. The library is loaded at the first open.
+// Relational state in PostgreSQL, for what several processes share: the same contract as sqlite. Transactions wait for those with the same
+// lock, or are serializable and run again when the server says that another one came between. The library is loaded at the first open.
 
 import type { Pool, PoolClient, QueryResult } from 'pg';
 import { type ErrorKind, InfinitError } from '../../base/errors.ts';
@@ -68,13 +68,13 @@ class PostgresDatabase implements Database {
     return this.statements.all(sql, values);
   }
 
-  async transaction<T>(task: (database: Database) => Promise<T>): Promise<T> {
+  async transaction<T>(task: (database: Database) => Promise<T>, { lock }: { lock?: string } = {}): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       const client = await this.pool.connect().catch((error: unknown) => {
         throw postgresError(error);
       });
       try {
-        const result = await this.attempt(client, task);
+        const result = await this.attempt(client, task, lock);
         client.release();
         return result;
       } catch (error) {
@@ -89,7 +89,11 @@ class PostgresDatabase implements Database {
     }
   }
 
-  private async attempt<T>(client: PoolClient, task: (database: Database) => Promise<T>): Promise<T> {
+  private async attempt<T>(
+    client: PoolClient,
+    task: (database: Database) => Promise<T>,
+    lock: string | undefined,
+  ): Promise<T> {
     const statements = new Statements(client);
     const inside: Database = {
       exec: (sql) => statements.exec(sql),
@@ -99,7 +103,11 @@ class PostgresDatabase implements Database {
       transaction: (nested) => nested(inside),
       close: async () => {},
     };
-    await statements.exec('BEGIN ISOLATION LEVEL SERIALIZABLE');
+    if (lock === undefined) await statements.exec('BEGIN ISOLATION LEVEL SERIALIZABLE');
+    else {
+      await statements.exec('BEGIN');
+      await statements.get('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [lock]);
+    }
     const result = await task(inside);
     await statements.exec('COMMIT');
     return result;
