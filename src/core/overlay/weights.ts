@@ -27,7 +27,9 @@ export const kouncilScale: Scale = {
 };
 /** Positions are places in lists, which cost upkeep: fewer of them, and coarser. */
 export const chordScale: Scale = {
-  mean: limits.chordPositions,
+  get mean() {
+    return limits.chordPositions;
+  },
   min: limits.chordPositionsMin,
   max: limits.chordPositionsMax,
   latitude: 3,

@@ -1,6 +1,7 @@
 // What a seed makes of its world besides the faults that strike: how far clocks are off, zones, how soon who is away counts as
 // gone, whether everything sleeps for long, and how long the quiet at the end is.
 
+import { limits } from '../../../src/core/base/limits.ts';
 import type { SeededRandom } from '../runtime/random.ts';
 import type { MixedOptions } from './options.ts';
 
@@ -15,6 +16,8 @@ export interface Course {
   sleeps: boolean;
   /** Quiet at the end, in which copies that belong elsewhere go. */
   calmMs: number;
+  /** Of a node of mean capacity, under Chord: few in most seeds, because joining and keeping them is most of what a seed costs. */
+  positions: number;
 }
 
 const zones = ['a', 'b', 'c'];
@@ -31,6 +34,7 @@ export function courseOf(random: SeededRandom, { profile, nodes }: MixedOptions)
     evictionDelayMs: oneIn(2) ? 20_000 : usualDelayMs,
     sleeps: oneIn(3),
     calmMs: oneIn(4) ? 150_000 : 0,
+    positions: oneIn(8) ? limits.chordPositions : limits.chordPositionsMin,
   };
 }
 

@@ -3,6 +3,7 @@
 // watched; the same seed gives the same course of events.
 
 import { isError } from '../../../src/core/base/errors.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import type { KeyStore } from '../../../src/core/volume/keys.ts';
 import { describe, findViolation } from '../linearizable.ts';
 import type { SeededRandom } from '../runtime/random.ts';
@@ -50,12 +51,17 @@ export class Simulation {
   }
 
   async run(): Promise<MixedResult> {
+    const adjustable = limits as { chordPositions: number };
+    const usual = adjustable.chordPositions;
+    adjustable.chordPositions = this.course.positions;
     try {
       const scene = await this.begin();
       await this.load(scene);
       if (!this.broken) await this.finish(scene);
     } catch (error) {
       this.watch.report('progress', error instanceof Error ? (error.stack ?? error.message) : String(error));
+    } finally {
+      adjustable.chordPositions = usual;
     }
     const { world, watch } = this;
     const { clients, faults } = this.scene ?? {};
