@@ -50,7 +50,7 @@ export class Shell {
   constructor(seed: string) {
     this.world = createWorld({ seed });
     const { runtime } = this.world.host('device');
-    this.runtime = { ...runtime, clock: { ...runtime.clock, now: () => nowMs } as Runtime['clock'] };
+    this.runtime = { ...runtime, clock: Object.assign(Object.create(runtime.clock), { now: () => nowMs }) };
   }
 
   /** Runs a line; the result is that of its last command, with the error texts of all. */

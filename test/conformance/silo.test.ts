@@ -16,6 +16,7 @@ import { openPackedSilo } from '../../src/core/silo/objects/opening.ts';
 import { openSilo, siloKinds } from '../../src/core/silo/registry.ts';
 import type { Secrets, Silo, SiloConfig } from '../../src/core/silo/silo.ts';
 import { stripedSilo } from '../../src/core/silo/striped.ts';
+import { DriveServer } from '../fakes/drive-server.ts';
 import { MemoryObjects } from '../fakes/memory-objects.ts';
 import { type S3Server, s3Keys, startS3Server } from '../fakes/s3-server.ts';
 import { siloRuntime } from '../unit/silo/runtime.ts';
@@ -65,6 +66,27 @@ function filesystem(name: string, runtime: Runtime): void {
     true,
     (config) => openFilesystemSilo(config, runtime),
     (path, capacity) => ({ type: 'filesystem', path, capacity }),
+  );
+}
+
+/** Against what its provider documents. */
+function drive(type: 'dropbox' | 'google-drive'): void {
+  tried.add(type);
+  let server: DriveServer | undefined;
+  after(() => server?.close());
+  const secret =
+    type === 'dropbox'
+      ? { app_key: 'app', app_secret: 'app secret' }
+      : { client_id: 'app', client_secret: 'app secret' };
+  lasting(
+    type,
+    true,
+    async (config) => {
+      if (server === undefined) await (server = new DriveServer()).start();
+      const runtime = { ...siloRuntime(), http: server.client };
+      return openSilo(config, runtime, { secrets: async () => ({ ...secret, refresh_token: 'refresh-me' }) });
+    },
+    (path, capacity) => ({ type, account: 'me', root: path.slice(1).replaceAll('/', '-'), capacity }),
   );
 }
 
@@ -151,6 +173,10 @@ siloConformance('striped', {
 packed('packs', true);
 packed('packs in a store that cannot refuse', false);
 s3Server();
+drive('dropbox');
+drive('google-drive');
+// Spoken to by the protocol of S3, which was tried.
+tried.add('gcs');
 filter('crypt', cryptFields);
 filter('strip', {}, 2);
 filter('latency', { latency_get: 0, latency_put: 1 });

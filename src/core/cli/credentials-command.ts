@@ -10,6 +10,9 @@ import type { SecretQuestion } from './secrets.ts';
 export const serviceFlags = {
   aws: Flags.boolean({ description: 'Amazon Web Services' }),
   s3: Flags.boolean({ description: 'any other S3-compatible server; kept among those of AWS' }),
+  gcs: Flags.boolean({ description: 'Google Cloud Storage: HMAC keys of a service account' }),
+  dropbox: Flags.boolean({ description: 'Dropbox: an application of yours, allowed on its web page' }),
+  'google-drive': Flags.boolean({ description: 'Google Drive: an application of yours, allowed on any device' }),
   crypt: Flags.boolean({ description: 'passphrase of a crypt silo' }),
 };
 type ServiceFlags = { [K in keyof typeof serviceFlags]: boolean };
@@ -40,9 +43,36 @@ interface Form {
   display?: number;
 }
 
+const forms: Record<Exclude<Service, 'aws'>, Form> = {
+  crypt: { questions: [{ message: 'Passphrase', check: longEnough }], fields: ['passphrase'] },
+  gcs: {
+    questions: [{ message: 'HMAC access ID', shown: true }, { message: 'HMAC secret' }],
+    fields: ['access_key_id', 'secret_access_key'],
+    display: 0,
+  },
+  dropbox: {
+    questions: [
+      { message: 'App key', shown: true },
+      { message: 'App secret' },
+      {
+        message: 'Code',
+        shown: true,
+        before: ([appKey = '']) => `Allow the application, and copy the code: ${dropboxPage(appKey)}`,
+      },
+    ],
+    fields: ['app_key', 'app_secret', 'code'],
+    display: 0,
+  },
+  'google-drive': {
+    questions: [{ message: 'Client ID', shown: true }, { message: 'Client secret' }],
+    fields: ['client_id', 'client_secret'],
+    display: 0,
+  },
+};
+
 /** What a person is asked for a service. */
 export function formOf(service: Service, flags: ServiceFlags): Form {
-  if (service === 'crypt') return { questions: [{ message: 'Passphrase', check: longEnough }], fields: ['passphrase'] };
+  if (service !== 'aws') return forms[service];
   const id: SecretQuestion = { message: 'Access key ID', shown: true };
   const key: SecretQuestion = { message: 'Secret access key' };
   if (!flags.s3) {
@@ -50,6 +80,11 @@ export function formOf(service: Service, flags: ServiceFlags): Form {
     key.check = matches(/^[A-Za-z0-9/+=]{40}$/, 'an AWS secret access key has 40 characters');
   }
   return { questions: [id, key], fields: ['access_key_id', 'secret_access_key'], display: 0 };
+}
+
+function dropboxPage(appKey: string): string {
+  const search = new URLSearchParams({ client_id: appKey, response_type: 'code', token_access_type: 'offline' });
+  return `https://www.dropbox.com/oauth2/authorize?${search}`;
 }
 
 export function secretOf(fields: readonly string[], answers: readonly string[]): Secret {

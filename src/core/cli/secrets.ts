@@ -10,6 +10,8 @@ export interface SecretQuestion {
   message: string;
   /** Shown while it is typed: it is no secret itself. */
   shown?: boolean;
+  /** Told on a terminal before it is asked, by the answers so far. */
+  before?: (answers: readonly string[]) => string;
   /** Throws `usage`. */
   check?: (answer: string) => void;
 }
@@ -25,8 +27,10 @@ export async function askSecrets(invocation: Invocation, questions: readonly Sec
 
 async function asked(invocation: Invocation, questions: readonly SecretQuestion[]): Promise<string[]> {
   const answers: string[] = [];
-  for (const { message, shown } of questions)
+  for (const { message, shown, before } of questions) {
+    if (before !== undefined) invocation.stderr.write(`${before(answers)}\n`);
     answers.push((await (shown ? askText : askPassphrase)(invocation, `${message}:`)).trim());
+  }
   return answers;
 }
 

@@ -40,8 +40,12 @@ export interface SiloConfigJson {
   path?: string;
   /** Filters: what they wrap. */
   backend?: SiloConfigJson[];
-  /** crypt: the account of its passphrase. */
+  /** gcs, dropbox, google-drive: the account to sign in with; crypt: that of its passphrase. */
   account?: string;
+  /** gcs */
+  bucket?: string;
+  /** gcs, dropbox, google-drive: the folder. */
+  root?: string;
   salt?: string;
   /** crypt: tells a wrong passphrase. */
   check?: string;

@@ -94,6 +94,8 @@ const siloFields = {
   capacity: integer(1),
   path: absolutePath,
   account: name,
+  bucket: matching(63, isBucket, 'the name of a bucket'),
+  root: matching(pathCharsMax / 4, isFolder, 'a path in a store'),
   salt: base64(32),
   check: base64(32),
   aws_credentials: object<S3Json>(

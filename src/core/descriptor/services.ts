@@ -3,6 +3,9 @@
 /** The key is the folder in the home and the option of `credentials`. */
 export const services = {
   aws: 'AWS',
+  gcs: 'GCS',
+  dropbox: 'Dropbox',
+  'google-drive': 'Google Drive',
   crypt: 'crypt',
 } as const;
 export type Service = keyof typeof services;

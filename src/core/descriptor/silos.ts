@@ -94,6 +94,38 @@ export async function createS3Silo(context: DescriptorContext, options: CreateS3
   });
 }
 
+export interface CreateDriveSiloOptions {
+  name: string;
+  type: 'gcs' | 'dropbox' | 'google-drive';
+  description?: string | undefined;
+  /** Bytes. */
+  capacity?: number | undefined;
+  account: string;
+  /** Of gcs. */
+  bucket?: string | undefined;
+  /** The folder. */
+  root: string;
+}
+
+/** Throws `not-found` when there are no such credentials. */
+export async function createDriveSilo(
+  context: DescriptorContext,
+  options: CreateDriveSiloOptions,
+): Promise<SiloDescriptor> {
+  const { name, type, description, capacity, account, bucket, root } = options;
+  checkCapacity(`a ${type}`, capacity);
+  await needCredentials(context, type, account);
+  return createSilo(context, {
+    name: checkName('silo', name),
+    ...(description !== undefined && { description }),
+    type,
+    ...(capacity !== undefined && { capacity }),
+    account,
+    ...(bucket !== undefined && { bucket }),
+    root,
+  });
+}
+
 /** What is no size at all is refused by the schema, with the field's name. */
 function checkCapacity(kind: string, capacity: number | undefined): void {
   if (isSize(capacity) && capacity < limits.siloCapacityMinBytes)

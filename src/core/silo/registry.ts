@@ -9,6 +9,9 @@ import { faultyKind } from './filters/faulty.ts';
 import { latencyKind } from './filters/latency.ts';
 import { stripKind } from './filters/strip.ts';
 import { memoryKind } from './memory.ts';
+import { dropboxKind } from './objects/dropbox/dropbox.ts';
+import { gcsKind } from './objects/google/gcs.ts';
+import { googleDriveKind } from './objects/google/google-drive.ts';
 import { s3Kind } from './objects/s3/s3.ts';
 import type { Silo, SiloConfig, SiloHome, SiloKind, SiloSurroundings } from './silo.ts';
 
@@ -16,6 +19,9 @@ export const siloKinds: readonly SiloKind[] = [
   filesystemKind,
   memoryKind,
   s3Kind,
+  gcsKind,
+  dropboxKind,
+  googleDriveKind,
   cryptKind,
   stripKind,
   latencyKind,

@@ -18,6 +18,7 @@ import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { verifyPassport } from '../../../src/core/descriptor/rights.ts';
 import { passportHash } from '../../../src/core/descriptor/signing.ts';
 import {
+  createDriveSilo,
   createFilesystemSilo,
   createFilterSilo,
   createMemorySilo,
@@ -101,6 +102,9 @@ async function fill(device: TestDevice): Promise<void> {
     storageClass: 'STANDARD_IA',
     capacity: 1_000_000_000_000,
   });
+  const drive = { account: 'me', secret: { app_key: 'a', app_secret: 'b', refresh_token: 'c' }, as: 'alice' };
+  await addCredentials(device, { service: 'dropbox', ...drive });
+  await createDriveSilo(device, { name: 'box', type: 'dropbox', account: 'me', root: 'box_blocks' });
   await createFilterSilo(device, { name: 'both', type: 'strip', silos: ['local', 'memory'] });
   await device.runtime.files.replace(join(device.home.data, '..', 'credentials.hex'), await credentials(device));
 }
@@ -154,8 +158,8 @@ test('the golden home is read whole, and everything in it holds', async () => {
   for (const kind of kinds) counts[kind] = (await device.repository.list(kind)).length;
   assert.deepEqual(counts, {
     user: 3,
-    silo: 4,
-    credentials: 1,
+    silo: 5,
+    credentials: 2,
     network: 2,
     'linked-network': 3,
     passport: 2,

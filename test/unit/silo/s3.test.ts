@@ -24,7 +24,13 @@ const place = (folder: string) => ({
   endpoint: server.endpoint,
 });
 const key = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER', region: 'us-east-1' };
-const optionsOf = (folder: string) => ({ runtime: runtime(), place: place(folder), key, storageClass: undefined });
+const optionsOf = (folder: string) => ({
+  runtime: runtime(),
+  place: place(folder),
+  service: 'aws' as const,
+  key,
+  storageClass: undefined,
+});
 const bucket = (folder: string) => new S3Bucket(optionsOf(folder));
 const config = (folder: string) => ({ type: 's3', aws_credentials: place(folder) });
 

@@ -7,6 +7,7 @@ import type { LinkedNetworkDescriptor, NetworkDescriptor, SiloDescriptor } from 
 import { strayFiles } from '../../descriptor/home-repository.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { isRevoked, passportExpiry, verifyPassport } from '../../descriptor/rights.ts';
+import { type Service, services } from '../../descriptor/services.ts';
 import { verifyKeyValueStore, verifyNetwork, verifyVolume } from '../../descriptor/signing.ts';
 import { type Finding, faulty, type Section, type Surroundings, sound, suspicious, usable } from './doctor.ts';
 
@@ -65,7 +66,8 @@ async function missingCredentials(
 ): Promise<Finding | undefined> {
   try {
     if (place !== undefined) await needCredentials(context, 'aws', place.account);
-    else if (type === 'crypt' && account !== undefined) await needCredentials(context, 'crypt', account);
+    else if (account !== undefined && Object.hasOwn(services, type))
+      await needCredentials(context, type as Service, account);
     return undefined;
   } catch (error) {
     const { message, hint } = asError(error);

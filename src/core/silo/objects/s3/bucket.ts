@@ -7,6 +7,7 @@ import type { Abortable } from '../../../base/lifecycle.ts';
 import { limits } from '../../../base/limits.ts';
 import { hash } from '../../../crypto/hash.ts';
 import type { S3Json } from '../../../descriptor/descriptor.ts';
+import { services } from '../../../descriptor/services.ts';
 import type { HttpResponse, Runtime } from '../../../runtime/runtime.ts';
 import type { ObjectStore, StoredObject } from '../object-store.ts';
 import { ask, retrying, unexpected } from '../requests.ts';
@@ -16,6 +17,8 @@ import { encoded, type SigningKey, signedHeaders } from './sigv4.ts';
 export interface S3BucketOptions {
   runtime: Pick<Runtime, 'clock' | 'random' | 'log' | 'http'>;
   place: S3Json;
+  /** Whose credentials they are. */
+  service: 'aws' | 'gcs';
   key: SigningKey;
   storageClass: string | undefined;
 }
@@ -126,7 +129,8 @@ export class S3Bucket implements ObjectStore {
     const { status, headers, body } = response;
     const text = body.toString('utf8', 0, 4096);
     const code = element(text, 'Code') ?? '';
-    const hint = `infinit credentials add --aws ${account} --replace`;
+    const { service } = this.options;
+    const hint = `infinit credentials add --${service} ${account} --replace`;
     switch (code) {
       case 'NoSuchBucket':
         return new InfinitError('usage', `bucket "${bucket}" does not exist at ${endpoint}`, {
@@ -151,9 +155,13 @@ export class S3Bucket implements ObjectStore {
         hint: `create the silo anew with --region ${right}`,
       });
     if (status === 401 || status === 403)
-      return new InfinitError('denied', `${endpoint} refuses AWS credentials "${account}"${code && ` (${code})`}`, {
-        hint,
-      });
+      return new InfinitError(
+        'denied',
+        `${endpoint} refuses ${services[service]} credentials "${account}"${code && ` (${code})`}`,
+        {
+          hint,
+        },
+      );
     if (status === 404) return new InfinitError('not-found', 'the object is not there');
     if (status === 412) return new InfinitError('exists', 'the object is there already');
     if (status === 507) return new InfinitError('full', `${endpoint} has no room`);

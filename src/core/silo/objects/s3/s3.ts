@@ -20,6 +20,6 @@ async function openingOf(config: SiloConfig, around: SiloSurroundings): Promise<
   if (accessKeyId === undefined || secretAccessKey === undefined)
     throw new InfinitError('corrupt', `AWS credentials "${place.account}" hold no keys`);
   const key = { accessKeyId, secretAccessKey, sessionToken, region: place.region };
-  const store = new S3Bucket({ runtime, place, key, storageClass });
+  const store = new S3Bucket({ runtime, place, service: 'aws', key, storageClass });
   return { store, runtime, capacity, addedBytes, folder };
 }
