@@ -2,6 +2,7 @@
 // starting and stopping them means.
 
 import { isError } from '../../../src/core/base/errors.ts';
+import type { Life } from '../runtime/host.ts';
 import type { World } from '../runtime/world.ts';
 import type { Coverage } from '../watch/coverage.ts';
 import type { Cluster, Device } from '../whole.ts';
@@ -32,6 +33,9 @@ export class Cast {
   onError: (actor: Actor, error: unknown) => void = () => {};
   private readonly coverage: Coverage;
 
+  /** The process that hands over what its node holds, to leave for good. */
+  draining: Life | undefined;
+
   constructor(world: World, cluster: Cluster, roles: readonly Role[], coverage: Coverage) {
     this.world = world;
     this.cluster = cluster;
@@ -46,6 +50,10 @@ export class Cast {
       ready: false,
       begin: async () => {},
     }));
+  }
+
+  get isDraining(): boolean {
+    return this.draining?.alive === true;
   }
 
   of(role: Role): Actor[] {

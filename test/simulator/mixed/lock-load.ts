@@ -119,7 +119,7 @@ export class LockLoad {
       place: place.name,
       by: `${name}.${by.owner}`,
       exclusive,
-      isPaused: () => life.host.isPaused,
+      isSuspended: () => life.host.isPaused || (tree.status().role === 'leader' && tree.leaseMs() === 0),
       believes: () => life.alive && tree.locks.holds({ ...by, resource: inode }) && !tree.locks.isLost(inode),
       overtaken: undefined,
     };

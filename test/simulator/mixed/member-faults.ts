@@ -7,6 +7,7 @@ import type { Life } from '../runtime/host.ts';
 import { needsOf } from '../watch/drained.ts';
 import type { Actor } from './cast.ts';
 import type { DiskFaults } from './disk-faults.ts';
+import { mayLeave } from './failure-model.ts';
 import type { FaultKit } from './fault-kit.ts';
 
 /** So many nodes stay. */
@@ -15,7 +16,6 @@ const stayMin = 3;
 export class MemberFaults {
   /** How many have left for good. */
   drained = 0;
-  private draining: { life: Life } | undefined;
   private readonly kit: FaultKit;
   private readonly disks: DiskFaults;
 
@@ -55,28 +55,25 @@ export class MemberFaults {
     return true;
   }
 
-  /** A node hands over what it holds. */
-  get isDraining(): boolean {
-    return this.draining?.life.alive === true;
-  }
-
   /** `network drain`: hands over what it holds whatever happens meanwhile, and goes when it says that nobody needs it. */
   drain(): boolean {
     const { kit } = this;
+    const { cast, watch } = kit;
     const node = kit.pick(kit.usable);
-    if (!node?.ready || this.isDraining || kit.cast.storage.length <= stayMin) return false;
+    const some = kit.usable.length === cast.storage.length && cast.storage.length > stayMin;
+    if (!node?.ready || cast.isDraining || !some || !mayLeave(watch, cast)) return false;
     kit.reach('drain');
     const { life } = node.device.host;
-    const drained = this.handOver(node, life).catch((error: unknown) => {
-      // Then the node stays what it was.
-      if (isError(error, 'unavailable')) kit.watch.coverage.reach('drain/nobody could take over');
-      else kit.watch.report('progress', `${node.name} drains: ${asError(error).message}`);
-    });
-    const draining = { life };
-    this.draining = draining;
-    void drained.then(() => {
-      if (this.draining === draining) this.draining = undefined;
-    });
+    cast.draining = life;
+    void this.handOver(node, life)
+      .catch((error: unknown) => {
+        // Then the node stays what it was.
+        if (isError(error, 'unavailable')) watch.coverage.reach('drain/nobody could take over');
+        else watch.report('progress', `${node.name} drains: ${asError(error).message}`);
+      })
+      .then(() => {
+        if (cast.draining === life) cast.draining = undefined;
+      });
     return true;
   }
 

@@ -193,10 +193,10 @@ export class Simulation {
   }
 
   /** What is not as it must be after a while without faults. */
-  private unsettled({ cast, faults }: Scene): string | undefined {
+  private unsettled({ cast }: Scene): string | undefined {
     const away = cast.actors.find(({ wanted, ready }) => wanted && !ready);
     if (away) return `${away.name} is not back`;
-    if (faults.members.isDraining) return 'a node is not drained';
+    if (cast.isDraining) return 'a node is not drained';
     const devices = (actors: readonly Actor[]) => actors.map(({ device }) => device);
     return (
       this.watch.rings.unsettled(devices(cast.storage), devices(cast.clients)) ??

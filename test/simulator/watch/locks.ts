@@ -9,8 +9,11 @@ export interface Grant {
   readonly place: string;
   readonly by: string;
   readonly exclusive: boolean;
-  /** Nothing of that process runs at the moment: it finds out before it does anything. */
-  readonly isPaused: () => boolean;
+  /**
+   * Nothing of that process runs, or it leads and counts no grants, so that nothing it asks for is answered: it finds out before
+   * anything it does under the lock has an effect.
+   */
+  readonly isSuspended: () => boolean;
   /** Whether the owner may rely on it; false once its process has ended. */
   readonly believes: () => boolean;
   /** Somebody was granted what excludes it while it could not know. */
@@ -63,7 +66,7 @@ export class LockChecker {
     coverage.reach(grant.exclusive ? 'lock/exclusive' : 'lock/shared');
     for (const other of place.grants) {
       if (!other.exclusive && !grant.exclusive) continue;
-      if (other.isPaused()) other.overtaken = grant.by;
+      if (other.isSuspended()) other.overtaken = grant.by;
       else if (other.believes()) this.broken(other, grant.by);
     }
     if (grant.exclusive) place.turn++;

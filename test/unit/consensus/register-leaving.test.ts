@@ -323,3 +323,16 @@ test('a member the register has not reached yet makes up for one whose disk is l
   await scene.move('n1', 'n3', 'n2');
   assert.equal(await scene.text(), 'and on');
 });
+
+test('a member that does not know the new one as a storage node yet is asked again, not believed for good', async () => {
+  const scene = await setUp();
+  const { cluster, world } = scene;
+  const mayStore = cluster.authors.mayStore.bind(cluster.authors);
+  cluster.authors.mayStore = () => false;
+  world.schedule(5_000_000, 'it is known', () => {
+    cluster.authors.mayStore = mayStore;
+  });
+  await scene.move('n0', 'n1', 'n3');
+  assert.equal(await scene.text(), '0');
+  assert.equal(scene.kind('n3'), 'record');
+});

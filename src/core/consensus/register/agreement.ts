@@ -10,6 +10,7 @@ import type { StateImage } from '../../block/register-validity.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { RegisterOptions } from '../consensus.ts';
 import type { Ballot } from './ballot.ts';
+import { memberUnknown } from './configuration-rights.ts';
 import type { Conversation } from './conversation.ts';
 import type { Courier } from './courier.ts';
 import type { Place, Places } from './places.ts';
@@ -92,11 +93,11 @@ export class Agreement {
       }
       place.promised = undefined;
       if (attempt.proposal) outcome = 'unknown';
-      if (attempt.denied !== undefined && ++denials >= denialsMax) throw new InfinitError('denied', attempt.denied);
-      await patience.again(
-        outcome,
-        attempt.heard ? 'a register could not be agreed on' : 'no member of a register answers',
-      );
+      const passes = attempt.denied === undefined || attempt.denied === memberUnknown;
+      if (attempt.denied !== undefined && !passes && ++denials >= denialsMax)
+        throw new InfinitError('denied', attempt.denied);
+      const why = attempt.heard ? 'a register could not be agreed on' : 'no member of a register answers';
+      await patience.again(outcome, attempt.denied ?? why);
     }
   }
 

@@ -8,6 +8,9 @@ import type { PeerIdentity } from '../../peer/peer.ts';
 import type { Entry } from './messages.ts';
 import { leaveJoint, sameConfig, votersOf } from './quorum.ts';
 
+/** Passes by itself: who has just started, or lost sight of the ring, meets the others again. */
+export const memberUnknown = 'a new member is not known here as a storage node';
+
 /**
  * The reason when it is refused. One that is held here, or that a change held here leads to, anybody may finish: readers must.
  * Any other is brought by a user whom the access list lets write, by a member as far as is known here, or by a storage node near
@@ -26,8 +29,7 @@ export function refuseConfiguration(
   const voters = votersOf(...known);
   const names = new Set(voters.map(memberName));
   for (const member of held ? config.current : [])
-    if (!names.has(memberName(member)) && !authors.mayStore(member.node, image.address))
-      return 'a new member is not known here as a storage node';
+    if (!names.has(memberName(member)) && !authors.mayStore(member.node, image.address)) return memberUnknown;
   // Who is blank here knows of no members but those that are named: they vote themselves.
   const isMember = (held ? voters : votersOf(config)).some(({ node }) => equalBytes(node, proposer.id));
   if (proposer.rights.write && listedWriter(image.state.access, proposer.userKey)) return undefined;
