@@ -11,6 +11,8 @@ import {
   siloFlag,
 } from '../../core/cli/flags.ts';
 import {
+  adminFlags,
+  adminsFrom,
   modelFlags,
   modelOf,
   overlayNotices,
@@ -37,6 +39,7 @@ export default class NetworkCreate extends RunCommand {
     ...descriptionFlag,
     ...siloFlag,
     ...modelFlags,
+    ...adminFlags,
     ...peerFlag,
     ...portFlag,
     ...zoneFlag,
@@ -61,6 +64,7 @@ export default class NetworkCreate extends RunCommand {
       version: flags['compatibility-version'],
       peers,
       silos: flags.silo,
+      admins: adminsFrom(flags),
       zone: flags.zone,
       port: flags.port,
       found: await this.founder(flags.silo),

@@ -3,7 +3,16 @@
 import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { copyFlag, descriptionFlag, nameArg, nameFlag, peerFlag, portFlag, pushFlag } from '../../core/cli/flags.ts';
-import { changedOverlayOf, overlayFlags, protocolFlag, protocolNotice } from '../../core/cli/network-flags.ts';
+import {
+  adminFlags,
+  adminNotices,
+  adminRemoveFlag,
+  adminsFrom,
+  changedOverlayOf,
+  overlayFlags,
+  protocolFlag,
+  protocolNotice,
+} from '../../core/cli/network-flags.ts';
 import { expandPeers } from '../../core/cli/presence.ts';
 import { pretty, updated } from '../../core/cli/texts.ts';
 import { qualify } from '../../core/descriptor/names.ts';
@@ -25,6 +34,8 @@ export default class NetworkUpdate extends BaseCommand {
     ...portFlag,
     ...peerFlag,
     ...overlayFlags,
+    ...adminFlags,
+    ...adminRemoveFlag,
     ...protocolFlag,
     ...copyFlag,
     ...pushFlag('network'),
@@ -38,7 +49,9 @@ export default class NetworkUpdate extends BaseCommand {
     this.tell(...protocolNotice(flags.protocol));
     const overlay = changedOverlayOf(flags);
     const changes = [peers, flags.description, flags.port, flags['compatibility-version'], overlay];
-    if (changes.every((change) => change === undefined)) throw new InfinitError('usage', 'nothing to update');
+    const admins = adminsFrom(flags);
+    if (Object.values(admins).some((names) => names !== undefined)) this.tell(...adminNotices);
+    else if (changes.every((change) => change === undefined)) throw new InfinitError('usage', 'nothing to update');
     const core = await this.core();
     if (overlay !== undefined) await this.checkStopped(this.nameOf(parsed), peers);
     const { updateNetwork } = await import('../../core/descriptor/networks.ts');
@@ -50,6 +63,7 @@ export default class NetworkUpdate extends BaseCommand {
       version: flags['compatibility-version'],
       port: flags.port,
       overlay,
+      admins,
     });
     await this.present(network, updated('network', network.name), flags.output, pretty('network', network.name));
     if (flags.push) await this.pushToHub('network', network.name);

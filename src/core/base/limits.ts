@@ -74,6 +74,8 @@ export const limits = {
   registerOperationTimeoutMs: 20 * second,
   registerCommitDelayMs: 50,
   verifiedCacheEntriesMax: 8192,
+  /** Of each kind. */
+  networkAdminsMax: 32,
   /** Users an access list names, its owner included. */
   accessUsersMax: 256,
   /** What their owner keeps beside a list: names of people and groups. */

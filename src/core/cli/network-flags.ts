@@ -3,6 +3,7 @@
 import { Flags } from '@oclif/core';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import type { AdminChange } from '../descriptor/admins.ts';
 import { durationFlag, integerFlag } from './flags.ts';
 
 export const modelFlags = {
@@ -75,3 +76,38 @@ export function protocolNotice(protocol: string | undefined): string[] {
   }
   return ['--protocol has no effect: nodes always talk TLS over TCP'];
 }
+
+function usersFlag(description: string) {
+  return Flags.string({
+    description: `${description}; repeatable`,
+    helpValue: 'USER',
+    multiple: true,
+    multipleNonGreedy: true,
+  });
+}
+
+export const adminFlags = {
+  'admin-r': usersFlag('user who reads all that is shared in the network'),
+  'admin-rw': usersFlag('user who reads and writes all that is shared in the network'),
+};
+export const adminRemoveFlag = { 'admin-remove': usersFlag('user who is no admin any more') };
+
+interface AdminFlagValues {
+  'admin-r'?: string[] | undefined;
+  'admin-rw'?: string[] | undefined;
+  'admin-remove'?: string[] | undefined;
+}
+
+/** Throws `unsupported` for groups: nodes know keys of users only. */
+export function adminsFrom(flags: AdminFlagValues): AdminChange {
+  const { 'admin-r': r, 'admin-rw': rw, 'admin-remove': remove } = flags;
+  const group = [r, rw, remove].flatMap((names) => names ?? []).find((name) => name.startsWith('@'));
+  if (group === undefined) return { r, rw, remove };
+  throw new InfinitError('unsupported', `${group}: groups are no admins of a network`, { hint: 'name its members' });
+}
+
+export const adminNotices = [
+  'INFO: Changes to network admins do not affect existing data:',
+  'INFO: each volume and key-value store has them when its list is',
+  'INFO: written next (infinit acl set), or when it is made.',
+];

@@ -106,7 +106,14 @@ export interface NetworkDescriptor {
   founding: Founding | null;
   /** Users whose passports so far count no more, and with them those they signed as delegates. */
   revoked?: Revocation[];
+  /** Who reads (`r`), or reads and writes (`w`), everything shared in the network from then on: nodes take no list without them. */
+  admin_keys?: AdminKeys;
   signature: string;
+}
+
+export interface AdminKeys {
+  r: PublicKeyJson[];
+  w: PublicKeyJson[];
 }
 
 /** All passports of that user up to that serial, also those that the owner never saw. */

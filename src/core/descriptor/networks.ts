@@ -3,9 +3,10 @@
 import { type Bytes, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import type { KeyPair } from '../crypto/keys.ts';
+import { type AdminChange, changedAdmins, isAdminChange } from './admins.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported, Removed } from './context.ts';
-import type { NetworkDescriptor, UserDescriptor } from './descriptor.ts';
+import type { AdminKeys, NetworkDescriptor, UserDescriptor } from './descriptor.ts';
 import { membersKeyPair, sameKey } from './keys.ts';
 import { bindDevice, type Found, type Linked } from './links.ts';
 import { qualify, splitQualified } from './names.ts';
@@ -38,6 +39,7 @@ export interface CreateNetworkOptions {
   silos?: readonly string[] | undefined;
   zone?: string | undefined;
   port?: number | undefined;
+  admins?: AdminChange | undefined;
   /** Needed with silos. */
   found?: Found | undefined;
 }
@@ -51,7 +53,8 @@ export async function createNetwork(context: DescriptorContext, options: CreateN
   const pair = userKeyPair(user);
   if (await context.repository.has('network', name))
     throw new InfinitError('exists', `network "${name}" already exists`);
-  const network = checkInput('network', () => newNetwork(context, name, user, pair, options));
+  const admins = await changedAdmins(context, undefined, options.admins ?? {});
+  const network = checkInput('network', () => newNetwork(context, name, user, pair, options, admins));
   return bindDevice(context, {
     user,
     network,
@@ -69,6 +72,7 @@ function newNetwork(
   user: UserDescriptor,
   pair: KeyPair,
   options: CreateNetworkOptions,
+  admins: AdminKeys | undefined,
 ): NetworkDescriptor {
   const salt = context.runtime.random.bytes(16);
   return signNetwork(pair, {
@@ -89,6 +93,7 @@ function newNetwork(
     members_key: toBase64(membersKeyPair(pair, salt).publicKey),
     members_salt: toBase64(salt),
     founding: null,
+    ...(admins !== undefined && { admin_keys: admins }),
   });
 }
 
@@ -103,6 +108,7 @@ export interface UpdateNetworkOptions {
   version?: string | undefined;
   /** Of a network that does not run: nodes choose theirs when they start. */
   overlay?: 'chord' | 'kouncil' | undefined;
+  admins?: AdminChange | undefined;
   /** Of this device's link, not of the descriptor. */
   port?: number | undefined;
 }
@@ -115,8 +121,11 @@ export async function updateNetwork(
   const { as, port } = options;
   let network = await getNetwork(context, as, options.name);
   const { description, peers, version, overlay } = options;
-  if ([description, peers, version, overlay].some((change) => change !== undefined))
-    network = await reviseNetwork(context, as, network, (owner) => changed(owner, network, options));
+  const admins = options.admins ?? {};
+  if (isAdminChange(admins) || [description, peers, version, overlay].some((change) => change !== undefined)) {
+    const keys = await changedAdmins(context, network.admin_keys, admins);
+    network = await reviseNetwork(context, as, network, (owner) => changed(owner, network, options, keys));
+  }
   if (port !== undefined) {
     const name = `${as}/${network.name}`;
     const link = await context.repository.get('linked-network', name);
@@ -142,8 +151,13 @@ export async function reviseNetwork(
   return revised;
 }
 
-function changed(owner: KeyPair, network: NetworkDescriptor, options: UpdateNetworkOptions): NetworkDescriptor {
-  const { signature: _, description, peers, ...rest } = network;
+function changed(
+  owner: KeyPair,
+  network: NetworkDescriptor,
+  options: UpdateNetworkOptions,
+  admins: AdminKeys | undefined,
+): NetworkDescriptor {
+  const { signature: _, admin_keys: __, description, peers, ...rest } = network;
   const newDescription = options.description ?? description ?? '';
   const newPeers = options.peers ?? peers ?? [];
   const version = checkVersion(options.version ?? network.version);
@@ -156,6 +170,7 @@ function changed(owner: KeyPair, network: NetworkDescriptor, options: UpdateNetw
     serial: network.serial + 1,
     ...(newDescription !== '' && { description: newDescription }),
     ...(newPeers.length > 0 && { peers: [...newPeers] }),
+    ...(admins !== undefined && { admin_keys: admins }),
   });
 }
 

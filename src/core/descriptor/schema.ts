@@ -16,6 +16,7 @@ import {
   text,
 } from './check.ts';
 import {
+  type AdminKeys,
   type CredentialsDescriptor,
   type DescriptorKind,
   type Descriptors,
@@ -135,6 +136,8 @@ const credentials = object<CredentialsDescriptor>(
 
 const founding = object<Founding>({ register: base64(32), node: base64(32), store: base64(8) }, {});
 
+const adminList = list(key, limits.networkAdminsMax);
+
 const network = object<NetworkDescriptor>(
   {
     name: qualifiedName,
@@ -164,6 +167,7 @@ const network = object<NetworkDescriptor>(
     peers: endpointList,
     'tcp-heartbeat': integer(1, year),
     revoked: list(object<Revocation>({ user: key, through: integer(0) }, {}), limits.revokedUsersMax),
+    admin_keys: object<AdminKeys>({ r: adminList, w: adminList }, {}),
   },
 );
 

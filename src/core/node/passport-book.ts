@@ -6,7 +6,9 @@ import { type Bytes, equalBytes, fromBase64, toBase64, toHex } from '../base/byt
 import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, type NodeId, networkIdOf } from '../block/address.ts';
+import type { AccessList } from '../block/register.ts';
 import type { AuthorCheck, Loss, StateImage } from '../block/register-validity.ts';
+import { adminsOf } from '../descriptor/admins.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
@@ -118,7 +120,8 @@ export class PassportBook implements AuthorCheck {
   /** The network register has rules of its own; what cannot be read is refused with its reason. */
   refuseValue(image: StateImage, held: StateImage | undefined): string | undefined {
     const network = this.networkOf(image);
-    if (network === undefined) return undefined;
+    if (network === undefined)
+      return withoutAdmins(adminsOf(this.options.network()), image.state.access, held?.state.access);
     const { value } = image.state;
     // Versions end somewhere, and everybody may write here.
     if (held && value.version > held.state.value.version + limits.networkVersionsAheadMax)
@@ -203,4 +206,22 @@ export class PassportBook implements AuthorCheck {
     if (names.size === 0) this.byDelegate.set(certifier.ed25519, names);
     return names;
   }
+}
+
+/**
+ * A new list of something sealed names the network's admins, or is refused. Lists there were stay as they are, and what is in the
+ * clear needs no readers.
+ */
+export function withoutAdmins(
+  admins: readonly { key: Bytes; write: boolean }[],
+  access: AccessList,
+  held: AccessList | undefined,
+): string | undefined {
+  const isNew = held === undefined || access.version > held.version;
+  if (!isNew || access.readers.length === 0) return undefined;
+  const isIn = (keys: readonly Bytes[], key: Bytes) => keys.some((other) => equalBytes(other, key));
+  const readers = access.readers.map(({ key }) => key);
+  const writers = [access.owner, ...access.writers];
+  const lacks = admins.some(({ key, write }) => !isIn(readers, key) || (write && !isIn(writers, key)));
+  return lacks ? 'an admin of the network is not in the access list' : undefined;
 }

@@ -8,6 +8,7 @@ import type { Abortable } from '../base/lifecycle.ts';
 import { type Address, type Member, registerAddress } from '../block/address.ts';
 import type { AccessList } from '../block/register.ts';
 import { boxKeyPair, openSealed } from '../crypto/sealed-box.ts';
+import { adminsOf } from '../descriptor/admins.ts';
 import type { Descriptors, KeyValueStoreDescriptor, TreeKind } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
 import { labelOf } from '../descriptor/stream.ts';
@@ -214,7 +215,8 @@ async function createRoot(
   const address = registerAddress(owner.publicKey, salt);
   const members = await placementOf(node, address, options);
   const worldReader = world.read ? fromBase64(node.network().members_key) : undefined;
-  const { payload, access } = createTreeRoot({ owner, treeId, worldReader, worldWrite: world.write }, random);
+  const users = adminsOf(node.network()).filter(({ key }) => !equalBytes(key, owner.publicKey));
+  const { payload, access } = createTreeRoot({ owner, treeId, users, worldReader, worldWrite: world.write }, random);
   await node.registers.create({ owner, salt, members, access, payload }, options);
   return address;
 }

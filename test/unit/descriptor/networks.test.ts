@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { fromBase64, toBase64 } from '../../../src/core/base/bytes.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { boxKeyPair } from '../../../src/core/crypto/sealed-box.ts';
+import { type AdminChange, adminsOf } from '../../../src/core/descriptor/admins.ts';
 import { descriptorContext } from '../../../src/core/descriptor/context.ts';
 import { createKeyValueStore } from '../../../src/core/descriptor/key-value-stores.ts';
 import { type Found, getLink, linkNetwork } from '../../../src/core/descriptor/links.ts';
@@ -262,4 +263,23 @@ test('the owner has the members key on every device he is on', async (t) => {
 test('versions are ordered as numbers', () => {
   const ordered = ['0.3.0', '0.9.10', '0.10.0', '1.0.0'];
   assert.deepEqual([...ordered].reverse().sort(compareVersions), ordered);
+});
+
+test('admins: users known here, each once, changed by the owner; none at all leaves no field', async (t) => {
+  const device = await deviceOf(t, 'a');
+  for (const name of ['bob', 'carol']) await createUser(device, { name });
+  const key = async (name: string) => (await getUser(device, name)).public_key;
+  const { network } = await createNetwork(device, { as: 'alice', name: 'n', admins: { r: ['bob'] } });
+  assert.deepEqual(network.admin_keys, { r: [await key('bob')], w: [] });
+  const update = (admins: AdminChange) => updateNetwork(device, { as: 'alice', name: 'n', admins });
+  const next = await update({ rw: ['bob'], r: ['carol'] });
+  verifyNetwork(next);
+  assert.deepEqual([next.serial, next.admin_keys], [2, { r: [await key('carol')], w: [await key('bob')] }]);
+  assert.deepEqual(
+    adminsOf(next).map(({ write }) => write),
+    [true, false],
+  );
+  await assert.rejects(update({ rw: ['nobody'] }), failsWith('not-found', /nobody/));
+  assert.equal((await updateNetwork(device, { as: 'alice', name: 'n', description: 'd' })).admin_keys?.w.length, 1);
+  assert.equal('admin_keys' in (await update({ remove: ['bob', 'carol'] })), false);
 });

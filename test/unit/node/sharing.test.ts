@@ -84,6 +84,7 @@ describe('a statement', () => {
 describe('the attributes of a volume', () => {
   const shared = (people = knowing(['alice', alice], ['bob', bob])) => {
     const tree = new FakeTree();
+    const admins: { key: Bytes; write: boolean }[] = [];
     const staff = { keys: [bob.publicKey, alice.publicKey], unavailable: false };
     const groups = {
       find: async (name: string) => ({ name, register: Buffer.alloc(32, 9) }),
@@ -92,10 +93,10 @@ describe('the attributes of a volume', () => {
         return staff.keys;
       },
     };
-    const sharing = new VolumeSharing({ tree, user: alice, people, groups });
+    const sharing = new VolumeSharing({ tree, user: alice, people, groups, admins: () => admins });
     const set = (name: string, value: string, inode = rootInode) => sharing.set(inode, name, Buffer.from(value));
     const get = async (name: string) => Buffer.from(await sharing.get(rootInode, name)).toString();
-    return { tree, set, get, staff, sharing };
+    return { tree, set, get, staff, admins, sharing };
   };
 
   test('give and take rights, by name, hash and key; who writes reads', async () => {
@@ -155,8 +156,35 @@ describe('the attributes of a volume', () => {
       user: bob,
       people: knowing(),
       groups: { find: assert.fail, members: assert.fail },
+      admins: () => [],
     });
     assert.equal(await another.follow(), false);
+  });
+
+  test('admins of the network are in each list from the next one on, and not said to be named', async () => {
+    const { tree, set, get, admins } = shared();
+    const dan = key('dan');
+    admins.push({ key: dan.publicKey, write: true }, { key: carol.publicKey, write: false });
+    tree.now = { ...tree.now, users: [{ key: dan.publicKey, write: true }] };
+    const shown = async () =>
+      (JSON.parse(await get('auth')) as { name: string; write: boolean; admin: boolean }[]).map(
+        ({ name, write, admin }) => `${name} ${write} ${admin}`,
+      );
+    const hash = (one: KeyPair) => userHash(keyToJson(one.publicKey));
+    assert.deepEqual(await shown(), ['alice true true', `${hash(dan)} true true`]);
+    await set('auth.setr', 'bob');
+    assert.deepEqual(await shown(), [
+      'alice true true',
+      `${hash(dan)} true true`,
+      `${hash(carol)} false true`,
+      'bob false false',
+    ]);
+    admins.splice(0);
+    await set('auth_others', 'r');
+    assert.deepEqual(
+      tree.now.users.map(({ key: user }) => toBase64(user)),
+      [toBase64(bob.publicKey)],
+    );
   });
 
   test('refuse who is not known, the owner, other modes, other places and names', async () => {

@@ -2,6 +2,7 @@
 // the groups it is shared with.
 
 import type { Abortable } from '../../base/lifecycle.ts';
+import { adminsOf } from '../../descriptor/admins.ts';
 import type { Work } from '../../store/worker.ts';
 import { Worker } from '../../store/worker.ts';
 import type { Tree } from '../../tree/tree.ts';
@@ -27,7 +28,8 @@ export function serveSharing(
   { people, follows }: { people: People; follows: boolean },
 ): SharingService {
   const groups = new Groups(node, user);
-  const volume = new VolumeSharing({ tree, user, people, groups });
+  const admins = () => adminsOf(node.network());
+  const volume = new VolumeSharing({ tree, user, people, groups, admins });
   const counters = { changes: 0 };
   const work: Work = {
     name: 'groups',

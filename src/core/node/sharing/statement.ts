@@ -43,8 +43,8 @@ export function signStatement(owner: KeyPair, treeId: Bytes, version: number, sa
 }
 
 /** What the owner said, or, when nothing is signed for this very list, what can be seen of it. */
-export function statementOf(treeId: Bytes, access: TreeAccess): Statement {
-  return signedStatement(treeId, access) ?? seenStatement(access);
+export function statementOf(treeId: Bytes, access: TreeAccess, admins: readonly { key: Bytes }[] = []): Statement {
+  return signedStatement(treeId, access) ?? seenStatement(access, admins);
 }
 
 function signedStatement(treeId: Bytes, { note, owner, version }: TreeAccess): Statement | undefined {
@@ -72,8 +72,10 @@ function checked(said: Statement): Statement | undefined {
 
 const worldModes = { none: 'none', read: 'r', write: 'rw' } as const;
 
-function seenStatement({ users, world, owner }: TreeAccess): Statement {
-  const others = users.filter(({ key }) => !equalBytes(key, owner));
+/** Admins of the network are in a list because they are. */
+function seenStatement({ users, world, owner }: TreeAccess, admins: readonly { key: Bytes }[]): Statement {
+  const unsaid = [owner, ...admins.map(({ key }) => key)];
+  const others = users.filter(({ key }) => !unsaid.some((other) => equalBytes(other, key)));
   return {
     users: others.map(({ key, write }) => ({
       name: userHash(keyToJson(key)),

@@ -27,6 +27,8 @@ export interface VolumeSharingOptions {
   user: KeyPair;
   people: People;
   groups: Pick<Groups, 'find' | 'members'>;
+  /** Of the network: every list has them. */
+  admins: () => readonly { key: Bytes; write: boolean }[];
 }
 
 /** Fields of the original. */
@@ -53,7 +55,7 @@ export class VolumeSharing implements SpecialAttributes {
     if (!['auth', 'auth_others', 'auth.resealing'].includes(name)) throw noAttribute();
     const access = await this.options.tree.access(options);
     if (name === 'auth.resealing') return utf8(access.resealing);
-    const said = statementOf(this.options.tree.treeId, access);
+    const said = this.said(access);
     return utf8(name === 'auth' ? JSON.stringify(await this.permissions(said, access)) : said.world);
   }
 
@@ -76,10 +78,10 @@ export class VolumeSharing implements SpecialAttributes {
     const { tree, user } = this.options;
     const access = await tree.access(options);
     if (!equalBytes(access.owner, user.publicKey)) return false;
-    const said = statementOf(tree.treeId, access);
+    const said = this.said(access);
     if (said.groups.length === 0) return false;
     const rights = new Map(access.users.map(({ key, write }) => [toHex(key), write]));
-    const wanted = usersOf(said, await this.expand(said, options), access.owner);
+    const wanted = this.usersOf(said, await this.expand(said, options), access.owner);
     if (wanted.length === rights.size && wanted.every(({ key, write }) => rights.get(toHex(key)) === write))
       return false;
     await this.change((now) => now, options);
@@ -92,7 +94,7 @@ export class VolumeSharing implements SpecialAttributes {
 
   private async changeUser(text: string, mode: WorldMode, options: Abortable): Promise<void> {
     const access = await this.options.tree.access(options);
-    const known = statementOf(this.options.tree.treeId, access).users;
+    const known = this.said(access).users;
     const person = await this.options.people.find(text, known);
     if (equalBytes(fromBase64(person.key), access.owner))
       throw new InfinitError('usage', `"${person.name}" owns the volume: he reads and writes it`);
@@ -104,7 +106,7 @@ export class VolumeSharing implements SpecialAttributes {
 
   private async changeGroup(name: string, mode: WorldMode, options: Abortable): Promise<void> {
     const { tree, groups } = this.options;
-    const known = statementOf(tree.treeId, await tree.access(options)).groups.find((group) => group.name === name);
+    const known = this.said(await tree.access(options)).groups.find((group) => group.name === name);
     const register = known?.register ?? toBase64((await groups.find(name, options)).register);
     await this.change((said) => {
       const others = said.groups.filter((group) => group.register !== register);
@@ -115,11 +117,11 @@ export class VolumeSharing implements SpecialAttributes {
   /** Says it, and shares the tree accordingly. Throws `denied` for who does not own it. */
   private async change(edit: (said: Statement) => Statement, options: Abortable): Promise<void> {
     const { tree, user } = this.options;
-    const expanded = await this.expand(edit(statementOf(tree.treeId, await tree.access(options))), options);
+    const expanded = await this.expand(edit(this.said(await tree.access(options))), options);
     const change: ChangeShares = (now) => {
-      const said = edit(statementOf(tree.treeId, now));
+      const said = edit(this.said(now));
       const note = (version: number) => signStatement(user, tree.treeId, version, said);
-      return { users: usersOf(said, expanded, now.owner), world: worldOfMode(said.world), note };
+      return { users: this.usersOf(said, expanded, now.owner), world: worldOfMode(said.world), note };
     };
     await tree.share(change, options);
   }
@@ -133,7 +135,31 @@ export class VolumeSharing implements SpecialAttributes {
     return new Map(await Promise.all(groups.map(expand)));
   }
 
-  private async permissions({ users, groups }: Statement, { owner }: TreeAccess): Promise<Permission[]> {
+  /** What is named for each key at most; the owner does not need it. Throws `unavailable` for a group said meanwhile. */
+  private usersOf(
+    { users, groups }: Statement,
+    expanded: ReadonlyMap<string, readonly Bytes[]>,
+    owner: Bytes,
+  ): { key: Bytes; write: boolean }[] {
+    const rights = new Map<string, { key: Bytes; write: boolean }>();
+    const give = (key: Bytes, mode: Mode) => {
+      const write = mode === 'rw' || rights.get(toHex(key))?.write === true;
+      if (!equalBytes(key, owner)) rights.set(toHex(key), { key, write });
+    };
+    for (const { key, write } of this.options.admins()) give(key, write ? 'rw' : 'r');
+    for (const { key, mode } of users) give(fromBase64(key), mode);
+    for (const { register, mode } of groups) {
+      const members = expanded.get(register);
+      if (members === undefined) throw new InfinitError('unavailable', 'another device shares the volume');
+      for (const key of members) give(key, mode);
+    }
+    return [...rights.values()];
+  }
+
+  private async permissions(
+    { users, groups }: Statement,
+    { owner, users: listedUsers }: TreeAccess,
+  ): Promise<Permission[]> {
     const first = await this.options.people.nameOf(owner);
     const shown = (name: string, mode: string): Permission => ({
       name,
@@ -144,33 +170,28 @@ export class VolumeSharing implements SpecialAttributes {
     });
     const named = users.map((entry) => this.nameOf(entry).then((name) => shown(name, entry.mode)));
     const inGroups = groups.map(({ name, mode }) => shown(`@${name}`, mode));
-    return [{ ...shown(first, 'rw'), owner: true, admin: true }, ...(await Promise.all(named)), ...inGroups];
+    const listed = await Promise.all(
+      this.adminsIn(listedUsers).map(async ({ key, write }) => {
+        const name = await this.options.people.nameOf(key);
+        return { ...shown(name, write ? 'rw' : 'r'), admin: true };
+      }),
+    );
+    return [{ ...shown(first, 'rw'), owner: true, admin: true }, ...listed, ...(await Promise.all(named)), ...inGroups];
+  }
+
+  private said(access: TreeAccess): Statement {
+    return statementOf(this.options.tree.treeId, access, this.options.admins());
+  }
+
+  /** Admins of the network who are in a list: they come into it when it is written. */
+  private adminsIn(users: TreeAccess['users']): { key: Bytes; write: boolean }[] {
+    return this.options.admins().filter((admin) => users.some(({ key }) => equalBytes(key, admin.key)));
   }
 
   /** As this device knows him, else as the owner does. */
   private nameOf(person: Person): Promise<string> {
     return this.options.people.nameOf(fromBase64(person.key), [person]);
   }
-}
-
-/** What is named for each key at most; the owner does not need it. Throws `unavailable` for a group said meanwhile. */
-function usersOf(
-  { users, groups }: Statement,
-  expanded: ReadonlyMap<string, readonly Bytes[]>,
-  owner: Bytes,
-): { key: Bytes; write: boolean }[] {
-  const rights = new Map<string, { key: Bytes; write: boolean }>();
-  const give = (key: Bytes, mode: Mode) => {
-    const write = mode === 'rw' || rights.get(toHex(key))?.write === true;
-    if (!equalBytes(key, owner)) rights.set(toHex(key), { key, write });
-  };
-  for (const { key, mode } of users) give(fromBase64(key), mode);
-  for (const { register, mode } of groups) {
-    const members = expanded.get(register);
-    if (members === undefined) throw new InfinitError('unavailable', 'another device shares the volume');
-    for (const key of members) give(key, mode);
-  }
-  return [...rights.values()];
 }
 
 function checkPlace(inode: number): void {
