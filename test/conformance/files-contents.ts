@@ -34,6 +34,37 @@ function writing(using: Using): void {
   );
 
   it(
+    'appends behind the end, whatever place is named, in the order of the writes',
+    using(async (t) => {
+      const inode = await t.file('log', pattern(1000, 1));
+      const whole = [pattern(1000, 1)];
+      const append = async (data: Buffer, at: number) => {
+        await t.files.write(inode, at, data, { append: true });
+        whole.push(data);
+        assert.equal((await t.files.attributes(inode)).size, Buffer.concat(whole).length, 'seen by the writer at once');
+      };
+      for (const [i, size] of [1, 300, 5000, 70_000, MiB, 10, 2 * MiB + 3].entries())
+        await append(pattern(size, i), 1000);
+      await t.holds(inode, Buffer.concat(whole));
+      await t.files.sync(inode);
+      await t.holds(inode, Buffer.concat(whole));
+      // Among writes at places, and behind a cut.
+      await append(pattern(20, 9), 0);
+      await t.files.write(inode, 10, pattern(30, 8));
+      await append(pattern(40, 7), 0);
+      const bytes = Buffer.concat(whole);
+      bytes.set(pattern(30, 8), 10);
+      await t.holds(inode, bytes);
+      await t.files.change(inode, { size: 500 });
+      await t.files.write(inode, 7, pattern(60, 6), { append: true });
+      await t.holds(inode, Buffer.concat([bytes.subarray(0, 500), pattern(60, 6)]));
+      await t.files.write(inode, 0, pattern(5, 5), { append: true });
+      await t.files.change(inode, { size: 1000 });
+      await t.holds(inode, Buffer.concat([bytes.subarray(0, 500), pattern(60, 6), pattern(5, 5), Buffer.alloc(435)]));
+    }),
+  );
+
+  it(
     'reads any range, cut at the end',
     using(async (t) => {
       const data = pattern(200_000);

@@ -232,12 +232,12 @@ export class MemoryFiles implements Files {
     return data.length === 0 ? [] : [data];
   }
 
-  async write(inode: number, offset: number, data: Bytes, options?: Abortable): Promise<void> {
+  async write(inode: number, given: number, data: Bytes, options?: Abortable & { append?: boolean }): Promise<void> {
     checkSignal(options?.signal);
     const node = this.file(inode);
-    checkRange(offset, data.length);
+    checkRange(given, data.length);
     if (data.length === 0) return;
-    node.content.write(offset, data);
+    node.content.write(options?.append ? node.content.size : given, data);
     this.touchContent(node);
   }
 

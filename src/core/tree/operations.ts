@@ -2,7 +2,7 @@
 // answers are kept while the leader lets them.
 
 import type { Bytes } from '../base/bytes.ts';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import type { CallOptions, Peer } from '../peer/peer.ts';
 import type { AnswerCache } from './answer-cache.ts';
 import { ClientSession } from './client-session.ts';
@@ -28,7 +28,7 @@ export class Operations {
     this.session = this.named();
   }
 
-  /** Asked until answered. */
+  /** Asked until answered. `unavailable` with `outcome: 'unknown'` in its data: it may have been executed. */
   async do(operation: Bytes, options: DoOptions): Promise<Bytes> {
     const { context, follower } = this.options;
     const { treeId } = context;
@@ -53,6 +53,8 @@ export class Operations {
     };
     try {
       return replyOf(await follower.ask(attempt, options));
+    } catch (error) {
+      throw asked && isError(error, 'unavailable') ? unknownOutcome(error) : error;
     } finally {
       session.end(opSeq);
     }
@@ -85,4 +87,8 @@ export class Operations {
   private named(): ClientSession {
     return new ClientSession(this.options.context.runtime.random.bytes(clientIdBytes));
   }
+}
+
+function unknownOutcome(error: InfinitError): InfinitError {
+  return new InfinitError(error.kind, error.message, { data: { ...error.data, outcome: 'unknown' }, cause: error });
 }

@@ -44,12 +44,13 @@ function hold(serving: Serving, inode: number): void {
 
 /**
  * Cached pages stay: the kernel drops them itself when time or size changed. Where it may not cache attributes, files being
- * written go past its cache. Reading only leaves nothing to flush, but where locks are ours each close has to be told.
+ * written go past its cache; so do those appended to, since another place than the kernel thinks may be the end. Reading only leaves nothing to flush, but where locks are ours each close has to be told.
  */
 function answeredFlags(serving: Serving, flags: number): number {
   if (serving.readOnly) return openReplyFlags.KEEP_CACHE | openReplyFlags.NOFLUSH;
   if ((flags & openFlags.accessMode) === 0) return openReplyFlags.KEEP_CACHE;
-  return serving.files.freshForMs() > 0 ? openReplyFlags.KEEP_CACHE : openReplyFlags.DIRECT_IO;
+  const isCached = serving.files.freshForMs() > 0 && (flags & openFlags.APPEND) === 0;
+  return isCached ? openReplyFlags.KEEP_CACHE : openReplyFlags.DIRECT_IO;
 }
 
 export async function create(serving: Serving, call: Call, asked: Creation): Promise<Reply> {
@@ -94,7 +95,8 @@ export async function read(serving: Serving, call: Call, { offset, length }: Spa
 export async function write(serving: Serving, call: Call, asked: Write): Promise<Reply> {
   const { files } = serving;
   await dropPrivileges(serving, call, (asked.writeFlags & writeKillPrivileges) !== 0);
-  await files.write(call.inode, asked.offset, asked.data, call);
+  const append = (asked.flags & openFlags.APPEND) !== 0;
+  await files.write(call.inode, asked.offset, asked.data, { signal: call.signal, append });
   if ((asked.flags & openFlags.DSYNC) !== 0) await files.sync(call.inode, call);
   return countReply(asked.data.length);
 }

@@ -101,6 +101,7 @@ export const openFlags = {
   readWrite: 0o2,
   EXCL: 0o200,
   TRUNC: 0o1000,
+  APPEND: 0o2000,
   DSYNC: 0o10000,
 } as const;
 

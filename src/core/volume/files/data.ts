@@ -7,7 +7,7 @@ import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { WrittenChunk } from '../../tree/tree.ts';
 import { type Body, cut, extentsFrom, place, reserve, reservedBytesMax } from './extents.ts';
-import { fileError } from './files.ts';
+import { type FileTime, fileError } from './files.ts';
 import { attributesOf, type Inode } from './inodes.ts';
 import { allocateReply, attributesReply, type FileOperation, type WrittenPiece, writeReply } from './messages.ts';
 import { isLater } from './times.ts';
@@ -29,17 +29,39 @@ export async function write(asked: Write, work: Work): Promise<Bytes> {
     if (found === undefined) continue;
     const inode = asFile(found);
     for (const run of runsOf(pieces)) await store(work, inode, run, chunks);
-    inode.modified = modified;
-    // What was done meanwhile may have arrived before the data.
-    if (isLater(modified, inode.changed)) inode.changed = modified;
-    work.touch(inode);
+    wasWritten(work, inode, modified);
     written.push(inode);
   }
   return encode(writeReply, written.map(attributesOf));
 }
 
+function wasWritten(work: Work, inode: Inode, modified: FileTime): void {
+  inode.modified = modified;
+  // What was done meanwhile may have arrived before the data.
+  if (isLater(modified, inode.changed)) inode.changed = modified;
+  work.touch(inode);
+}
+
+type Append = FileOperation & { type: 'append' };
+
+export async function append({ inode: number, modified, ...asked }: Append, work: Work): Promise<Bytes> {
+  const chunks = asked.chunks.map((chunk) => new OfferedChunk(chunk));
+  checkPieces({ files: [asked] }, chunks);
+  const [run, ...others] = runsOf(asked.pieces);
+  if (run === undefined || others.length > 0) throw new InfinitError('usage', 'what is appended has a gap');
+  const found = await work.find(number);
+  if (found === undefined) return encode(writeReply, []);
+  const inode = asFile(found);
+  const shift = inode.size - (run[0]?.offset ?? 0);
+  const moved = run.map((piece) => ({ ...piece, offset: piece.offset + shift }));
+  if (moved.some((piece) => piece.offset + lengthOf(piece) > fileBytesMax)) throw tooLarge();
+  await store(work, inode, moved, chunks);
+  wasWritten(work, inode, modified);
+  return encode(writeReply, [attributesOf(inode)]);
+}
+
 /** Throws before anything is done. */
-function checkPieces({ files }: Write, chunks: readonly OfferedChunk[]): void {
+function checkPieces({ files }: { files: readonly Pick<Append, 'pieces'>[] }, chunks: readonly OfferedChunk[]): void {
   let count = 0;
   for (const { pieces } of files)
     for (const piece of pieces) {

@@ -91,6 +91,11 @@ export class DirtyRanges {
     return taken;
   }
 
+  /** All of it lies so many bytes further. */
+  shift(bytes: number): void {
+    for (const piece of this.kept) piece.offset += bytes;
+  }
+
   /** Where the data without a gap begins that ends at this offset; the offset itself when none does. */
   runStart(end: number): number {
     let start = end;

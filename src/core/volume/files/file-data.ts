@@ -5,6 +5,7 @@ import type { Bytes } from '../../base/bytes.ts';
 import { assert } from '../../base/errors.ts';
 import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
+import type { Clock } from '../../runtime/runtime.ts';
 import type { FileLocks } from './file-locks.ts';
 import { type FileState, type FileStates, overlaid } from './file-state.ts';
 import { type AllocateMode, type AttributeChange, type Attributes, fileError } from './files.ts';
@@ -18,6 +19,7 @@ import type { FileTimes } from './times.ts';
 const readsMax = 4;
 
 export interface FileDataOptions {
+  clock: Pick<Clock, 'monotonic'>;
   states: FileStates;
   times: FileTimes;
   requests: Requests;
@@ -48,14 +50,25 @@ export class FileData {
     });
   }
 
-  async write(inode: number, offset: number, data: Bytes, options: Abortable = {}): Promise<void> {
+  async write(
+    inode: number,
+    offset: number,
+    data: Bytes,
+    options: Abortable & { append?: boolean } = {},
+  ): Promise<void> {
     checkSignal(options.signal);
     checkRange(offset, data.length);
     this.options.locks.check(inode);
     await this.options.states.using(inode, async (state) => {
       const { requests, flusher, times } = this.options;
       if (!state.checked) await requests.checkFile(state, options);
-      if (data.length > 0) await flusher.write(state, offset, data, () => times.now(), options);
+      const { append = false } = options;
+      if (data.length === 0) return;
+      const isShared = () => append && state.isShared(this.options.clock.monotonic());
+      const asks = append && state.dirty.isEmpty && !isShared();
+      const at = asks ? (await requests.attributes(inode, options)).size : offset;
+      await flusher.write(state, { offset: at, data, append, now: () => times.now() }, options);
+      if (isShared()) await flusher.flush(state, options);
     });
   }
 
@@ -71,8 +84,8 @@ export class FileData {
       const changed = await flusher.exclusively(
         state,
         async () => {
-          // What was written before leaves with its time first; a cut takes away what of it is behind the end.
-          if (size === undefined) await flusher.drain(state, options);
+          // What was written before leaves with its time first; a cut takes away what of it is behind the end, as far as that is known.
+          if (size === undefined || state.appending) await flusher.drain(state, options);
           const attributes = await this.changeNow(state, change, options);
           if (size !== undefined) this.wasCut(state, size, attributes);
           return attributes;

@@ -18,7 +18,12 @@ export interface Flight {
   modified: FileTime;
   /** It was written under a lock of that session. */
   guard: LockGuard | undefined;
+  /** It belongs at the end of the file, wherever that is when it arrives: its offsets are a guess. */
+  append: boolean;
 }
+
+/** Who shares a file that he appends to puts each piece at its place at once, until others were quiet for so long. */
+const sharedMs = 60_000;
 
 export class FileState {
   readonly inode: number;
@@ -28,6 +33,9 @@ export class FileState {
   /** Has no name any more, and this client has said that it holds it. */
   orphan = false;
   readonly dirty = new DirtyRanges();
+  /** Data not sent yet belongs at the end of the file: all of it or none. */
+  appending = false;
+  private sharedUntilMs = Number.NEGATIVE_INFINITY;
   /** When the oldest dirty byte came, by the monotonic clock. */
   dirtySinceMs = 0;
   /** Of data not sent yet: written under a lock. */
@@ -102,6 +110,26 @@ export class FileState {
       if (last !== undefined) end = Math.max(end, last.offset + last.bytes.length);
     }
     return end;
+  }
+
+  /** Others write to the file, as seen at that monotonic time. */
+  share(nowMs: number): void {
+    this.sharedUntilMs = nowMs + sharedMs;
+  }
+  /** Another client changed it. */
+  changedBy(nowMs: number): void {
+    this.changes++;
+    this.share(nowMs);
+  }
+  isShared(nowMs: number): boolean {
+    return nowMs < this.sharedUntilMs;
+  }
+
+  /** What is to be appended goes so many bytes further than was thought. */
+  shift(bytes: number): void {
+    for (const flight of this.flights)
+      if (flight.append) flight.pieces = flight.pieces.map((piece) => ({ ...piece, offset: piece.offset + bytes }));
+    if (this.appending) this.dirty.shift(bytes);
   }
 
   takeError(): InfinitError | undefined {

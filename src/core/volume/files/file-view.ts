@@ -5,7 +5,7 @@ import type { Bytes } from '../../base/bytes.ts';
 import { decode, encode } from '../../base/codec.ts';
 import { asError, InfinitError } from '../../base/errors.ts';
 import type { MapReader, Transaction, TreeView } from '../../tree/tree.ts';
-import { allocate, change, write } from './data.ts';
+import { allocate, append, change, write } from './data.ts';
 import { list, needEntry } from './entries.ts';
 import { getExtended, listExtended, removeExtended, setExtended } from './extended.ts';
 import { cells, pending } from './extents.ts';
@@ -91,6 +91,8 @@ function execute(asked: FileOperation, work: Work, names: NameHash): Promise<Byt
       return reap(asked, work);
     case 'nothing':
       return encode(nothingReply, {});
+    case 'append':
+      return append(asked, work);
   }
 }
 

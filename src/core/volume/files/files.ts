@@ -150,8 +150,11 @@ export interface Files {
   close(inode: number): Promise<void>;
   /** Pieces that make up the bytes from the offset, fewer only at the end of the file; memory is shared, not to be changed. */
   read(inode: number, offset: number, length: number, options?: Abortable): Promise<Bytes[]>;
-  /** Taken over, seen by readers of this client at once; waits when too much is dirty. The memory must not change afterwards. */
-  write(inode: number, offset: number, data: Bytes, options?: Abortable): Promise<void>;
+  /**
+   * Taken over, seen by readers of this client at once; waits when too much is dirty. The memory must not change afterwards. With
+   * `append` it lands whole behind whatever all clients have written by the time it arrives; the offset is where the end was thought to be.
+   */
+  write(inode: number, offset: number, data: Bytes, options?: Abortable & { append?: boolean }): Promise<void>;
   allocate(inode: number, offset: number, length: number, mode: AllocateMode, options?: Abortable): Promise<void>;
   /** The next data or hole at or behind the offset; `no-such-place` behind the end. */
   seek(inode: number, offset: number, what: 'data' | 'hole', options?: Abortable): Promise<number>;

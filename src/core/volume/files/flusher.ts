@@ -39,6 +39,8 @@ export interface FlusherOptions {
   runtime: Pick<Runtime, 'clock' | 'log'>;
   tree: Tree;
   states: FileStates;
+  /** What was appended to the file is not where its readers here were told. */
+  onShifted: (inode: number) => void;
   /** A chunk's worth of one file leaves at once. */
   chunkBytes?: number | undefined;
   dirtyBytesMax?: number | undefined;
@@ -71,7 +73,12 @@ export class Flusher {
     this.chunkBytes = options.chunkBytes ?? limits.packBytesMax;
     this.retryMs = options.retryMs ?? retryMs;
     this.patienceMs = options.patienceMs ?? patienceMs;
-    this.recorder = new Recorder(options);
+    const { tree, runtime, onShifted } = options;
+    const shifted = (state: FileState) => {
+      state.share(runtime.clock.monotonic());
+      onShifted(state.inode);
+    };
+    this.recorder = new Recorder({ tree, onShifted: shifted });
   }
 
   /** Counts arrivals of data, see `arrivedSince`. */
@@ -83,14 +90,26 @@ export class Flusher {
     return this.recorder.arrivedSince(inode, arrivals);
   }
 
-  /** Takes data over; waits while too much is dirty. Throws `cancelled`. */
-  async write(state: FileState, offset: number, data: Bytes, now: () => FileTime, options: Abortable): Promise<void> {
+  /** Takes data over; waits while too much is dirty. `append`: the offset is a guess. Throws `cancelled`. */
+  async write(
+    state: FileState,
+    asked: { offset: number; data: Bytes; append: boolean; now: () => FileTime },
+    options: Abortable,
+  ): Promise<void> {
+    const { data, append, now } = asked;
     if (this.stopped.signal.aborted) throw new InfinitError('unavailable', 'the files are closed');
     if (!this.room.tryTake(data.length)) {
       // What is under way makes room by itself.
       if (this.sentBytes === 0) this.sendAll();
       await this.room.take(data.length, options);
     }
+    while (!state.dirty.isEmpty && state.appending !== append) {
+      if (state.exclusive === undefined) this.send([state], false);
+      else await abortable(state.exclusive, options).catch((error: unknown) => this.refused(data, error));
+    }
+    state.appending = append;
+    const end = state.dirty.isEmpty ? state.end : state.dirty.end;
+    const offset = append ? (state.dirty.isEmpty ? Math.max(asked.offset, end) : end) : asked.offset;
     const guard = this.options.tree.locks.guardOf(state.inode);
     if (state.dirty.isEmpty) {
       state.dirtySinceMs = this.options.runtime.clock.monotonic();
@@ -104,6 +123,11 @@ export class Flusher {
     if (state.exclusive !== undefined) return;
     if (state.dirty.bytes >= this.chunkBytes) this.sendChunks(state, offset + data.length);
     else if (this.room.used - this.sentBytes > this.unsentBytesMax) this.sendAll();
+  }
+
+  private refused(data: Bytes, error: unknown): never {
+    this.room.give(data.length);
+    throw error;
   }
 
   /** All data of the file is in the tree. Throws why not; what became of data before, once. */
@@ -196,10 +220,11 @@ export class Flusher {
   /** Whole chunks of one that writes on and on; else all there is. */
   private sendChunks(state: FileState, end: number): void {
     const boundary = end - (end % this.chunkBytes);
-    const goesOn = state.dirty.end === end && state.dirty.runStart(end) < boundary;
+    const goesOn = !state.appending && state.dirty.end === end && state.dirty.runStart(end) < boundary;
     const modified = state.modified as FileTime;
     state.dirtySinceMs = this.options.runtime.clock.monotonic();
-    this.launch([{ state, modified, guard: state.guard, pieces: state.dirty.take(goesOn ? boundary : undefined) }]);
+    const { guard, appending: append } = state;
+    this.launch([{ state, modified, guard, append, pieces: state.dirty.take(goesOn ? boundary : undefined) }]);
     if (state.dirty.isEmpty) this.dirty.delete(state);
   }
 
@@ -210,8 +235,8 @@ export class Flusher {
       const { bytes, count } = state.dirty;
       this.dirty.delete(state);
       if (count === 0) continue;
-      const { guard } = state;
-      const taken = { state, modified: state.modified as FileTime, guard, pieces: state.dirty.take() };
+      const { guard, appending: append } = state;
+      const taken = { state, modified: state.modified as FileTime, guard, append, pieces: state.dirty.take() };
       if (asked && bytes <= rideBytesMax && count <= ridePiecesMax) this.start([flightOf(taken, taken.pieces)], true);
       else chunked.push(taken);
     }
@@ -231,6 +256,8 @@ export class Flusher {
       count = 0;
     };
     for (const one of taken) {
+      // Its place is found alone.
+      if (one.append) start();
       const finish = () => {
         if (pieces.length > 0) flights.push(flightOf(one, pieces));
         pieces = [];
@@ -245,7 +272,7 @@ export class Flusher {
         count++;
       }
       finish();
-      if (flights.length === groupFilesMax) start();
+      if (one.append || flights.length === groupFilesMax) start();
     }
     start();
   }
@@ -299,7 +326,7 @@ export class Flusher {
         return;
       } catch (cause) {
         const error = asError(cause);
-        const again = mayPass(error) && clock.monotonic() < deadline;
+        const again = mayPass(error) && clock.monotonic() < deadline && !(flights[0]?.append && isUnknown(error));
         if (!again || this.stopped.signal.aborted) return this.parted(group, flights, error);
         this.unavailable(group, error);
         // Chunks that garbage collection took are written again, and so are those that could not be written.
@@ -341,6 +368,11 @@ export class Flusher {
     const plain = cells.flatMap((one) => one.map(({ bytes }) => bytes));
     return placedOperation(flights, cells, await this.options.tree.writeChunks(plain));
   }
+}
+
+/** It may have happened: what is appended would be there twice. */
+function isUnknown(error: InfinitError): boolean {
+  return error.data?.outcome === 'unknown';
 }
 
 /** Worth another attempt: no leader now, or chunks to be written again. */

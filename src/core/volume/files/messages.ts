@@ -175,6 +175,16 @@ export const fileOperation = union({
   reap: struct({ inode: u48, before: fileTime }),
   /** Nothing: durable when everything before is. */
   nothing: struct({}),
+  /**
+   * Data without a gap, put at the end the file has when it is executed, whatever its offsets say. Answers and throws as `write`;
+   * to be durable: so that it happens once, whoever leads.
+   */
+  append: struct({
+    inode: u48,
+    modified: fileTime,
+    pieces: list(writtenPiece, limits.writtenPiecesMax),
+    chunks: list(chunk, limits.operationChunksMax),
+  }),
 });
 export type FileOperation = CodecType<typeof fileOperation>;
 

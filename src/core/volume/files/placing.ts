@@ -12,6 +12,7 @@ import type { FileOperation, WrittenPiece } from './messages.ts';
 const cellBytes = limits.cellBytesMax;
 
 export type WriteOperation = Extract<FileOperation, { type: 'write' }>;
+type AppendOperation = Extract<FileOperation, { type: 'append' }>;
 type WrittenFile = WriteOperation['files'][number];
 
 /** Data without a gap. */
@@ -64,6 +65,13 @@ export function placedOperation(
   return { type: 'write', files, chunks: [...chunks] };
 }
 
+/** The same at the end of the file; of one flight. */
+export function appendOperation({ files, chunks }: WriteOperation): AppendOperation {
+  const [file] = files;
+  assert(file !== undefined && files.length === 1, 'data of one file is appended at a time');
+  return { type: 'append', ...file, chunks };
+}
+
 /** Two parts of about the same size of what was too much for one operation; nothing when it cannot be parted. */
 export function halves(flights: readonly Flight[]): [Flight[], Flight[]] | undefined {
   const [first] = flights;
@@ -78,10 +86,10 @@ export function halves(flights: readonly Flight[]): [Flight[], Flight[]] | undef
 }
 
 export function flightOf(
-  { state, modified, guard }: Pick<Flight, 'state' | 'modified' | 'guard'>,
+  { state, modified, guard, append }: Omit<Flight, 'pieces' | 'bytes'>,
   pieces: readonly Piece[],
 ): Flight {
-  return { state, modified, guard, pieces, bytes: pieces.reduce((sum, { bytes }) => sum + bytes.length, 0) };
+  return { state, modified, guard, append, pieces, bytes: pieces.reduce((sum, { bytes }) => sum + bytes.length, 0) };
 }
 
 function partPieces(pieces: readonly Piece[]): Piece[][] {

@@ -6,10 +6,10 @@ import { asError, isError } from '../../base/errors.ts';
 import { type Deferred, deferred } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Tree } from '../../tree/tree.ts';
-import type { Flight } from './file-state.ts';
+import type { FileState, Flight } from './file-state.ts';
 import { fileError } from './files.ts';
 import { fileOperation, writeReply } from './messages.ts';
-import { ridingFile, type WriteOperation } from './placing.ts';
+import { appendOperation, ridingFile, type WriteOperation } from './placing.ts';
 
 /** About what a piece and a file change beside their bytes. */
 const pieceCostBytes = 300;
@@ -27,14 +27,17 @@ interface Rider {
 
 export class Recorder {
   private readonly tree: Tree;
+  private readonly onShifted: (state: FileState) => void;
   private readonly riders: Rider[] = [];
   private readonly recent = new Map<number, number>();
   private riding = false;
   private forgotten = 0;
   private counted = 0;
 
-  constructor({ tree }: { tree: Tree }) {
+  /** `onShifted`: what was appended to a file is not where it was thought to be. */
+  constructor({ tree, onShifted }: { tree: Tree; onShifted: (state: FileState) => void }) {
     this.tree = tree;
+    this.onShifted = onShifted;
   }
 
   get arrivals(): number {
@@ -47,6 +50,8 @@ export class Recorder {
 
   /** Throws what the tree throws; data of files that are gone is dropped. */
   async record(flights: readonly Flight[], operation: WriteOperation): Promise<void> {
+    const [first] = flights;
+    if (first?.append) return this.append(first, operation);
     const { losses } = this.tree;
     for (const { state } of flights) state.changes++;
     const { chunks } = operation;
@@ -55,16 +60,36 @@ export class Recorder {
     const reply = await this.tree.do(encode(fileOperation, operation), { durable: false, chunks, guard });
     const found = new Set(decode(writeReply, reply).map(({ inode }) => inode));
     for (const { state } of flights) {
-      state.changes++;
       state.lossesBefore ??= losses;
-      this.count(state.inode);
-      if (!found.has(state.inode) && state.opens > 0)
-        state.error ??= fileError('stale', `inode ${state.inode} is gone, and with it what was written to it`);
+      this.arrived(state, found.has(state.inode));
     }
+  }
+
+  /** Durable, so that it happens once even when the leader is gone before it answers. */
+  private async append(flight: Flight, operation: WriteOperation): Promise<void> {
+    const { state, guard } = flight;
+    const { chunks } = operation;
+    state.changes++;
+    const reply = await this.tree.do(encode(fileOperation, appendOperation(operation)), { chunks, guard });
+    const [attributes] = decode(writeReply, reply);
+    this.arrived(state, attributes !== undefined);
+    if (attributes === undefined) return;
+    const shifted = attributes.size - flight.bytes - (flight.pieces[0]?.offset ?? 0);
+    if (shifted === 0) return;
+    state.shift(shifted);
+    this.onShifted(state);
+  }
+
+  private arrived(state: FileState, found: boolean): void {
+    state.changes++;
+    this.count(state.inode);
+    if (!found && state.opens > 0)
+      state.error ??= fileError('stale', `inode ${state.inode} is gone, and with it what was written to it`);
   }
 
   /** The same for a cell's worth of data. */
   ride(flight: Flight): Promise<void> {
+    if (flight.append) return this.record([flight], { type: 'write', files: [ridingFile(flight)], chunks: [] });
     const cost = pieceCostBytes + flight.bytes + flight.pieces.length * pieceCostBytes;
     const rider = { flight, cost, arrived: deferred<void>() };
     this.riders.push(rider);

@@ -12,8 +12,6 @@ import { FileData } from './file-data.ts';
 import { FileLocks } from './file-locks.ts';
 import { FileStates } from './file-state.ts';
 import {
-  type AllocateMode,
-  type AttributeChange,
   type Attributes,
   type Cookie,
   type EntryPlace,
@@ -107,14 +105,24 @@ class Client implements TreeFiles {
     this.options = options;
     this.client = runtime.random.bytes(clientBytes);
     this.times = new FileTimes(runtime.clock);
-    this.flusher = new Flusher({ ...options, tree, states: this.states });
+    const onShifted = (inode: number) => void this.tell({ inodes: [inode], entries: [] });
+    this.flusher = new Flusher({ ...options, tree, states: this.states, onShifted });
     this.reading = new Reading(tree);
     this.losses = new Losses(tree, runtime.clock);
     const { states, times, flusher, reading, losses, client } = this;
     this.requests = new Requests({ tree, states, flusher });
     this.locks = new FileLocks({ tree, states, flusher });
     this.attached = new Attached({ requests: this.requests, times, special: options.special });
-    this.data = new FileData({ states, times, requests: this.requests, flusher, reading, losses, locks: this.locks });
+    this.data = new FileData({
+      clock: runtime.clock,
+      states,
+      times,
+      requests: this.requests,
+      flusher,
+      reading,
+      losses,
+      locks: this.locks,
+    });
     this.volume = new VolumeUsage(this.requests, runtime.clock, options.capacity);
     this.held = new Held({ runtime, tree, states, times, client });
     const release = (inode: number) => this.held.release(inode);
@@ -242,30 +250,14 @@ class Client implements TreeFiles {
     if (this.tree.status().role === 'leader') void this.janitor.run();
   }
 
-  change(inode: number, change: AttributeChange, options: Abortable = {}): Promise<Attributes> {
-    return this.data.change(inode, change, options);
-  }
-  read(inode: number, offset: number, length: number, options: Abortable = {}): Promise<Bytes[]> {
-    return this.data.read(inode, offset, length, options);
-  }
-  write(inode: number, offset: number, data: Bytes, options: Abortable = {}): Promise<void> {
-    return this.data.write(inode, offset, data, options);
-  }
-  allocate(inode: number, offset: number, length: number, mode: AllocateMode, options: Abortable = {}): Promise<void> {
-    return this.data.allocate(inode, offset, length, mode, options);
-  }
-  seek(inode: number, offset: number, what: 'data' | 'hole', options: Abortable = {}): Promise<number> {
-    return this.data.seek(inode, offset, what, options);
-  }
-  flush(inode: number, options: Abortable = {}): Promise<void> {
-    return this.data.flush(inode, options);
-  }
-  sync(inode: number, options: Abortable = {}): Promise<void> {
-    return this.data.sync(inode, options);
-  }
-  syncAll(options: Abortable = {}): Promise<void> {
-    return this.data.syncAll(options);
-  }
+  readonly change: Files['change'] = (...asked) => this.data.change(...asked);
+  readonly read: Files['read'] = (...asked) => this.data.read(...asked);
+  readonly write: Files['write'] = (...asked) => this.data.write(...asked);
+  readonly allocate: Files['allocate'] = (...asked) => this.data.allocate(...asked);
+  readonly seek: Files['seek'] = (...asked) => this.data.seek(...asked);
+  readonly flush: Files['flush'] = (...asked) => this.data.flush(...asked);
+  readonly sync: Files['sync'] = (...asked) => this.data.sync(...asked);
+  readonly syncAll: Files['syncAll'] = (...asked) => this.data.syncAll(...asked);
 
   // The whole.
 
@@ -283,11 +275,12 @@ class Client implements TreeFiles {
 
   async forwarded(effects: readonly Effect[]): Promise<void> {
     const change = foreignChange(effects);
-    for (const inode of change.inodes) {
-      const state = this.states.get(inode);
-      if (state !== undefined) state.changes++;
-    }
+    for (const inode of change.inodes) this.states.get(inode)?.changedBy(this.options.runtime.clock.monotonic());
     for (const inode of newOrphans(effects)) this.orphaned(inode);
+    await this.tell(change);
+  }
+
+  private async tell(change: ForeignChange): Promise<void> {
     for (const result of await Promise.allSettled(Array.from(this.listeners, (listener) => listener(change))))
       if (result.status === 'rejected') this.note('a listener failed', result.reason);
   }
