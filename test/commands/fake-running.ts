@@ -17,6 +17,8 @@ import type {
   Running,
   RunVolumeOptions,
   Section,
+  ThroughputFacts,
+  ThroughputOptions,
   VolumeAttributeOptions,
   VolumeStatus,
   WorkerFacts,
@@ -57,6 +59,8 @@ export class FakeRunning implements Running {
         runHub: this.runHub,
       },
       diagnose: (options) => this.diagnose(options),
+      measureThroughput: (options) => this.measureThroughput(options),
+      serveThroughput: (options) => this.serveThroughput(options),
       openKeys: (options) => this.openKeys(options),
       runVolume: (options) => this.runVolume(options),
       collect: (options) => this.collect(options),
@@ -95,6 +99,19 @@ export class FakeRunning implements Running {
         title: 'Environment',
         findings: variables.map((name) => ({ name, sane: true, warning: true, reason: 'is set' })),
       },
+      connectivity: {
+        key: 'nodes',
+        title: 'Nodes',
+        findings: [
+          {
+            ...{ name: 'alice/n', sane: true, warning: true, reason: '1 of its 2 other nodes cannot be reached' },
+            nodes: [
+              { name: 'q83v', sane: true, warning: false, endpoint: 'desk:4242' },
+              { name: 'SNFZ', sane: true, warning: true, reason: 'nobody takes a connection at lap:4242' },
+            ],
+          },
+        ],
+      },
       redundancy: {
         key: 'redundancy',
         title: 'Copies',
@@ -104,6 +121,15 @@ export class FakeRunning implements Running {
       },
     };
     return groups.flatMap((group) => sections[group] ?? []);
+  }
+
+  async measureThroughput({ modes, packetBytes, packets }: ThroughputOptions): Promise<ThroughputFacts[]> {
+    const bytes = packetBytes * packets;
+    return modes.map((mode) => ({ mode, bytes, ms: 500, bytes_per_second: bytes * 2 }));
+  }
+
+  async serveThroughput({ port, ready }: { port: number; ready(port: number): void }): Promise<void> {
+    ready(port === 0 ? 4242 : port);
   }
 
   async publishNetwork({ name }: { name: string }): Promise<{ nodes: number }> {

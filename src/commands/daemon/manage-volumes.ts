@@ -52,7 +52,12 @@ export default class DaemonManageVolumes extends BaseCommand {
 function volumeLine({ name, status, mountpoint, unit }: ManagedVolume, paint: Paint): string {
   const on = mountpoint ? ` on ${mountpoint}` : '';
   const kept = unit === undefined && status === 'running' ? ', not kept by the daemon' : '';
-  const line = `${paint.bold(name)}: ${unit?.state ?? status}${on}${kept}`;
+  const line = `${paint.bold(name)}: ${coloured(unit?.state ?? status, paint)}${on}${kept}`;
   const again = unit?.retry_ms === undefined ? '' : `, again in ${Math.ceil(unit.retry_ms / 1000)} s`;
   return unit?.last_error === undefined ? line : `${line}${again}: ${paint.yellow(unit.last_error)}`;
+}
+
+function coloured(state: string, paint: Paint): string {
+  if (state === 'running') return paint.green(state);
+  return state === 'waiting' ? paint.red(state) : state;
 }

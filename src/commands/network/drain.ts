@@ -3,6 +3,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { Progress } from '../../core/cli/progress.ts';
 import type { DrainFacts } from '../../core/cli/running.ts';
 
 export default class NetworkDrain extends BaseCommand {
@@ -32,13 +33,10 @@ export default class NetworkDrain extends BaseCommand {
       this.render({ name: qualified, state: 'idle' }, `The node of network "${qualified}" stays.`);
       return;
     }
-    let last = '';
-    const progress = (facts: DrainFacts) => {
-      const line = progressLine(facts);
-      if (line !== last && !this.script) this.tell(line);
-      last = line;
-    };
-    const { name: qualified, ...facts } = await drainNetwork({ ...acting, name, cancel: false, progress });
+    const shown = new Progress(this.invocation.stderr, { quiet: this.script });
+    const progress = (facts: DrainFacts) => shown.tell(progressLine(facts), shareOf(facts));
+    const drained = drainNetwork({ ...acting, name, cancel: false, progress });
+    const { name: qualified, ...facts } = await drained.finally(() => shown.done());
     this.render({ name: qualified, ...facts }, [
       `Drained network "${qualified}": ${count(facts.copies, 'other node')} hold${facts.copies === 1 ? 's' : ''} each block.`,
       'It is safe to switch this device off.',
@@ -50,6 +48,12 @@ function progressLine({ registers, journals, blocks, confirmed }: DrainFacts): s
   const waits =
     journals === 0 ? '' : `, ${count(journals, 'volume or store', 'volumes or stores')} to let go of this node`;
   return `${confirmed} of ${count(blocks, 'block')} confirmed, ${count(registers, 'register')} left${waits}`;
+}
+
+/** Of the blocks, and of registers as one more block each while they last. */
+function shareOf({ blocks, confirmed, registers }: DrainFacts): number | undefined {
+  const all = blocks + registers;
+  return all === 0 ? undefined : confirmed / all;
 }
 
 function count(number: number, one: string, several = `${one}s`): string {

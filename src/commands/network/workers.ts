@@ -26,9 +26,14 @@ export default class NetworkWorkers extends BaseCommand {
     const workers = await networkWorkers({ ...acting, name, scrub: parsed.flags.scrub });
     const rows = workers.map(({ name, state, backlog, counters, last_error }) => {
       const done = Object.entries(counters).flatMap(([what, count]) => (count > 0 ? [`${words(what)} ${count}`] : []));
-      return [name, state, backlog ?? '-', [...done, ...(last_error ? [last_error] : [])].join(', ')];
+      return [
+        name,
+        state,
+        backlog ?? '-',
+        [...done, ...(last_error ? [this.paint.yellow(last_error)] : [])].join(', '),
+      ];
     });
-    this.render(workers, table([['worker', 'state', 'backlog', 'since the start'], ...rows]));
+    this.render(workers, table([['worker', 'state', 'backlog', 'since the start'], ...rows], this.paint));
   }
 }
 

@@ -319,6 +319,12 @@ export const limits = {
   metricValuesMax: 256,
   metricConnectionsMax: 32,
 
+  // Doctor.
+  doctorNodesMax: 64,
+  throughputCallersMax: 4,
+  throughputPacketBytesMax: 16 * MiB,
+  throughputBytesMax: 16 * 1024 * MiB,
+
   // Log files: a full one is kept under a number, the oldest goes.
   logFileBytesMax: 4 * MiB,
   logFilesKept: 15,

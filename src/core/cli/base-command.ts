@@ -22,7 +22,7 @@ import { checkCompatibility } from './version.ts';
 /** Options common to every command. */
 const commonFlags = {
   help: Flags.boolean({ char: 'h', description: 'show this help' }),
-  script: Flags.boolean({ char: 's', description: 'print JSON only, ask nothing' }),
+  script: Flags.boolean({ char: 's', aliases: ['json'], description: 'print JSON only, ask nothing; also --json' }),
   as: Flags.string({
     char: 'a',
     description: 'user to act as (default: $INFINIT_USER, else the login)',

@@ -2,6 +2,7 @@
 
 import { Flags } from '@oclif/core';
 import { BaseCommand } from './base-command.ts';
+import { withoutUndefined } from './presence.ts';
 import type { Finding, FindingGroup, Section } from './running.ts';
 
 export const doctorFlags = {
@@ -10,7 +11,18 @@ export const doctorFlags = {
   'no-color': Flags.boolean({ description: 'no colours' }),
 };
 
+/** Where `doctor networking` waits. */
+export const doctorPort = 5456;
+
+export const connectivityFlags = {
+  server: Flags.string({
+    description: `machine that runs \`infinit doctor networking\`, to be seen from there (default port: ${doctorPort})`,
+    helpValue: 'HOST[:PORT]',
+  }),
+};
+
 export interface DoctorFlagValues {
+  server?: string | undefined;
   'ignore-non-linked': boolean;
   verbose: boolean;
   'no-color': boolean;
@@ -24,7 +36,14 @@ export abstract class DoctorCommand extends BaseCommand {
     const variables = Object.keys(this.invocation.env)
       .filter((name) => name.startsWith('INFINIT_'))
       .sort();
-    const sections = await diagnose({ ...acting, groups, variables, ignoreNonLinked: flags['ignore-non-linked'] });
+    const { hub } = this.environment;
+    const sections = await diagnose({
+      ...acting,
+      ...withoutUndefined({ hub, server: withPort(flags.server) }),
+      groups,
+      variables,
+      ignoreNonLinked: flags['ignore-non-linked'],
+    });
     const findings = sections.flatMap((section) => section.findings);
     const sane = findings.every((finding) => finding.sane);
     const report = Object.fromEntries(
@@ -55,10 +74,16 @@ export abstract class DoctorCommand extends BaseCommand {
     const shown = findings.filter((finding) => verbose || !finding.sane || finding.warning);
     const details = shown.flatMap((finding) => {
       const hint = finding.hint === undefined ? [] : [`    ${finding.hint}`];
-      return [`  ${mark(stateOf(finding))} ${sentence(finding)}`, ...hint];
+      const nodes = (finding.nodes ?? []).filter((node) => verbose || node.warning);
+      const each = nodes.map((node) => `    ${mark(stateOf(node))} ${sentence(node)}`);
+      return [`  ${mark(stateOf(finding))} ${sentence(finding)}`, ...each, ...hint];
     });
     return [`${mark(worst)} ${title}${details.length === 0 ? '' : ':'}`, ...details];
   }
+}
+
+function withPort(server: string | undefined): string | undefined {
+  return server === undefined || /:\d+$/.test(server) ? server : `${server}:${doctorPort}`;
 }
 
 function stateOf({ sane, warning }: Finding): 'OK' | 'WARNING' | 'ERROR' {

@@ -22,7 +22,9 @@ export function reportFailure(thrown: unknown, path: readonly string[], invocati
 /** Whether the words ask for JSON; looked up without parsing, because errors of parsing are reported in JSON as well. */
 export function wantsScript(argv: readonly string[]): boolean {
   const end = argv.indexOf('--');
-  return argv.slice(0, end < 0 ? argv.length : end).some((word) => word === '--script' || word === '-s');
+  return argv
+    .slice(0, end < 0 ? argv.length : end)
+    .some((word) => word === '--script' || word === '--json' || word === '-s');
 }
 
 function failureText(error: InfinitError, path: readonly string[], paint: Paint): string {

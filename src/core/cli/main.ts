@@ -68,7 +68,7 @@ function version(invocation: Invocation): number {
 }
 
 /** Options that would be right behind a mode. */
-const commonOptions = new Set(['--script', '-s', '--as', '-a', '--compatibility-version']);
+const commonOptions = new Set(['--script', '--json', '-s', '--as', '-a', '--compatibility-version']);
 
 function unknownWord(path: readonly string[], word: string): InfinitError {
   const [object, ...modes] = path;

@@ -5,11 +5,12 @@ import type { Invocation, Output } from './invocation.ts';
 export interface Paint {
   bold(text: string): string;
   dim(text: string): string;
+  green(text: string): string;
   red(text: string): string;
   yellow(text: string): string;
 }
 
-export const plain: Paint = { bold: same, dim: same, red: same, yellow: same };
+export const plain: Paint = { bold: same, dim: same, green: same, red: same, yellow: same };
 
 export async function paintFor(output: Output, invocation: Invocation): Promise<Paint> {
   if (!output.isTTY || invocation.env.NO_COLOR || invocation.env.TERM === 'dumb') return plain;

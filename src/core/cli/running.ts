@@ -242,6 +242,12 @@ export interface Finding {
   /** Of networks: whether this device is linked. */
   linked?: boolean;
   type?: string;
+  /** Of nodes: where it was reached. */
+  endpoint?: string;
+  /** What it rests on, as far as that is examined: causes are found in there. */
+  silos?: Finding[];
+  network?: Finding;
+  nodes?: Finding[];
 }
 
 export interface Section {
@@ -251,7 +257,7 @@ export interface Section {
   findings: Finding[];
 }
 
-export const findingGroups = ['configuration', 'system', 'redundancy'] as const;
+export const findingGroups = ['configuration', 'system', 'connectivity', 'redundancy'] as const;
 export type FindingGroup = (typeof findingGroups)[number];
 
 export interface DiagnoseOptions extends Acting {
@@ -260,6 +266,25 @@ export interface DiagnoseOptions extends Acting {
   variables: readonly string[];
   /** Leaves out networks that this device is not linked to. */
   ignoreNonLinked: boolean;
+  hub?: string;
+  /** `HOST:PORT` of a machine that runs `infinit doctor networking`. */
+  server?: string;
+}
+
+export interface ThroughputOptions extends Acting {
+  host: string;
+  port: number;
+  modes: readonly ('upload' | 'download')[];
+  packetBytes: number;
+  packets: number;
+}
+
+/** JSON-safe. */
+export interface ThroughputFacts {
+  mode: 'upload' | 'download';
+  bytes: number;
+  ms: number;
+  bytes_per_second: number;
 }
 
 export interface RunHubOptions extends Acting {
@@ -282,6 +307,10 @@ export interface Running {
   runHub(options: RunHubOptions): Promise<void>;
   /** Looks, and changes nothing. */
   diagnose(options: DiagnoseOptions): Promise<Section[]>;
+  /** Measures with a machine that serves it. Throws `unavailable`. */
+  measureThroughput(options: ThroughputOptions): Promise<ThroughputFacts[]>;
+  /** Lets others measure until a stop is asked for; `ready` with the port got. */
+  serveThroughput(options: Acting & { host: string; port: number; ready(port: number): void }): Promise<void>;
   /** Resolves when it has stopped; with `daemon`, once the child serves. */
   runNetwork(options: RunNetworkOptions): Promise<void>;
   /** Asks the running process over its monitoring socket; JSON-safe. */

@@ -253,11 +253,12 @@ export const openKeys: Running['openKeys'] = async (options: OpenKeysOptions) =>
   }
 };
 
-export const diagnose: Running['diagnose'] = ({ context, as, groups, variables, ignoreNonLinked }) =>
-  examine({ context, as, variables, ignoreNonLinked }, groups);
+export const diagnose: Running['diagnose'] = ({ context, as, groups, variables, ignoreNonLinked, hub, server }) =>
+  examine({ context, as, variables, ignoreNonLinked, hub, server }, groups);
 
 export { collect } from './collecting.ts';
 export { destroy } from './destroying.ts';
+export { measureThroughput, serveThroughput } from './doctor/networking.ts';
 export { runHub } from './hub.ts';
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 

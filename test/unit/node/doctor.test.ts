@@ -1,12 +1,15 @@
 // What the doctor finds in a real home: each fault named, and followed to what rests on it.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { FindingGroup } from '../../../src/core/cli/running.ts';
 import { linkNetwork } from '../../../src/core/descriptor/links.ts';
-import { createNetwork } from '../../../src/core/descriptor/networks.ts';
+import { createNetwork, updateNetwork } from '../../../src/core/descriptor/networks.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { revokePassports } from '../../../src/core/descriptor/revocations.ts';
 import { createFilesystemSilo } from '../../../src/core/descriptor/silos.ts';
@@ -15,6 +18,7 @@ import { createVolume } from '../../../src/core/descriptor/volumes.ts';
 import { diagnose } from '../../../src/core/node/doctor/doctor.ts';
 import { redundancyFindings } from '../../../src/core/node/doctor/redundancy.ts';
 import type { Context } from '../../../src/core/node/link.ts';
+import { systemTransport } from '../../../src/core/runtime/system/transport.ts';
 import { found, newDevice, type TestDevice } from '../descriptor/support.ts';
 
 const day = 24 * 60 * 60 * 1000;
@@ -152,4 +156,58 @@ test('what lacks copies, why, and what is being done', () => {
     'fault 1 records of registers or journals kept here are rotten',
     'warning scrub was held up: disk error',
   ]);
+});
+
+test('causes are nested: a volume names its network, that its silos', async (t) => {
+  const { device, folder } = await scene(t);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(join(folder, '..'), { recursive: true });
+  await writeFile(folder, 'a file');
+  const context = device as unknown as Context;
+  const sections = await diagnose({ context, as: 'alice', variables: [], ignoreNonLinked: false }, ['configuration']);
+  const volume = sections.find(({ key }) => key === 'volumes')?.findings[0];
+  assert.equal(volume?.network?.name, 'alice/n');
+  assert.deepEqual(
+    volume?.network?.silos?.map(({ name, sane, reason }) => ({ name, sane, reason })),
+    [{ name: 'disk', sane: false, reason: `${folder} is not a folder` }],
+  );
+});
+
+test('connectivity: nodes that take connections and such that do not, the hub and its clock', async (t) => {
+  const { device } = await scene(t);
+  const open = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  let offMs = 0;
+  const hub = createHttpServer((_, response) => {
+    response.setHeader('date', new Date(Date.now() + offMs).toUTCString()).end('{}');
+  }).listen(0, '127.0.0.1');
+  await Promise.all([once(open, 'listening'), once(hub, 'listening')]);
+  t.after(() => void [open.close(), hub.close()]);
+  const portOf = (server: { address(): unknown }) => (server.address() as { port: number }).port;
+  const here = `127.0.0.1:${portOf(open)}`;
+  const nowhere = '127.0.0.1:1';
+  const context = { ...device, runtime: { ...device.runtime, transport: systemTransport } } as unknown as Context;
+  device.time(Date.now());
+  const examine = async (peers: string[], more: { hub?: string; server?: string } = {}) => {
+    await updateNetwork(device, { as: 'alice', name: 'n', peers });
+    const surroundings = { context, as: 'alice', variables: [], ignoreNonLinked: false, ...more };
+    const sections = await diagnose(surroundings, ['connectivity']);
+    return Object.fromEntries(sections.map(({ key, findings }) => [key, findings]));
+  };
+  assert.deepEqual((await examine([])).nodes?.[0], { name: 'alice/n', sane: true, warning: false, nodes: [] });
+  const [good] = (await examine([here])).nodes ?? [];
+  assert.deepEqual([good?.sane, good?.warning, good?.nodes?.[0]?.endpoint], [true, false, here]);
+  const [half] = (await examine([here, nowhere])).nodes ?? [];
+  assert.deepEqual([half?.sane, half?.reason], [true, '1 of its 2 other nodes cannot be reached']);
+  const [none] = (await examine([nowhere])).nodes ?? [];
+  assert.deepEqual([none?.sane, none?.reason], [false, 'none of its 1 other nodes can be reached']);
+
+  const address = `http://127.0.0.1:${portOf(hub)}`;
+  assert.deepEqual((await examine([], { hub: address })).hub, [{ name: address, sane: true, warning: false }]);
+  offMs = -10 * 60_000;
+  const [off] = (await examine([], { hub: address })).hub ?? [];
+  assert.match(off?.reason ?? '', /clock of this machine is (599|600|601) s ahead/);
+  const [absent] = (await examine([], { hub: `http://${nowhere}` })).hub ?? [];
+  assert.deepEqual([absent?.sane, /^the hub does not answer/.test(absent?.reason ?? '')], [false, true]);
+  const [unseen] = (await examine([], { server: nowhere })).reachability ?? [];
+  assert.equal(unseen?.sane, false);
 });

@@ -125,7 +125,7 @@ function networkFinding(
     const bad = link.silos.map((silo) => silos.find((one) => one.name === silo) ?? faulty(silo, 'does not exist'));
     const [broken] = bad.filter(({ sane }) => !sane);
     if (broken !== undefined)
-      return faulty(name, `silo "${broken.name}" is faulty: ${broken.reason ?? 'unknown'}`, { linked });
+      return faulty(name, `silo "${broken.name}" is faulty: ${broken.reason ?? 'unknown'}`, { linked, silos: bad });
     verifyPassport(network, link.passport, { now });
     const delegate = link.passport.certifier_passport;
     if (isRevoked(network, link.passport) || (delegate !== undefined && isRevoked(network, delegate)))
@@ -160,7 +160,7 @@ async function treeFindings(
         faulty(name, `network "${descriptor.network}" is not known here`, { hint: 'infinit network import' }),
       );
     else if (network !== undefined && !network.sane)
-      findings.push(faulty(name, `network "${network.name}" is faulty: ${network.reason ?? 'unknown'}`));
+      findings.push(faulty(name, `network "${network.name}" is faulty: ${network.reason ?? 'unknown'}`, { network }));
     else
       findings.push(
         signatureFinding(name, () => (kind === 'volume' ? verifyVolume : verifyKeyValueStore)(descriptor as never)),

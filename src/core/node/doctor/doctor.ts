@@ -7,6 +7,7 @@ import { InfinitError } from '../../base/errors.ts';
 import type { Finding, FindingGroup, Section } from '../../cli/running.ts';
 import type { Context } from '../link.ts';
 import { configuration } from './configuration.ts';
+import { connectivity } from './connectivity.ts';
 import { redundancy } from './redundancy.ts';
 import { system } from './system.ts';
 
@@ -17,11 +18,16 @@ export interface Surroundings {
   variables: readonly string[];
   /** Leaves networks out that this device is not linked to, and what is in them. */
   ignoreNonLinked: boolean;
+  /** Address of the hub, if one is used. */
+  hub?: string | undefined;
+  /** `HOST:PORT` of a machine that runs `infinit doctor networking`. */
+  server?: string | undefined;
 }
 
 const groups: Readonly<Record<FindingGroup, (surroundings: Surroundings) => Promise<Section[]>>> = {
   configuration,
   system,
+  connectivity,
   redundancy,
 };
 
