@@ -43,6 +43,7 @@ test('without variables everything is below the home folder, sockets below the t
     user: 'login',
     log: {},
     hub: undefined,
+    prometheus: undefined,
     unknown: [],
   });
   assert.equal(environment({ INFINIT_BEYOND: 'https://hub.example.org' }).hub, 'https://hub.example.org');
