@@ -49,9 +49,9 @@ export async function runPlanted(plant: Plant): Promise<Found> {
   }
 }
 
-function simulate({ seeds, minutes, faults, overlay }: Plant, planted: string): Promise<string> {
+function simulate({ seeds, from = 1, minutes, faults, overlay }: Plant, planted: string): Promise<string> {
   const words = ['--import', 'tsx', '--import', './test/simulator/planted/hook.mjs', 'scripts/simulate.ts'];
-  words.push('--seeds', `1..${seeds}`, '--until-broken');
+  words.push('--seeds', `${from}..${from + seeds - 1}`, '--until-broken');
   if (minutes !== undefined) words.push('--minutes', String(minutes));
   if (faults !== undefined) words.push('--faults', faults.join(','));
   if (overlay !== undefined) words.push('--overlay', overlay);
