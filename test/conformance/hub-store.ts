@@ -102,6 +102,24 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.deepEqual(await store.endpoints('alice/m', 0), {});
   });
 
+  check('invitations by drive and by user', async (store) => {
+    const offer = { permissions: 'rw', status: 'pending', create_home: false } as const;
+    await store.setInvitation('alice/d', 'bob', offer);
+    await store.setInvitation('alice/d', '__proto__', offer);
+    await store.setInvitation('alice/c', 'bob', offer);
+    await store.setInvitation('alice/d', 'bob', { ...offer, status: 'ok' });
+    assert.deepEqual(
+      [...(await store.invitations('alice/d'))],
+      [
+        ['__proto__', offer],
+        ['bob', { ...offer, status: 'ok' }],
+      ],
+    );
+    assert.deepEqual(await store.invitedTo('bob'), ['alice/c', 'alice/d']);
+    await store.setInvitation('alice/d', 'bob', undefined);
+    assert.deepEqual(await store.invitedTo('bob'), ['alice/c']);
+  });
+
   check('a nonce is new once, however many ask at once', async (store) => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => store.useNonce('n', start)));
     assert.equal(answers.filter(Boolean).length, 1);

@@ -33,8 +33,7 @@ export default class VolumeDelete extends BaseCommand {
       return this.render(value, lines);
     }
     const { deleteVolume } = await import('../../core/descriptor/volumes.ts');
-    const volume = await deleteVolume(core, this.user, name);
-    const removed = [{ kind: 'volume' as const, name: volume.name }];
+    const removed = await deleteVolume(core, this.user, name, { purge });
     this.render(removedJson(removed), removedLines(removed));
   }
 }

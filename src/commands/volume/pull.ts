@@ -11,7 +11,7 @@ export default class VolumePull extends HubCommand {
   static override args = nameArg('volume');
   static override flags = {
     ...nameFlag('volume'),
-    purge: Flags.boolean({ description: 'take what hangs on it off as well, of which there is nothing yet' }),
+    purge: Flags.boolean({ description: 'take its drives off as well' }),
   };
 
   async run(): Promise<void> {

@@ -340,6 +340,7 @@ export const limits = {
   /** Hearing of a newer network register makes a node look at most this often. */
   registerLookPeriodMs: 1 * second,
   fuseOptionsMax: 64,
+  driveUsersMax: 500,
   volumeBlockBytesMin: 512,
   volumeBlockBytesMax: 4 * MiB,
   keyFileBytesMax: 64 * KiB,

@@ -13,7 +13,7 @@ import { removedJson, removedLines, treeDeletionWarning } from './texts.ts';
 
 export const deleteFlags = {
   ...pullFlag,
-  purge: Flags.boolean({ description: 'delete what hangs on it as well, of which there is nothing yet' }),
+  purge: Flags.boolean({ description: 'delete what hangs on it as well: the drives of a volume' }),
   'clear-content': Flags.boolean({ description: 'delete its data as well: from the whole network, for good' }),
   force: Flags.boolean({
     char: 'f',

@@ -24,6 +24,8 @@ export function pretty(kind: DescriptorKind, name: string): string {
       return `passport "${parts.slice(0, 2).join('/')}: ${parts[2] ?? ''}"`;
     case 'volume':
       return `volume descriptor "${name}"`;
+    case 'drive':
+      return `drive descriptor "${name}"`;
     case 'key-value-store':
       return `key-value store descriptor "${name}"`;
   }

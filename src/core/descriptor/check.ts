@@ -94,6 +94,30 @@ export function nullable<T>(inner: Check<T>): Check<T | null> {
   return described(schema, (value, field) => (value === null ? null : inner(value, field)));
 }
 
+/** Values by names a test accepts; at least one, so that there is one way to say none. */
+export function mapOf<T>(
+  accept: (name: string) => boolean,
+  item: Check<T>,
+  entriesMax: number,
+): Check<Record<string, T>> {
+  const schema = {
+    type: 'object',
+    additionalProperties: item.schema ?? {},
+    minProperties: 1,
+    maxProperties: entriesMax,
+  };
+  return described(schema, (value, field) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw refuse(field, 'is not an object');
+    const entries = Object.entries(value);
+    if (entries.length === 0) throw refuse(field, 'is empty');
+    if (entries.length > entriesMax) throw refuse(field, `has more than ${entriesMax} entries`);
+    const bad = entries.find(([name]) => !accept(name));
+    if (bad !== undefined) throw refuse(pathOf(field, bad[0].slice(0, 64)), 'is not a name');
+    // No assignment by name: one may be __proto__.
+    return Object.fromEntries(entries.map(([name, one]) => [name, item(one, pathOf(field, name))]));
+  });
+}
+
 /** An object of exactly these fields; the result has them in this order. */
 export function object<T extends object>(
   required: { [K in RequiredKeys<T>]: Check<T[K]> },

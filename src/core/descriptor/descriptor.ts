@@ -220,6 +220,28 @@ export interface VolumeDescriptor {
   signature: string;
 }
 
+/** What the owner of a drive offers a user, and whether he has joined. */
+export interface DriveUser {
+  permissions: 'r' | 'rw' | 'none';
+  status: 'pending' | 'ok';
+  create_home: boolean;
+}
+
+/** A volume with its network and the people invited to it, by one name. */
+export interface DriveDescriptor {
+  /** `owner/name`. */
+  name: string;
+  description?: string;
+  /** `owner/name` of the network and of the volume. */
+  network: string;
+  volume: string;
+  owner: PublicKeyJson;
+  serial: number;
+  /** By name, as the hub last told or the owner here wants it; not signed: rights are in passports. */
+  users?: Record<string, DriveUser>;
+  signature: string;
+}
+
 /** By kind; the kind names the folder in the home and the object on the command line. */
 export interface Descriptors {
   user: UserDescriptor;
@@ -230,6 +252,7 @@ export interface Descriptors {
   passport: PassportDescriptor;
   volume: VolumeDescriptor;
   'key-value-store': KeyValueStoreDescriptor;
+  drive: DriveDescriptor;
 }
 export type DescriptorKind = keyof Descriptors;
 

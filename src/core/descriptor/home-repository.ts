@@ -1,5 +1,5 @@
 // Descriptors as files of the data folder: users/NAME, silos/NAME, networks/OWNER/NAME, volumes/OWNER/NAME,
-// key_value_stores/OWNER/NAME, credentials/SERVICE/ACCOUNT, passports/OWNER/NETWORK/USER, linked_networks/USER/OWNER/NAME. Folders are 0700, files 0600 and replaced atomically.
+// key_value_stores/OWNER/NAME, drives/OWNER/NAME, credentials/SERVICE/ACCOUNT, passports/OWNER/NETWORK/USER, linked_networks/USER/OWNER/NAME. Folders are 0700, files 0600 and replaced atomically.
 
 import { join } from 'node:path';
 import { asError, assert, InfinitError, isError } from '../base/errors.ts';
@@ -19,6 +19,7 @@ const folders: { [K in DescriptorKind]: { folder: string; depth: number } } = {
   passport: { folder: 'passports', depth: 3 },
   volume: { folder: 'volumes', depth: 2 },
   'key-value-store': { folder: 'key_value_stores', depth: 2 },
+  drive: { folder: 'drives', depth: 2 },
 };
 
 const strayFilesMax = 1000;

@@ -51,7 +51,7 @@ export async function removeNetwork(
   const removed = await removeLinks(context, (link) => link.name === network);
   if (options.purge) {
     removed.push(...(await removeAll(context, 'passport', (_, passport) => passport.network === network)));
-    for (const kind of treeKinds)
+    for (const kind of [...treeKinds, 'drive'] as const)
       removed.push(...(await removeAll(context, kind, (_, { network: of }) => of === network)));
     await removeNodeKeys(context, network);
   }

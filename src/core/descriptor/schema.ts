@@ -8,6 +8,7 @@ import {
   type Check,
   integer,
   list,
+  mapOf,
   matching,
   nullable,
   object,
@@ -20,6 +21,8 @@ import {
   type CredentialsDescriptor,
   type DescriptorKind,
   type Descriptors,
+  type DriveDescriptor,
+  type DriveUser,
   type Founding,
   type KeyValueStoreDescriptor,
   type LinkedNetworkDescriptor,
@@ -242,6 +245,16 @@ const keyValueStore = object<KeyValueStoreDescriptor>(
   { description },
 );
 
+export const driveUser = object<DriveUser>(
+  { permissions: oneOf('r', 'rw', 'none'), status: oneOf('pending', 'ok'), create_home: boolean },
+  {},
+);
+
+const drive = object<DriveDescriptor>(
+  { name: qualifiedName, network: qualifiedName, volume: qualifiedName, owner: key, serial, signature },
+  { description, users: mapOf(isName, driveUser, limits.driveUsersMax) },
+);
+
 export const schemas: { [K in DescriptorKind]: Check<Descriptors[K]> } = {
   user,
   silo,
@@ -251,4 +264,5 @@ export const schemas: { [K in DescriptorKind]: Check<Descriptors[K]> } = {
   passport,
   volume,
   'key-value-store': keyValueStore,
+  drive,
 };

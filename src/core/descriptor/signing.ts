@@ -7,6 +7,7 @@ import { labelledHash } from '../crypto/hash.ts';
 import { type KeyPair, sign, verify } from '../crypto/keys.ts';
 import { canonicalJson } from './canonical.ts';
 import type {
+  DriveDescriptor,
   KeyValueStoreDescriptor,
   NetworkDescriptor,
   PassportDescriptor,
@@ -60,6 +61,16 @@ export function signVolume(owner: KeyPair, volume: Unsigned<VolumeDescriptor>): 
 export function verifyVolume(volume: VolumeDescriptor): void {
   if (!signedBy(volume.owner, 'volume-descriptor', withoutMountpoint(volume)))
     throw badSignature(`volume "${volume.name}"`, volume.owner);
+}
+
+export function signDrive(owner: KeyPair, drive: Unsigned<DriveDescriptor>): DriveDescriptor {
+  const { users, ...shared } = drive;
+  return { ...signed<DriveDescriptor>(owner, 'drive-descriptor', shared), ...(users && { users }) };
+}
+
+/** Throws `corrupt` when the signature is not its owner's. */
+export function verifyDrive({ users: _, ...drive }: DriveDescriptor): void {
+  if (!signedBy(drive.owner, 'drive-descriptor', drive)) throw badSignature(`drive "${drive.name}"`, drive.owner);
 }
 
 /** What is signed, and what leaves the device. */

@@ -15,7 +15,7 @@ import type {
 import { keyFromJson } from './keys.ts';
 import { verifyPassport } from './rights.ts';
 import { schemas } from './schema.ts';
-import { verifyKeyValueStore, verifyNetwork, verifyVolume } from './signing.ts';
+import { verifyDrive, verifyKeyValueStore, verifyNetwork, verifyVolume } from './signing.ts';
 
 const labels: { [K in DescriptorKind]: string } = {
   user: 'user',
@@ -26,6 +26,7 @@ const labels: { [K in DescriptorKind]: string } = {
   passport: 'passport',
   volume: 'volume',
   'key-value-store': 'key-value store',
+  drive: 'drive',
 };
 
 /** The kind in words. */
@@ -99,6 +100,7 @@ const consistency: { [K in DescriptorKind]: (descriptor: Descriptors[K]) => void
   passport: () => {},
   volume: verifyVolume,
   'key-value-store': verifyKeyValueStore,
+  drive: verifyDrive,
 };
 
 function checkSilo(silo: SiloConfigJson): void {

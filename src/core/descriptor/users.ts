@@ -112,7 +112,7 @@ export async function deleteUser(
     removed.push(...(await removeLinks(context, (link) => link.user === user.name)));
     for (const { name: network } of await context.repository.list('network'))
       if (isOwn(network)) removed.push(...(await removeNetwork(context, network, { purge: true })));
-    for (const kind of treeKinds) removed.push(...(await removeAll(context, kind, isOwn)));
+    for (const kind of [...treeKinds, 'drive'] as const) removed.push(...(await removeAll(context, kind, isOwn)));
     removed.push(...(await removeAll(context, 'passport', (passport) => passport.endsWith(`/${user.name}`))));
   }
   await context.repository.delete('user', user.name);

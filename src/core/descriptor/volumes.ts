@@ -4,9 +4,10 @@
 import type { Bytes } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { canonicalJson } from './canonical.ts';
-import type { DescriptorContext, Imported } from './context.ts';
+import type { DescriptorContext, Imported, Removed } from './context.ts';
 import type { DefaultPermissions, MountOptionsJson, VolumeDescriptor } from './descriptor.ts';
 import { keyToJson, sameKey } from './keys.ts';
+import { removeAll } from './removal.ts';
 import { signVolume, withoutMountpoint } from './signing.ts';
 import { checkInput } from './stream.ts';
 import {
@@ -113,6 +114,15 @@ export async function exportVolume(context: DescriptorContext, as: string, name:
   return withoutMountpoint(await getVolume(context, as, name));
 }
 
-export function deleteVolume(context: DescriptorContext, as: string, name: string): Promise<{ name: string }> {
-  return deleteTreeDescriptor(context, 'volume', as, name);
+/** `purge`: the drives of it too. What went, in order. */
+export async function deleteVolume(
+  context: DescriptorContext,
+  as: string,
+  name: string,
+  options: { purge?: boolean } = {},
+): Promise<Removed[]> {
+  const volume = await getVolume(context, as, name);
+  const drives = options.purge ? await removeAll(context, 'drive', (_, drive) => drive.volume === volume.name) : [];
+  await deleteTreeDescriptor(context, 'volume', as, name);
+  return [...drives, { kind: 'volume', name: volume.name }];
 }

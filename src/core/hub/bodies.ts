@@ -5,7 +5,8 @@ import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { seedBytes } from '../crypto/keys.ts';
 import { base64, type Check, described, integer, list, matching, object } from '../descriptor/check.ts';
-import type { UserDescriptor } from '../descriptor/descriptor.ts';
+import type { DriveUser, UserDescriptor } from '../descriptor/descriptor.ts';
+import { driveUser } from '../descriptor/schema.ts';
 import { checkDescriptor } from '../descriptor/stream.ts';
 import type { Identity, NodeEndpoints, Usage } from './hub.ts';
 import { isLogN, sealedSeedBytes } from './identity.ts';
@@ -18,6 +19,9 @@ export const nodeEndpoints: Check<NodeEndpoints> = object<NodeEndpoints>(
 );
 
 export const usage: Check<Usage> = object<Usage>({ capacity: integer(0), usage: integer(0) }, {});
+
+/** What the owner of a drive offers, and what a user takes up. */
+export const invitation: Check<DriveUser> = driveUser;
 
 const cost: Check<number> = described({ type: 'integer', description: 'a power of two' }, (value, field) => {
   const checked = integer(1)(value, field);

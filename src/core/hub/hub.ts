@@ -2,7 +2,7 @@
 // trusted with little: what it keeps is signed by its owners and verified by whoever fetches it; private keys come sealed. This
 // file is what its parts share: what is kept, and what travels. Routes and signatures: docs/hub.md.
 
-import type { DescriptorKind, Descriptors } from '../descriptor/descriptor.ts';
+import type { DescriptorKind, Descriptors, DriveUser } from '../descriptor/descriptor.ts';
 
 /** Kinds of descriptors a hub keeps. Names are those of `DescriptorRepository`. */
 export const hubKinds = [
@@ -11,6 +11,7 @@ export const hubKinds = [
   'passport',
   'volume',
   'key-value-store',
+  'drive',
 ] as const satisfies DescriptorKind[];
 export type HubKind = (typeof hubKinds)[number];
 
@@ -93,6 +94,12 @@ export interface HubStore {
   setUsage(network: string, user: string, node: string, usage: Usage, nowMs: number): Promise<void>;
   /** All endpoints and usage of a network, or (in any) of a user. */
   forgetNodes(of: { network: string } | { user: string }): Promise<void>;
+
+  /** Who is invited to a drive. */
+  invitations(drive: string): Promise<Map<string, DriveUser>>;
+  setInvitation(drive: string, user: string, invitation: DriveUser | undefined): Promise<void>;
+  /** Names of drives a user is invited to, sorted. */
+  invitedTo(user: string): Promise<string[]>;
 
   /** Notes the nonce of a request until then; false when it was noted before. */
   useNonce(nonce: string, untilMs: number): Promise<boolean>;

@@ -6,6 +6,7 @@ import { limits } from '../../../src/core/base/limits.ts';
 import { canonicalJson } from '../../../src/core/descriptor/canonical.ts';
 import { addCredentials } from '../../../src/core/descriptor/credentials.ts';
 import type { DescriptorKind, Descriptors } from '../../../src/core/descriptor/descriptor.ts';
+import { createDrive, noteDriveUser } from '../../../src/core/descriptor/drives.ts';
 import { createKeyValueStore } from '../../../src/core/descriptor/key-value-stores.ts';
 import { getLink } from '../../../src/core/descriptor/links.ts';
 import { createNetwork } from '../../../src/core/descriptor/networks.ts';
@@ -45,7 +46,11 @@ async function samples(t: TestContext): Promise<Descriptors> {
   const mountOptions = { readonly: true, fuse_options: ['noatime'], peers, cache_ram_size: 1, port: 1 };
   const volume = await createVolume(device, { as: 'alice', name: 'v', network: 'n', description, mountOptions });
   const link = await getLink(device, 'alice', 'n');
-  return { user, silo, credentials, network, 'linked-network': link, passport, volume, 'key-value-store': store };
+  const offered = { permissions: 'rw', status: 'pending', create_home: true } as const;
+  const made = await createDrive(device, { as: 'alice', name: 'd', network: 'n', volume: 'v', description });
+  const drive = await noteDriveUser(device, made, 'bob', offered);
+  const trees = { volume, 'key-value-store': store, drive };
+  return { user, silo, credentials, network, 'linked-network': link, passport, ...trees };
 }
 
 /** What a hostile text may do: be refused as `corrupt`. Gives the descriptor when it was accepted. */

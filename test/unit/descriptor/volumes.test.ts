@@ -41,7 +41,7 @@ test('create, get, list, delete', async (t) => {
     { name: 'alice/v', network: 'alice/n', description: 'd' },
   ]);
   assert.deepEqual(await listVolumes(device, 'alice/other'), []);
-  assert.deepEqual(await deleteVolume(device, 'alice', 'v'), { name: 'alice/v' });
+  assert.deepEqual(await deleteVolume(device, 'alice', 'v'), [{ kind: 'volume', name: 'alice/v' }]);
   const gone = getVolume(device, 'alice', 'v');
   await assert.rejects(gone, failsWith('not-found', /^volume "alice\/v" does not exist$/));
 });

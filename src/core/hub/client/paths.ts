@@ -2,7 +2,13 @@
 
 import type { HubKind } from '../hub.ts';
 
-const folders = { user: 'users', network: 'networks', volume: 'volumes', 'key-value-store': 'kvs' } as const;
+const folders = {
+  user: 'users',
+  network: 'networks',
+  volume: 'volumes',
+  'key-value-store': 'kvs',
+  drive: 'drives',
+} as const;
 
 /** Path of a descriptor by its name in repositories. */
 export function pathOf(kind: HubKind, name: string): string {
@@ -18,6 +24,10 @@ export function networkPath(network: string, ...parts: readonly string[]): strin
 
 export function userPath(user: string, ...parts: readonly string[]): string {
   return ['/users', user, ...parts].map((part, index) => (index === 0 ? part : encodeURIComponent(part))).join('/');
+}
+
+export function invitationPath(drive: string, user: string): string {
+  return `/drives/${encoded(drive)}/invitations/${encodeURIComponent(user)}`;
 }
 
 /** A name with its slashes. */

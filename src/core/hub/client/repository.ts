@@ -12,7 +12,13 @@ import type { HubClient, Signer } from './client.ts';
 import { networkPath, pathOf, userPath } from './paths.ts';
 
 /** Last part of the path, which names the field of the answer too. */
-const lists = { network: 'networks', passport: 'passports', volume: 'volumes', 'key-value-store': 'kvs' } as const;
+const lists = {
+  network: 'networks',
+  passport: 'passports',
+  volume: 'volumes',
+  'key-value-store': 'kvs',
+  drive: 'drives',
+} as const;
 const fields = { ...lists, 'key-value-store': 'key_value_stores' } as const;
 
 export class HubRepository implements DescriptorRepository {

@@ -245,7 +245,7 @@ async function takePassport(sharing: Sharing, name: string, passport: Descriptor
 }
 
 /** The one named, whose failure is the caller's; or all listed, each with its own. */
-async function each<K extends 'network' | TreeKind>(
+export async function each<K extends 'network' | 'drive' | TreeKind>(
   { hub }: Sharing,
   kind: K,
   name: string | undefined,

@@ -11,7 +11,7 @@ import { withoutMountpoint } from '../../descriptor/signing.ts';
 import { checkDescriptor, labelOf } from '../../descriptor/stream.ts';
 import type { HubKind, HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
-import { purgeNetwork } from './purge.ts';
+import { purgeNetwork, purgeVolume } from './purge.ts';
 import { badRequest, conflict, forbidden, notFound, Refusal, shown } from './refusal.ts';
 
 export async function getNetwork(call: Call): Promise<Answer> {
@@ -141,6 +141,7 @@ function handlersOf(kind: TreeKind) {
       const tree = await store.get(kind, name);
       if (tree === undefined) throw notFound(label, name);
       checkOwner(call, label, name, tree);
+      if (kind === 'volume' && call.flag('purge')) await purgeVolume(store, tree.network, name);
       await store.delete(kind, name);
       return { status: 200, body: {} };
     });
@@ -170,7 +171,7 @@ export function ownerOf(name: string): string {
   return name.split('/', 1)[0] ?? '';
 }
 
-function isSame(before: object, now: object): boolean {
+export function isSame(before: object, now: object): boolean {
   return canonicalJson(before).equals(canonicalJson(now));
 }
 
@@ -207,23 +208,27 @@ async function checkPassportRoom(call: Call, store: HubStore, network: NetworkDe
     });
 }
 
-async function checkRoom(store: HubStore, kind: Exclude<HubKind, 'user' | 'passport'>, owner: string): Promise<void> {
+export async function checkRoom(
+  store: HubStore,
+  kind: Exclude<HubKind, 'user' | 'passport'>,
+  owner: string,
+): Promise<void> {
   if ((await store.count(kind, { owner })) < limits.hubOwnedMax) return;
   const reason = `user "${owner}" has ${limits.hubOwnedMax} ${labelOf(kind)}s on this hub, which is the limit`;
   throw new Refusal(413, { error: 'user/limit', reason, name: owner });
 }
 
-function checkNamed(object: string, path: string, body: string): void {
+export function checkNamed(object: string, path: string, body: string): void {
   if (path !== body) throw badRequest(`the body is of ${object} "${body}", the path of "${path}"`);
 }
 
 /** Names belong to users: the owner of `alice/n` is alice, by her key. */
-function checkOwner(call: Call, object: string, name: string, descriptor: { owner: { ed25519: string } }): void {
+export function checkOwner(call: Call, object: string, name: string, descriptor: { owner: { ed25519: string } }): void {
   if (ownerOf(name) !== call.caller.name || !call.isOwner(descriptor))
     throw forbidden(object, name, `user "${call.caller.name}" does not own ${object} "${name}"`);
 }
 
-function checkSameOwner(
+export function checkSameOwner(
   object: string,
   name: string,
   now: { owner: { ed25519: string } },
@@ -233,7 +238,7 @@ function checkSameOwner(
     throw conflict(object, name, 'already exists with a different key');
 }
 
-function outdated(object: string, name: string, serial: number, known: number): Refusal {
+export function outdated(object: string, name: string, serial: number, known: number): Refusal {
   const reason = `${shown(object, name)}: serial ${serial} is not newer than serial ${known} on the hub`;
   return new Refusal(409, { error: `${object.replaceAll(/[ -]/g, '_')}/outdated`, reason, name });
 }

@@ -4,7 +4,7 @@ import { limits } from '../../base/limits.ts';
 import type { Check, JsonSchema } from '../../descriptor/check.ts';
 import { list, object, text } from '../../descriptor/check.ts';
 import { schemas as descriptors } from '../../descriptor/schema.ts';
-import { identity, nodeEndpoints, usage } from '../bodies.ts';
+import { identity, invitation, nodeEndpoints, usage } from '../bodies.ts';
 import type { Route } from './routes.ts';
 
 const { private_key: _, ...userProperties } = propertiesOf(descriptors.user);
@@ -30,6 +30,10 @@ const schemas = {
   PassportsByUser: wrapped({ passports: mapOf(schemaOf(descriptors.passport)) }),
   Volumes: listed('volumes', descriptors.volume),
   KeyValueStores: listed('key_value_stores', descriptors['key-value-store']),
+  Drive: schemaOf(descriptors.drive),
+  Drives: listed('drives', descriptors.drive),
+  Invitation: schemaOf(invitation),
+  Invitations: wrapped({ invitations: mapOf(schemaOf(invitation)) }),
   NodeEndpoints: schemaOf(nodeEndpoints),
   Endpoints: mapOf(mapOf(schemaOf(nodeEndpoints))),
   Usage: schemaOf(usage),

@@ -12,6 +12,15 @@ import {
   treeHandlers,
   volumesOfNetwork,
 } from './descriptors.ts';
+import {
+  deleteDrive,
+  deleteInvitation,
+  drivesOf,
+  getDrive,
+  getInvitations,
+  putDrive,
+  putInvitation,
+} from './drives.ts';
 import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
 import { openApiDocument, type SchemaName } from './openapi.ts';
 import {
@@ -87,6 +96,13 @@ export const routes: readonly Route[] = [
   get('/volumes/:owner/:name', 'A volume, for those in its network', 'Volume', volume.get),
   put('/volumes/:owner/:name', 'Make or change a volume; its owner', 'Volume', volume.put),
   remove('/volumes/:owner/:name', 'Take a volume off the hub', volume.remove),
+  get('/users/:user/drives', 'Drives one owns or is invited to', 'Drives', drivesOf),
+  get('/drives/:owner/:name', 'A drive, for its owner and whom he invited', 'Drive', getDrive),
+  put('/drives/:owner/:name', 'Make or change a drive; its owner', 'Drive', putDrive),
+  remove('/drives/:owner/:name', 'Take a drive off the hub, with its invitations', deleteDrive),
+  get('/drives/:owner/:name/invitations', 'Who is invited, for its owner', 'Invitations', getInvitations),
+  put('/drives/:owner/:name/invitations/:user', 'Invite; or join, by whom it is for', 'Invitation', putInvitation),
+  remove('/drives/:owner/:name/invitations/:user', 'Take an invitation back; or decline', deleteInvitation),
   get('/kvs/:owner/:name', 'A key-value store, for those in its network', 'KeyValueStore', keyValueStore.get),
   put('/kvs/:owner/:name', 'Make or change a key-value store; its owner', 'KeyValueStore', keyValueStore.put),
   remove('/kvs/:owner/:name', 'Take a key-value store off the hub', keyValueStore.remove),

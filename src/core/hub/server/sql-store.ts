@@ -3,7 +3,7 @@
 
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { Descriptors, PassportDescriptor } from '../../descriptor/descriptor.ts';
+import type { Descriptors, DriveUser, PassportDescriptor } from '../../descriptor/descriptor.ts';
 import { userHash } from '../../descriptor/keys.ts';
 import type { Database, SqlValue } from '../../runtime/runtime.ts';
 import type {
@@ -37,6 +37,9 @@ const schema = `
   CREATE TABLE IF NOT EXISTS node_usage (
     network TEXT NOT NULL, member TEXT NOT NULL, node TEXT NOT NULL, capacity BIGINT NOT NULL, used BIGINT NOT NULL,
     at_ms BIGINT NOT NULL, PRIMARY KEY (network, member, node));
+  CREATE TABLE IF NOT EXISTS invitations (
+    drive TEXT NOT NULL, member TEXT NOT NULL, invitation TEXT NOT NULL, PRIMARY KEY (drive, member));
+  CREATE INDEX IF NOT EXISTS invitations_member ON invitations (member);
   CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);
   CREATE INDEX IF NOT EXISTS nonces_until ON nonces (until_ms);
 `;
@@ -189,6 +192,27 @@ export class SqlHubStore implements HubStore {
     const [column, value] = 'network' in of ? ['network', of.network] : ['member', of.user];
     for (const table of ['endpoints', 'node_usage'])
       await this.database.run(`DELETE FROM ${table} WHERE ${column} = ?`, [value]);
+  }
+
+  async invitations(drive: string): Promise<Map<string, DriveUser>> {
+    const sql = 'SELECT member, invitation FROM invitations WHERE drive = ? ORDER BY member';
+    const rows = await this.database.all(sql, [drive]);
+    return new Map(rows.map((row) => [String(row.member), JSON.parse(String(row.invitation)) as DriveUser]));
+  }
+
+  async setInvitation(drive: string, user: string, invitation: DriveUser | undefined): Promise<void> {
+    if (invitation === undefined)
+      return void (await this.remove('DELETE FROM invitations WHERE drive = ? AND member = ?', [drive, user]));
+    await this.database.run(
+      `INSERT INTO invitations (drive, member, invitation) VALUES (?, ?, ?)
+       ON CONFLICT (drive, member) DO UPDATE SET invitation = excluded.invitation`,
+      [drive, user, JSON.stringify(invitation)],
+    );
+  }
+
+  async invitedTo(user: string): Promise<string[]> {
+    const sql = `SELECT drive FROM invitations WHERE member = ? ORDER BY drive LIMIT ${limits.hubListMax}`;
+    return (await this.database.all(sql, [user])).map(({ drive }) => String(drive));
   }
 
   async useNonce(nonce: string, untilMs: number): Promise<boolean> {
