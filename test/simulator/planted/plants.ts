@@ -64,8 +64,8 @@ export const plants: readonly Plant[] = [
     find: "    if (!evidence || !(namesAsNew(evidence, context.self) || (!stub && namesSinceFloor(evidence, context))))\n      return unchanged({ type: 'unknown' });",
     replace: '',
     also: [
-      'const reason = context.refuse(evidence.image, undefined);',
-      'const reason = evidence && context.refuse(evidence.image, undefined);',
+      'const refusal = context.refuse(evidence.image, undefined);',
+      'const refusal = evidence && context.refuse(evidence.image, undefined);',
     ],
     rules: ['G7'],
     seeds: 6,

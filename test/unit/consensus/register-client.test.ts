@@ -14,9 +14,13 @@ import { createWorld, type World } from '../../simulator/runtime/world.ts';
 
 const latencyMs = 10;
 
-function setUp(): { world: World; cluster: Cluster; create(n: number): Promise<Address> } {
+function setUp(rules: ConstructorParameters<typeof Cluster>[3] = {}): {
+  world: World;
+  cluster: Cluster;
+  create(n: number): Promise<Address>;
+} {
   const world = createWorld({ seed: 1, link: { latencyMs: { min: latencyMs, max: latencyMs } } });
-  const cluster = new Cluster(world, 5, 2);
+  const cluster = new Cluster(world, 5, 2, rules);
   const members = cluster.storage.slice(0, 3).map((name) => cluster.member(name));
   const access = {
     version: 1,
@@ -145,6 +149,22 @@ test('another set of members takes over, and the old ones may all be gone', asyn
   const read = await world.settle(cluster.client('c1').registers.read(address));
   assert.equal(Buffer.from(read.payload).toString(), 'kept');
   await world.settle(cluster.client('c1').registers.write(address, user, () => Buffer.from('on')));
+});
+
+test('members that have not heard of a new one yet are asked again, and that is no denial', async () => {
+  let heard = false;
+  const { world, cluster, create } = setUp({ mayStore: () => heard });
+  const { registers } = cluster.client('c0');
+  const address = await world.settle(create(1));
+  const target = ['n2', 'n3', 'n4'].map((name) => cluster.member(name));
+  const change = registers.reconfigure(address, target);
+  await world.runFor(5_000);
+  heard = true;
+  assert.equal((await world.settle(change)).generation, 2);
+  heard = false;
+  const back = ['n0', 'n1', 'n2'].map((name) => cluster.member(name));
+  const isUnavailable = (error: unknown) => isError(error, 'unavailable');
+  await assert.rejects(world.settle(registers.reconfigure(address, back, { timeoutMs: 3_000 })), isUnavailable);
 });
 
 test('a network that shows an older state is caught', async () => {

@@ -217,7 +217,7 @@ export class Field {
     const own = memberName(self);
     const record = this.records.get(own);
     const refuse = (image: StateImage, held: Entry | undefined) =>
-      held && image.state.value.version < 1 ? 'never' : undefined;
+      held && image.state.value.version < 1 ? { reason: 'never', passing: false } : undefined;
     const context = { self, now: 1, floor: this.floors.get(own) ?? zeroBallot, refuse };
     const { message } = question;
     let step = acceptorStep(record, message, context);

@@ -6,7 +6,7 @@ import { limits } from '../../base/limits.ts';
 import type { Member } from '../../block/address.ts';
 import type { StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot, zeroBallot } from './ballot.ts';
-import type { CommitHint, Entry, Evidence, Message, Reply } from './messages.ts';
+import type { CommitHint, Entry, Evidence, Message, Refusal, Reply } from './messages.ts';
 import { hasMember, isJoining, mayFollow, votersOf } from './quorum.ts';
 
 /** What a store keeps of one register. No record: the store is *blank*, and a blank store never votes unasked (G7). */
@@ -44,7 +44,7 @@ export interface AcceptorContext {
   /** Promised for all registers this store has forgotten. */
   readonly floor: Ballot;
   /** Why a state may not be accepted (signatures, rights, new members), given what is held; undefined: it may. */
-  refuse(image: StateImage, held: Entry | undefined): string | undefined;
+  refuse(image: StateImage, held: Entry | undefined): Refusal | undefined;
 }
 
 export interface AcceptorStep {
@@ -106,8 +106,8 @@ function prepare(
     if (!evidence || !(namesAsNew(evidence, context.self) || (!stub && namesSinceFloor(evidence, context))))
       return unchanged({ type: 'unknown' });
     if (compareBallots(ballot, context.floor) <= 0) return unchanged({ type: 'refused', promised: context.floor });
-    const reason = context.refuse(evidence.image, undefined);
-    if (reason !== undefined) return unchanged({ type: 'denied', reason });
+    const refusal = context.refuse(evidence.image, undefined);
+    if (refusal) return unchanged({ type: 'denied', ...refusal });
   }
   if (beyondHorizon(ballot, context)) return unchanged(tooFarAhead);
   const promised = record?.promised ?? zeroBallot;
@@ -144,8 +144,8 @@ function accept(
     return unchanged({ type: 'refused', promised: context.floor });
   if (beyondHorizon(next ?? ballot, context)) return unchanged(tooFarAhead);
   // Below what was *accepted* is fine: that may never have been chosen. Below what was chosen is not (G8).
-  const reason = outdated(record?.committed, image) ?? unsound(message) ?? context.refuse(image, held);
-  if (reason !== undefined) return unchanged({ type: 'denied', reason });
+  const refusal = forGood(outdated(record?.committed, image) ?? unsound(message)) ?? context.refuse(image, held);
+  if (refusal) return unchanged({ type: 'denied', ...refusal });
   return {
     record: {
       promised: higherBallot(ballot, next ?? ballot),
@@ -190,7 +190,11 @@ export function isCommitted({ accepted, committed }: AcceptorRecord): boolean {
   return accepted !== undefined && committed !== undefined && compareBallots(accepted.ballot, committed.ballot) === 0;
 }
 
-const tooFarAhead: Reply = { type: 'denied', reason: 'the ballot is too far ahead of this clock' };
+const tooFarAhead: Reply = { type: 'denied', reason: 'the ballot is too far ahead of this clock', passing: false };
+
+export function forGood(reason: string | undefined): Refusal | undefined {
+  return reason === undefined ? undefined : { reason: reason.slice(0, 80), passing: false };
+}
 
 function beyondHorizon(ballot: Ballot, { now }: AcceptorContext): boolean {
   return ballot.round > now + limits.ballotHorizonMs;

@@ -10,7 +10,6 @@ import type { StateImage } from '../../block/register-validity.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { RegisterOptions } from '../consensus.ts';
 import type { Ballot } from './ballot.ts';
-import { memberUnknown } from './configuration-rights.ts';
 import type { Conversation } from './conversation.ts';
 import type { Courier } from './courier.ts';
 import type { Place, Places } from './places.ts';
@@ -93,11 +92,10 @@ export class Agreement {
       }
       place.promised = undefined;
       if (attempt.proposal) outcome = 'unknown';
-      const passes = attempt.denied === undefined || attempt.denied === memberUnknown;
-      if (attempt.denied !== undefined && !passes && ++denials >= denialsMax)
-        throw new InfinitError('denied', attempt.denied);
+      const { denied } = attempt;
+      if (denied && !denied.passing && ++denials >= denialsMax) throw new InfinitError('denied', denied.reason);
       const why = attempt.heard ? 'a register could not be agreed on' : 'no member of a register answers';
-      await patience.again(outcome, attempt.denied ?? why);
+      await patience.again(outcome, denied?.reason ?? why);
     }
   }
 

@@ -252,7 +252,7 @@ class Client implements RegisterClient {
       }
       if (compareBallots(attempt.highest, ballot) > 0)
         return this.observe(operation, (await this.readAgreed(operation)).image);
-      if (attempt.denied !== undefined) throw new InfinitError('denied', attempt.denied);
+      if (attempt.denied !== undefined) throw new InfinitError('denied', attempt.denied.reason);
       await patience.again('unknown', 'too few members of a new register answer');
     }
   }

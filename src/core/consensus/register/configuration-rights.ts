@@ -5,14 +5,11 @@ import { memberName } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
 import { type AuthorCheck, listedWriter, type StateImage } from '../../block/register-validity.ts';
 import type { PeerIdentity } from '../../peer/peer.ts';
-import type { Entry } from './messages.ts';
+import type { Entry, Refusal } from './messages.ts';
 import { leaveJoint, sameConfig, votersOf } from './quorum.ts';
 
-/** Passes by itself: who has just started, or lost sight of the ring, meets the others again. */
-export const memberUnknown = 'a new member is not known here as a storage node';
-
 /**
- * The reason when it is refused. One that is held here, or that a change held here leads to, anybody may finish: readers must.
+ * One that is held here, or that a change held here leads to, anybody may finish: readers must.
  * Any other is brought by a user whom the access list lets write, by a member as far as is known here, or by a storage node near
  * the register; its new members are certified storage nodes near the register.
  */
@@ -21,7 +18,7 @@ export function refuseConfiguration(
   held: Entry | undefined,
   proposer: PeerIdentity,
   authors: Pick<AuthorCheck, 'mayStore'>,
-): string | undefined {
+): Refusal | undefined {
   const { config } = image.state;
   const known = held ? [held.image.state.config, held.from] : [];
   // The first one is the owner's: its members are those he signed.
@@ -29,13 +26,15 @@ export function refuseConfiguration(
   const voters = votersOf(...known);
   const names = new Set(voters.map(memberName));
   for (const member of held ? config.current : [])
-    if (!names.has(memberName(member)) && !authors.mayStore(member.node, image.address)) return memberUnknown;
+    if (!names.has(memberName(member)) && !authors.mayStore(member.node, image.address))
+      // Passes by itself: who has just started, or lost sight of the ring, meets the others again.
+      return { reason: 'a new member is not known here as a storage node', passing: true };
   // Who is blank here knows of no members but those that are named: they vote themselves.
   const isMember = (held ? voters : votersOf(config)).some(({ node }) => equalBytes(node, proposer.id));
   if (proposer.rights.write && listedWriter(image.state.access, proposer.userKey)) return undefined;
   const isStorage = proposer.kind === 'storage' && proposer.rights.storage;
   if (isStorage && (isMember || authors.mayStore(proposer.id, image.address))) return undefined;
-  return 'who proposes these members is neither a writer nor one of them';
+  return { reason: 'who proposes these members is neither a writer nor one of them', passing: false };
 }
 
 function isOrBecomes(held: RegisterConfig, config: RegisterConfig): boolean {

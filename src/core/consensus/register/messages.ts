@@ -64,6 +64,12 @@ export interface Moved {
   current: Member[];
 }
 
+export interface Refusal {
+  reason: string;
+  /** What the member knows may be behind: later it may say otherwise. Else it is for good. */
+  passing: boolean;
+}
+
 export type Reply =
   /** To `read`: what is accepted, and whether it is known to be chosen. */
   | { type: 'entry'; entry: Entry; committed: boolean }
@@ -79,7 +85,7 @@ export type Reply =
   | ({ type: 'moved' } & Moved)
   /** This store is in no configuration the message names. */
   | { type: 'not-member' }
-  | { type: 'denied'; reason: string };
+  | ({ type: 'denied' } & Refusal);
 
 const nothing = struct({});
 const imageBytes = bytes(limits.registerBatchBytesMax);
@@ -123,7 +129,7 @@ export const wireReply = union({
   unknown: nothing,
   moved,
   'not-member': nothing,
-  denied: struct({ reason: text(256) }),
+  denied: struct({ reason: text(256), passing: bool }),
 });
 export type WireReply = CodecType<typeof wireReply>;
 

@@ -8,7 +8,7 @@ import { type Member, sameMember } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
 import type { StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot } from './ballot.ts';
-import type { Entry, Message, Reply } from './messages.ts';
+import type { Entry, Message, Refusal, Reply } from './messages.ts';
 import { baseOf, hasMember, isJoining, isQuorum, nodesOf, sameConfig, votersOf } from './quorum.ts';
 
 /** The last word of a node; `store` is the one it spoke for. Silence has none. */
@@ -40,8 +40,8 @@ export interface Attempt {
   readonly highest: Ballot;
   /** Somebody knew the register, or refused in a way that shows it. */
   readonly heard: boolean;
-  /** The first reason an acceptor gave for a refusal on other grounds than ballots. */
-  readonly denied: string | undefined;
+  /** The first refusal on other grounds than ballots, one for good before one that passes. */
+  readonly denied: Refusal | undefined;
   /** Answers `moved` that were followed: no chain of them is followed for ever. */
   readonly moves: number;
   /** Nodes asked in this phase; true: with evidence. */
@@ -121,7 +121,7 @@ export function onReply(attempt: Attempt, member: Member, message: Message['type
     case 'refused':
       return advance(withAnswer({ ...heard, highest: higherBallot(attempt.highest, reply.promised) }, answer(false)));
     case 'denied':
-      return advance(withAnswer({ ...heard, denied: attempt.denied ?? reply.reason }, answer(false)));
+      return advance(withAnswer({ ...heard, denied: firstForGood(attempt.denied, reply) }, answer(false)));
     case 'unknown':
       return advance(withAnswer(attempt, answer(false, true)));
     case 'moved': {
@@ -275,4 +275,8 @@ function maySayYes(attempt: Attempt, member: Member): boolean {
 /** The ballot after this one that the same proposer may use at once, when this attempt is chosen. */
 export function followingBallot({ round, proposer }: Ballot): Ballot {
   return { round: round + 1, proposer };
+}
+
+function firstForGood(first: Refusal | undefined, { reason, passing }: Refusal): Refusal {
+  return first && (passing || !first.passing) ? first : { reason, passing };
 }

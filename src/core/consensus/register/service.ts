@@ -21,6 +21,7 @@ import {
   type AcceptorStep,
   acceptorStep,
   committedBy,
+  forGood,
   isCommitted,
   outdated,
   retired,
@@ -246,7 +247,11 @@ class RegisterStore implements RegisterService {
       const name = toHex(call.address);
       const record = records.get(name);
       if (record instanceof Error) {
-        replies.push({ type: 'denied', reason: `the record here is unreadable: ${record.message}`.slice(0, 80) });
+        replies.push({
+          type: 'denied',
+          reason: `the record here is unreadable: ${record.message}`.slice(0, 80),
+          passing: false,
+        });
         continue;
       }
       const { reply, after, persist } = this.step(call, record, from);
@@ -270,7 +275,7 @@ class RegisterStore implements RegisterService {
   ): { reply: WireReply; after: AcceptorRecord | undefined; persist: boolean } {
     if (call.message.type !== 'read' && !from.rights.write && !from.rights.storage)
       return {
-        reply: { type: 'denied', reason: 'a read-only passport proposes nothing' },
+        reply: { type: 'denied', reason: 'a read-only passport proposes nothing', passing: false },
         after: record,
         persist: false,
       };
@@ -282,7 +287,11 @@ class RegisterStore implements RegisterService {
       const known = 'known' in message ? message.known : undefined;
       return { reply: replyToWire(step.reply, known), after: step.record, persist: step.persist };
     } catch (error) {
-      return { reply: { type: 'denied', reason: asError(error).message.slice(0, 80) }, after: record, persist: false };
+      return {
+        reply: { type: 'denied', reason: asError(error).message.slice(0, 80), passing: false },
+        after: record,
+        persist: false,
+      };
     }
   }
 
@@ -301,7 +310,7 @@ class RegisterStore implements RegisterService {
     }
     if (message.type !== 'accept' || outdated(committedBy(held), message.image) === undefined) return undefined;
     if (!this.confirmations.isOpen(address, held.ballot)) return undefined;
-    return answer({ type: 'denied', reason: 'a later version is said to be chosen' });
+    return answer({ type: 'denied', reason: 'a later version is said to be chosen', passing: false });
   }
 
   /** What is proved to be chosen, if it is still held. */
@@ -322,9 +331,9 @@ class RegisterStore implements RegisterService {
       now: this.options.runtime.clock.now(),
       floor: this.floor.current,
       refuse: (image, held) =>
-        this.refuse(image, held) ??
+        forGood(this.refuse(image, held)) ??
         refuseConfiguration(image, held, proposer, authors) ??
-        this.refuseLoss(address, image, record),
+        forGood(this.refuseLoss(address, image, record)),
     };
   }
 
@@ -333,7 +342,7 @@ class RegisterStore implements RegisterService {
     try {
       this.verifier.verify(image);
     } catch (error) {
-      return asError(error).message.slice(0, 80);
+      return asError(error).message;
     }
     const { authors } = this.options;
     const { config, value, genesis } = image.state;
@@ -343,7 +352,7 @@ class RegisterStore implements RegisterService {
     const isNew = held ? !equalBytes(held.valueHash, image.valueHash) : isGenesis;
     if (isNew && !authors.mayWrite(value.author, value.passportHash))
       return 'the passport of the author does not allow it';
-    return isNew ? authors.refuseValue?.(image, held)?.slice(0, 80) : undefined;
+    return isNew ? authors.refuseValue?.(image, held) : undefined;
   }
 
   /** What nobody may take away stays, unless it was never agreed on and never will be. */
@@ -354,7 +363,7 @@ class RegisterStore implements RegisterService {
     const rights = accessLoss(image, held.image);
     if (rights) losses.push(rights);
     const standing = losses.find(({ standsIn }) => this.settlements.mayStand(address, held, record.promised, standsIn));
-    return standing?.reason.slice(0, 80);
+    return standing?.reason;
   }
 
   private async persist(changes: ReadonlyMap<string, Change>): Promise<void> {
