@@ -271,6 +271,14 @@ function checkVersion(version: string): string {
   });
 }
 
+/** Throws `unsupported` when its nodes speak a version that this program does not. */
+export function checkSpoken({ name, version }: NetworkDescriptor): void {
+  if (compareVersions(version, protocolVersion) <= 0) return;
+  throw new InfinitError('unsupported', `network "${name}" has version ${version}, this is ${protocolVersion}`, {
+    hint: 'install a newer infinit on this device',
+  });
+}
+
 /** Negative, zero or positive, as `sort` wants it. */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [a, b].map((version) => version.split('.').map(Number));

@@ -6,7 +6,7 @@ import type { DescriptorContext } from '../descriptor/context.ts';
 import { siloHome } from '../descriptor/credentials.ts';
 import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
-import { importNetwork } from '../descriptor/networks.ts';
+import { checkSpoken, importNetwork } from '../descriptor/networks.ts';
 import { nodeKeyPair } from '../descriptor/node-keys.ts';
 import { nodeLockPath } from '../descriptor/removal.ts';
 import { getSilo } from '../descriptor/silos.ts';
@@ -67,6 +67,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
   const { context, as } = options;
   const { runtime } = context;
   const link = options.link ?? (await getLink(context, as, options.network));
+  checkSpoken(link.network);
   const user = userKeyPair(await getUser(context, as));
   const folder = `${context.home.state}/${link.name}`;
   const open = new Stack();

@@ -36,6 +36,7 @@ import { Worker } from '../store/worker.ts';
 import { type Announcement, announcedHosts } from './announcement.ts';
 import { type Blocks, serveBlocks } from './blocks.ts';
 import { keepMembers } from './members.ts';
+import { outdatedBy } from './outdated.ts';
 import { PassportBook } from './passport-book.ts';
 import { RegisterWatch, registerPeriodMs } from './register-watch.ts';
 import { certifyRecord, SelfRecord } from './self-record.ts';
@@ -232,7 +233,8 @@ export class Node {
       this.descriptor = descriptor;
       closeRefused(this.peers, this.admission);
       await this.options.learned?.(descriptor);
-      this.checkOverlay(descriptor);
+      const outdated = outdatedBy(this.options.network, descriptor);
+      if (outdated !== undefined) this.whenOutdated.resolve(outdated);
     };
     const { runtime, peers, overlay, networkId } = this;
     const { user } = this.options;
@@ -242,14 +244,6 @@ export class Node {
       destroyed: (roots) => this.rid(roots),
     });
     this.workers.push(this.watch.worker);
-  }
-
-  /** An overlay is chosen when a node starts: the next start has the other. */
-  private checkOverlay({ name, overlay }: NetworkDescriptor): void {
-    const was = this.options.network.overlay.type;
-    if (overlay.type === was) return;
-    const message = `network "${name}" has changed from overlay ${was} to ${overlay.type}`;
-    this.whenOutdated.resolve(new InfinitError('conflict', message, { hint: 'start again' }));
   }
 
   /** Resolves when this process cannot go on with what it learned of the network, with the reason. */
