@@ -97,6 +97,7 @@ export const registry: CommandRegistry = {
     'acl list': () => import('./acl/list.ts'),
     'acl set': () => import('./acl/set.ts'),
     'acl group': () => import('./acl/group.ts'),
+    'acl register': () => import('./acl/register.ts'),
     'key-value-store create': () => import('./key-value-store/create.ts'),
     'key-value-store run': () => import('./key-value-store/run.ts'),
     'key-value-store collect': () => import('./key-value-store/collect.ts'),

@@ -90,6 +90,12 @@ describe('a volume is shared', { timeout: 600_000, skip: why ?? false }, () => {
     assert.equal(await shell(`cat ${hers.mountpoint}/plans/file && ls ${hers.mountpoint}`), 'hello\nbob\nhis\nplans\n');
     const shown = await shell(`getfattr --only-values -n user.infinit.auth ${his.mountpoint}/his`);
     assert.deepEqual(rights({ path: '', permissions: JSON.parse(shown) }), ['alice rw owner', 'bob rw']);
+    await bob.run(['acl', 'register', '--path', his.mountpoint]);
+    const registered = await shell(`getfattr --only-values -n infinit.resolve.bob ${hers.mountpoint}`);
+    assert.deepEqual(
+      JSON.parse(registered),
+      JSON.parse((await bob.run(['user', 'export', 'bob'])).toString()).public_key,
+    );
     const raw = await hostile();
     try {
       await raw.mustRead();

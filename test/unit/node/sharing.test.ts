@@ -85,6 +85,11 @@ describe('the attributes of a volume', () => {
   const shared = (people = knowing(['alice', alice], ['bob', bob])) => {
     const tree = new FakeTree();
     const admins: { key: Bytes; write: boolean }[] = [];
+    const said = new Map<string, KeyPair[]>();
+    const registry = {
+      named: async (name: string) =>
+        (said.get(name) ?? []).map(({ publicKey }) => ({ name, key: toBase64(publicKey) })),
+    };
     const staff = { keys: [bob.publicKey, alice.publicKey], unavailable: false };
     const groups = {
       find: async (name: string) => ({ name, register: Buffer.alloc(32, 9) }),
@@ -93,10 +98,10 @@ describe('the attributes of a volume', () => {
         return staff.keys;
       },
     };
-    const sharing = new VolumeSharing({ tree, user: alice, people, groups, admins: () => admins });
+    const sharing = new VolumeSharing({ tree, user: alice, people, groups, registry, admins: () => admins });
     const set = (name: string, value: string, inode = rootInode) => sharing.set(inode, name, Buffer.from(value));
     const get = async (name: string) => Buffer.from(await sharing.get(rootInode, name)).toString();
-    return { tree, set, get, staff, admins, sharing };
+    return { tree, set, get, staff, admins, said, sharing };
   };
 
   test('give and take rights, by name, hash and key; who writes reads', async () => {
@@ -156,9 +161,24 @@ describe('the attributes of a volume', () => {
       user: bob,
       people: knowing(),
       groups: { find: assert.fail, members: assert.fail },
+      registry: { named: assert.fail },
       admins: () => [],
     });
     assert.equal(await another.follow(), false);
+  });
+
+  test('a name registered in the network is known; what this device knows comes first, and several stand for none', async () => {
+    const { tree, set, said } = shared();
+    said.set('carol', [carol]);
+    said.set('bob', [carol]);
+    await set('auth.setr', 'carol');
+    await set('auth.setr', 'bob');
+    assert.deepEqual(
+      tree.now.users.map(({ key: user }) => toBase64(user)),
+      [carol, bob].map((one) => toBase64(one.publicKey)),
+    );
+    said.set('dan', [alice, bob]);
+    await assert.rejects(set('auth.setr', 'dan'), /several users/);
   });
 
   test('admins of the network are in each list from the next one on, and not said to be named', async () => {

@@ -9,11 +9,13 @@ import { fileError } from '../../volume/files/files.ts';
 import type { SpecialAttributes } from '../../volume/files/special.ts';
 import type { GroupRef, Groups, Part } from './groups.ts';
 import type { People, Person } from './people.ts';
+import type { Registry } from './registry.ts';
 
 export interface GroupAttributesOptions {
   groups: Groups;
   user: KeyPair;
   people: People;
+  registry: Pick<Registry, 'named'>;
   /** Somebody of a group may have come or gone. */
   changed: () => void;
 }
@@ -67,8 +69,8 @@ export class GroupAttributes implements SpecialAttributes {
     return { type: 'group', group: await this.options.groups.find(text.slice(1), options) };
   }
 
-  private person(text: string): Promise<Person> {
-    return this.options.people.find(text, []);
+  private async person(text: string): Promise<Person> {
+    return this.options.people.find(text, await this.options.registry.named(text));
   }
 
   private async self(): Promise<Person> {

@@ -11,6 +11,7 @@ import type { LinkedNode } from '../link.ts';
 import { GroupAttributes } from './group-attributes.ts';
 import { Groups } from './groups.ts';
 import type { People } from './people.ts';
+import { Registry } from './registry.ts';
 import { VolumeSharing } from './volume-sharing.ts';
 
 /** How long a change of a group takes at most to hold for a volume. */
@@ -29,7 +30,8 @@ export function serveSharing(
 ): SharingService {
   const groups = new Groups(node, user);
   const admins = () => adminsOf(node.network());
-  const volume = new VolumeSharing({ tree, user, people, groups, admins });
+  const registry = new Registry({ register: node.networkRegister, user, people });
+  const volume = new VolumeSharing({ tree, user, people, groups, admins, registry });
   const counters = { changes: 0 };
   const work: Work = {
     name: 'groups',
@@ -44,8 +46,11 @@ export function serveSharing(
     node.workers.push(worker);
     worker.wake();
   }
-  const members = new GroupAttributes({ groups, user, people, changed: () => follows && worker.wake() });
-  const of = (name: string): SpecialAttributes => (/^groups?\./.test(name) ? members : volume);
+  const members = new GroupAttributes({ groups, user, people, registry, changed: () => follows && worker.wake() });
+  const of = (name: string): SpecialAttributes => {
+    if (/^groups?\./.test(name)) return members;
+    return /^re(gister|solve)\./.test(name) ? registry : volume;
+  };
   return {
     attributes: {
       get: (inode: number, name: string, options?: Abortable) => of(name).get(inode, name, options),

@@ -11,6 +11,7 @@ import { fileError, rootInode } from '../../volume/files/files.ts';
 import type { SpecialAttributes } from '../../volume/files/special.ts';
 import type { Groups } from './groups.ts';
 import type { People, Person } from './people.ts';
+import type { Registry } from './registry.ts';
 import {
   type Mode,
   modeFrom,
@@ -26,6 +27,8 @@ export interface VolumeSharingOptions {
   tree: Pick<Tree, 'access' | 'share' | 'treeId'>;
   user: KeyPair;
   people: People;
+  /** Who says that a name is his. */
+  registry: Pick<Registry, 'named'>;
   groups: Pick<Groups, 'find' | 'members'>;
   /** Of the network: every list has them. */
   admins: () => readonly { key: Bytes; write: boolean }[];
@@ -95,7 +98,8 @@ export class VolumeSharing implements SpecialAttributes {
   private async changeUser(text: string, mode: WorldMode, options: Abortable): Promise<void> {
     const access = await this.options.tree.access(options);
     const known = this.said(access).users;
-    const person = await this.options.people.find(text, known);
+    const registered = await this.options.registry.named(text, options);
+    const person = await this.options.people.find(text, [...known, ...registered]);
     if (equalBytes(fromBase64(person.key), access.owner))
       throw new InfinitError('usage', `"${person.name}" owns the volume: he reads and writes it`);
     await this.change((said) => {
