@@ -21,6 +21,8 @@ export const limits = {
   /** Of one user, begun in one turn of the event loop. */
   callsPerTurnMax: 16,
   callBytesPerTurnMax: 32 * KiB,
+  /** Fewer where those take longer. */
+  callsTurnMs: 4,
   methodsMax: 1024,
   greetingsMax: 64,
   /** Connections of one node key, replaced ones included, and of all. */

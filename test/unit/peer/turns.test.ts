@@ -56,7 +56,7 @@ test('a turn has room for so many calls and bytes of each user, and for one call
     later.push(task);
     return () => {};
   };
-  const turns = new Turns({ after });
+  const turns = new Turns({ after, monotonic: () => 0 });
   for (let i = 0; i < limits.callsPerTurnMax; i++) assert.equal(turns.begin('a', 1), true);
   assert.equal(turns.begin('a', 1), false);
   assert.equal(turns.begin('b', 10 * limits.callBytesPerTurnMax), true);
@@ -68,4 +68,40 @@ test('a turn has room for so many calls and bytes of each user, and for one call
   later.shift()?.();
   assert.deepEqual(order, [1, 2]);
   assert.equal(turns.begin('a', 1), true);
+});
+
+test('who floods with calls that take long begins one a turn, beside whom others begin theirs; cheap ones are many again', () => {
+  let now = 0;
+  let next = () => {};
+  const after = (_: number, task: () => void) => {
+    next = task;
+    return () => {};
+  };
+  const turns = new Turns({ after, monotonic: () => now });
+  /** A turn in which the flood begins all it may, each of its calls taking so long. */
+  const flood = (eachMs: number) => {
+    let begun = 0;
+    while (turns.begin('flood', 100)) begun++;
+    now += begun * eachMs;
+    return begun;
+  };
+  const turn = (eachMs: number) => {
+    const begun = flood(eachMs);
+    next();
+    return begun;
+  };
+  const begun = Array.from({ length: 6 }, () => turn(3));
+  assert.deepEqual(begun, [limits.callsPerTurnMax, 8, 4, 2, 1, 1]);
+  assert.equal(flood(3), 1);
+  for (let i = 0; i < limits.callsPerTurnMax; i++) assert.ok(turns.begin('other', 100));
+  next();
+  assert.deepEqual(
+    Array.from({ length: 6 }, () => turn(0.1)),
+    [1, 2, 4, 8, 16, 16],
+  );
+  // A turn in which nothing had to wait says that there is room.
+  turn(3);
+  assert.ok(turns.begin('flood', 100));
+  next();
+  assert.equal(turn(0), limits.callsPerTurnMax);
 });
