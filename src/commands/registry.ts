@@ -58,6 +58,7 @@ export const registry: CommandRegistry = {
     'network inspect': () => import('./network/inspect.ts'),
     'network workers': () => import('./network/workers.ts'),
     'network drain': () => import('./network/drain.ts'),
+    'network recover': () => import('./network/recover.ts'),
     'network list': () => import('./network/list.ts'),
     'network list-silos': () => import('./network/list-silos.ts'),
     'network list-services': () => import('./network/list-services.ts'),

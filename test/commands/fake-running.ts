@@ -11,6 +11,7 @@ import type {
   DrainFacts,
   InspectWhat,
   OpenKeysOptions,
+  RecoveryFacts,
   RunHubOptions,
   RunKeyValueStoreOptions,
   RunNetworkOptions,
@@ -43,7 +44,7 @@ export class FakeRunning implements Running {
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
     const { runNetwork, inspectNetwork, networkWorkers, listServices, runKeyValueStore, found } = this;
-    const { createVolumeRoot, publishNetwork, networkSeen, drainNetwork } = this;
+    const { createVolumeRoot, publishNetwork, networkSeen, drainNetwork, recoverNetwork } = this;
     return {
       ...{
         runNetwork,
@@ -55,6 +56,7 @@ export class FakeRunning implements Running {
         createVolumeRoot,
         publishNetwork,
         drainNetwork,
+        recoverNetwork,
         networkSeen,
         runHub: this.runHub,
       },
@@ -143,6 +145,20 @@ export class FakeRunning implements Running {
     if (options.cancel) return { ...facts, state: 'idle' };
     options.progress(facts);
     return { ...facts, state: 'drained', registers: 0, journals: 0, confirmed: 40 };
+  }
+
+  async recoverNetwork(options: Parameters<Running['recoverNetwork']>[0]): Promise<RecoveryFacts & { name: string }> {
+    const { name } = await getLink(options.context, options.as, options.name);
+    if (options.peers === undefined) return { name, checked: 3, lost: [] };
+    const missing = ['ab'.repeat(32), 'cd'.repeat(32)];
+    const part = { members: 3, copies: 1, missing };
+    const lost: RecoveryFacts['lost'] = [
+      { what: 'network', name: null, ...part, owned: true },
+      { what: 'tree', name: 'alice/notes', ...part, owned: true },
+      { what: 'tree', name: '#0badcafe', ...part, owned: false },
+    ];
+    await options.confirm({ checked: 3, lost });
+    return { name, checked: 3, lost };
   }
 
   async networkSeen({ name }: { name: string }): Promise<{ nodes: number }> {

@@ -2,7 +2,14 @@
 // be what was encoded, bit by bit: one value has one encoding, or a signature could stand for two.
 
 import { type Codec, decode, decodeParts, encode, encodeParts } from '../../src/core/base/codec.ts';
-import { accessList, genesis, registerConfig, registerState, registerValue } from '../../src/core/block/register.ts';
+import {
+  accessList,
+  genesis,
+  recovery,
+  registerConfig,
+  registerState,
+  registerValue,
+} from '../../src/core/block/register.ts';
 import { rootHeader } from '../../src/core/consensus/consensus.ts';
 import * as journalMessages from '../../src/core/consensus/journal/messages.ts';
 import * as registerMessages from '../../src/core/consensus/register/messages.ts';
@@ -82,6 +89,7 @@ const others: Record<string, Codec<never> | Codec<unknown>> = {
   putReply,
   registerConfig,
   registerState,
+  recovery,
   registerValue,
   rootHeader,
   signedCertificate,

@@ -4,7 +4,14 @@
 import { type Bytes, concatBytes, equalBytes, toHex, u32Bytes, utf8 } from '../../src/core/base/bytes.ts';
 import { decode, encode } from '../../src/core/base/codec.ts';
 import { registerAddress } from '../../src/core/block/address.ts';
-import { accessList, genesis, registerState, registerValue } from '../../src/core/block/register.ts';
+import {
+  accessList,
+  type Genesis,
+  genesis,
+  recovery,
+  registerState,
+  registerValue,
+} from '../../src/core/block/register.ts';
 import { StateVerifier } from '../../src/core/block/register-validity.ts';
 import type { JournalSegment } from '../../src/core/consensus/consensus.ts';
 import { nextChain, segmentStart, signChain } from '../../src/core/consensus/journal/chain.ts';
@@ -162,11 +169,14 @@ const descriptors = fuzzer('descriptors', {
 });
 
 const salts = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
-const states = salts.flatMap((salt) => [1, 2, 20].map((version) => good.registerStateOf(salt, version)));
+const founded = salts.flatMap((salt) => [1, 2, 20].map((version) => good.registerStateOf(salt, version)));
+const states = [...founded, ...founded.map(good.recoveredState)];
+const genesisText = (of: Genesis) =>
+  `${toHex(encode(genesis, of))} ${of.recovery ? toHex(encode(recovery, of.recovery)) : 'founded'}`;
 const signedParts = new Set(
   states.flatMap(({ access, genesis: first, value }) => [
     toHex(encode(accessList, access)),
-    toHex(encode(genesis, first)),
+    genesisText(first),
     toHex(encode(registerValue, value)),
   ]),
 );
@@ -185,8 +195,8 @@ const registers = fuzzer('register states', {
     const image = accepted(() => verifier.read(bytes))?.value;
     if (image === undefined) return;
     const { access, genesis: first, value } = image.state;
-    for (const part of [encode(accessList, access), encode(genesis, first), encode(registerValue, value)])
-      mustBe(signedParts.has(toHex(part)), 'a part that nobody signed was accepted');
+    for (const part of [toHex(encode(accessList, access)), genesisText(first), toHex(encode(registerValue, value))])
+      mustBe(signedParts.has(part), 'a part that nobody signed was accepted');
     const whole = states.some(
       (state) =>
         equalBytes(encode(accessList, state.access), encode(accessList, access)) &&

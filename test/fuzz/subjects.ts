@@ -4,7 +4,13 @@ import { fromBase64, toBase64, utf8 } from '../../src/core/base/bytes.ts';
 import { networkIdOf, registerAddress } from '../../src/core/block/address.ts';
 import type { RegisterState } from '../../src/core/block/register.ts';
 import { signBatch } from '../../src/core/block/register-batch.ts';
-import { imageOf, registerValueHash, signAccessList, signGenesis } from '../../src/core/block/register-validity.ts';
+import {
+  imageOf,
+  registerValueHash,
+  signAccessList,
+  signGenesis,
+  signRecovery,
+} from '../../src/core/block/register-validity.ts';
 import { hash } from '../../src/core/crypto/hash.ts';
 import { type KeyPair, keyPairFromSeed } from '../../src/core/crypto/keys.ts';
 import { boxKeyPair, sealTo } from '../../src/core/crypto/sealed-box.ts';
@@ -96,6 +102,16 @@ export function registerStateOf(salt: Buffer, version: number, payload?: Buffer)
     genesis: signGenesis(owner, networkId, salt, members),
     value: { ...value, signature },
   };
+}
+
+/** The same, begun anew by its owner with two of its members. */
+export function recoveredState(state: RegisterState): RegisterState {
+  const { salt, members } = state.genesis;
+  const address = registerAddress(owner.publicKey, salt);
+  const valueHash = registerValueHash(networkId, address, state.value, state.access);
+  const last = { generation: 1000, valueHash, lost: members.slice(2) };
+  const genesis = signRecovery(owner, networkId, salt, members.slice(0, 2), last);
+  return { ...state, config: { generation: 1000, current: genesis.members, previous: undefined }, genesis };
 }
 
 export function imageOfState(state: RegisterState) {

@@ -44,7 +44,8 @@ export default class NetworkDrain extends BaseCommand {
   }
 }
 
-function progressLine({ registers, journals, blocks, confirmed }: DrainFacts): string {
+function progressLine({ state, registers, journals, blocks, confirmed }: DrainFacts): string {
+  if (state === 'drained') return 'Others hold everything; the process ends when the files of its mount are closed';
   const waits =
     journals === 0 ? '' : `, ${count(journals, 'volume or store', 'volumes or stores')} to let go of this node`;
   return `${confirmed} of ${count(blocks, 'block')} confirmed, ${count(registers, 'register')} left${waits}`;

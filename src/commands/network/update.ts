@@ -12,19 +12,23 @@ import {
   overlayFlags,
   protocolFlag,
   protocolNotice,
+  zoneFlag,
 } from '../../core/cli/network-flags.ts';
 import { expandPeers } from '../../core/cli/presence.ts';
 import { pretty, updated } from '../../core/cli/texts.ts';
 import { qualify } from '../../core/descriptor/names.ts';
 
 export default class NetworkUpdate extends BaseCommand {
-  static override summary = 'Change a network; its owner only';
+  static override summary = "Change a network, its owner only; or this device's link to it";
+  static override description =
+    'Port and zone are of this device, whoever owns the network, and hold from the next start of its node on.';
   static override examples = [
     {
       description: 'Tell nodes where to begin',
       command: 'infinit network update cluster --peer desk.example.org:4242',
     },
     { description: 'Change the overlay while nothing runs', command: 'infinit network update cluster --kouncil' },
+    { description: 'Say where this device stands', command: 'infinit network update cluster --zone cellar' },
     { description: 'Upgrade the network', command: 'infinit network update cluster --compatibility-version 1.0.0' },
   ];
   static override args = nameArg('network');
@@ -32,6 +36,7 @@ export default class NetworkUpdate extends BaseCommand {
     ...nameFlag('network'),
     ...descriptionFlag,
     ...portFlag,
+    ...zoneFlag,
     ...peerFlag,
     ...overlayFlags,
     ...adminFlags,
@@ -48,7 +53,7 @@ export default class NetworkUpdate extends BaseCommand {
     const peers = await expandPeers(this.invocation, flags.peer);
     this.tell(...protocolNotice(flags.protocol));
     const overlay = changedOverlayOf(flags);
-    const changes = [peers, flags.description, flags.port, flags['compatibility-version'], overlay];
+    const changes = [peers, flags.description, flags.port, flags.zone, flags['compatibility-version'], overlay];
     const admins = adminsFrom(flags);
     if (Object.values(admins).some((names) => names !== undefined)) this.tell(...adminNotices);
     else if (changes.every((change) => change === undefined)) throw new InfinitError('usage', 'nothing to update');
@@ -62,6 +67,7 @@ export default class NetworkUpdate extends BaseCommand {
       peers,
       version: flags['compatibility-version'],
       port: flags.port,
+      zone: flags.zone,
       overlay,
       admins,
     });

@@ -61,6 +61,8 @@ export const limits = {
 
   // Registers (protocols 2).
   membersMax: 9,
+  /** Between the configuration that was lost and the one its owner begins anew with. */
+  recoveryGenerations: 1000,
   // Room for 1,000 trees in the network register (decision 005).
   registerPayloadBytesMax: 192 * KiB,
   registerBatchMax: 256,

@@ -2,7 +2,7 @@
 // author's over the value, the author's place in the list. A `StateImage` is a state with its bytes and hashes, so that each
 // is computed once; verdicts are remembered by hash, so that each state costs at most one signature check a batch.
 
-import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
+import { type Bytes, equalBytes, toHex, utf8 } from '../base/bytes.ts';
 import { bool, decode, encode, fixed, list, struct, u32, u64 } from '../base/codec.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -13,8 +13,10 @@ import {
   type AccessList,
   accessList,
   type Genesis,
+  type Recovery,
   type RegisterState,
   type RegisterValue,
+  recovery,
   registerState,
 } from './register.ts';
 import { BatchVerifier } from './register-batch.ts';
@@ -58,6 +60,7 @@ const valueHead = struct({
   passportHash: fixed(hashBytes),
 });
 const memberList = list(member, limits.membersMax);
+const recoveryBody = struct({ recovery, members: memberList });
 
 /**
  * The hash of a value: what its author signs, and what later values name in their lineage. Behind a list that was changed it covers
@@ -87,6 +90,36 @@ export function signAccessList(
   access: Omit<AccessList, 'signature'>,
 ): AccessList {
   return { ...access, signature: sign(owner, 'register-access', networkId, address, accessBytes(access)) };
+}
+
+/** The genesis of a register of which too few members are left, from the value that is to go on (docs/protocols.md 2.11). */
+export function signRecovery(
+  owner: KeyPair,
+  networkId: Bytes,
+  salt: Bytes,
+  members: readonly Member[],
+  of: Recovery,
+): Genesis {
+  const address = registerAddress(owner.publicKey, salt);
+  const listed = [...members];
+  const signature = sign(owner, 'register-recovery', networkId, address, recoveryBytes(listed, of));
+  return { salt, members: listed, recovery: of, signature };
+}
+
+function recoveryBytes(members: Member[], of: Recovery): Buffer {
+  return encode(recoveryBody, { recovery: of, members });
+}
+
+/** The generation of the owner's last recovery; 0 when there was none. Of two states of a register, the higher one stands. */
+export function recoveredAt({ genesis }: RegisterState): number {
+  return genesis.recovery?.generation ?? 0;
+}
+
+/** Whether it is the very state the owner signed to recover the register. */
+export function isRecovery({ state, valueHash }: StateImage): boolean {
+  const { recovery: last } = state.genesis;
+  const isFirst = last !== undefined && state.config.generation === last.generation;
+  return isFirst && equalBytes(last.valueHash, valueHash);
 }
 
 export function signGenesis(owner: KeyPair, networkId: Bytes, salt: Bytes, members: readonly Member[]): Genesis {
@@ -153,6 +186,8 @@ export class StateVerifier {
     checkMembers('current', config.current);
     if (config.previous) checkMembers('previous', config.previous);
     this.verifyOwned(image.address, access, genesis);
+    if (config.generation < recoveredAt(image.state))
+      throw new InfinitError('corrupt', 'register configuration is older than the recovery it names');
     if (value.version < 1) throw new InfinitError('corrupt', 'register versions start at 1');
     if (value.lineage.length !== Math.min(value.version - 1, limits.lineageMax))
       throw new InfinitError('corrupt', 'register value has a wrong number of ancestors');
@@ -167,12 +202,14 @@ export class StateVerifier {
 
   private verifyOwned(address: Address, access: AccessList, genesis: Genesis): void {
     const listed = accessBytes(access);
-    const name = toHex(hash(address, listed, access.signature, encode(memberList, genesis.members), genesis.signature));
+    const { members, recovery: last, signature } = genesis;
+    const founders = last ? recoveryBytes(members, last) : encode(memberList, members);
+    const label = last ? 'register-recovery' : 'register-genesis';
+    const name = toHex(hash(address, listed, access.signature, utf8(label), founders, signature));
     if (this.owned.has(name)) return;
     if (!verify(access.owner, access.signature, 'register-access', this.networkId, address, listed))
       throw new InfinitError('corrupt', 'access list is not signed by the owner');
-    const founders = encode(memberList, genesis.members);
-    if (!verify(access.owner, genesis.signature, 'register-genesis', this.networkId, address, founders))
+    if (!verify(access.owner, signature, label, this.networkId, address, founders))
       throw new InfinitError('corrupt', 'register genesis is not signed by the owner');
     this.owned.add(name);
   }

@@ -103,11 +103,28 @@ export const registerConfig: Codec<RegisterConfig> = struct({
 export interface Genesis {
   salt: Bytes;
   members: Member[];
-  /** Of the owner over network, address and members. */
+  /** Its owner made a new genesis when a majority of its members was lost for good (docs/protocols.md 2.11). */
+  recovery?: Recovery | undefined;
+  /** Of the owner over network, address, members, and the recovery when there is one. */
   signature: Bytes;
 }
 
-export const genesis: Codec<Genesis> = struct({
+export interface Recovery {
+  /** Of the first configuration after it, whose members are those of the genesis. */
+  generation: number;
+  /** Of the value it went on from. */
+  valueHash: Bytes;
+  /** Members that were given up: they have no say any more, should they come back. */
+  lost: Member[];
+}
+
+export const recovery: Codec<Recovery> = struct({
+  generation: u32,
+  valueHash: fixed(hashBytes),
+  lost: list(member, 2 * limits.membersMax),
+});
+
+export const genesis: Codec<Omit<Genesis, 'recovery'>> = struct({
   salt: bytes(32),
   members: list(member, limits.membersMax),
   signature: fixed(signatureBytes),
@@ -121,10 +138,25 @@ export interface RegisterState {
   value: RegisterValue;
 }
 
-export const registerState: Codec<RegisterState> = formatted(
-  1,
-  struct({ config: registerConfig, access: accessList, genesis, value: registerValue }),
-);
+const stateFields = { config: registerConfig, access: accessList, genesis, value: registerValue };
+const founded = struct(stateFields);
+const recovered = struct({ recovery, ...stateFields });
+
+/** Format 2 is that of registers their owners have recovered. */
+export const registerState: Codec<RegisterState> = {
+  write: (w, { genesis: { recovery: last, ...genesis }, ...state }) => {
+    w.u8(last === undefined ? 1 : 2);
+    if (last === undefined) founded.write(w, { ...state, genesis });
+    else recovered.write(w, { ...state, genesis, recovery: last });
+  },
+  read: (r) => {
+    const format = r.u8();
+    if (format === 1) return founded.read(r);
+    if (format !== 2) throw new InfinitError('unsupported', `format ${format} is not known here`);
+    const { recovery: last, genesis, ...state } = recovered.read(r);
+    return { ...state, genesis: { ...genesis, recovery: last } };
+  },
+};
 
 /** A codec behind a format byte; bytes of another format are `unsupported`, never misread. */
 export function formatted<T>(format: number, inner: Codec<T>): Codec<T> {

@@ -223,6 +223,26 @@ export interface VolumeAttributeOptions extends Acting {
   value?: string;
 }
 
+/** A register nothing can be agreed on any more; JSON-safe. */
+export interface LostRegister {
+  what: 'network' | 'tree';
+  /** Of a tree: its volume or store, `#...` when it is not known on this device. */
+  name: string | null;
+  members: number;
+  /** Members left that hold a copy. */
+  copies: number;
+  /** Ids of the nodes of members that do not answer. */
+  missing: string[];
+  /** Whether the acting user owns it. */
+  owned: boolean;
+}
+
+export interface RecoveryFacts {
+  /** Registers looked at. */
+  checked: number;
+  lost: LostRegister[];
+}
+
 export interface OpenKeysOptions extends Acting {
   /** The store, bare or qualified. */
   name: string;
@@ -324,6 +344,13 @@ export interface Running {
   drainNetwork(
     options: Acting & { name: string; cancel: boolean; progress(facts: DrainFacts): void },
   ): Promise<DrainFacts & { name: string }>;
+  /**
+   * Begins anew the user's registers of which a majority of the members is lost for good. `confirm` is told before anything is
+   * changed, and throws to give up; it is not called when nothing is lost. Throws `denied` when all that is lost is others'.
+   */
+  recoverNetwork(
+    options: Acting & { name: string; peers?: readonly string[]; confirm(facts: RecoveryFacts): Promise<void> },
+  ): Promise<RecoveryFacts & { name: string }>;
   /** How many storage nodes of a network are seen running from here. */
   networkSeen(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
   /** What the running process does in the background. `scrub`: it reads everything it keeps once, from now on. */

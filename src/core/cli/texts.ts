@@ -104,6 +104,12 @@ export const userDeletionWarning = [
   'networks and data that only this user may open are lost for good',
 ].join('\n');
 
+export const recoveryWarning = [
+  'go on only if the disks of the missing nodes are gone for good: a node that is merely away brings everything back',
+  'what only they had is lost: the last writes may be missing, and what the others saw of them',
+  'should they come back later, they have no say, and give up what they hold',
+].join('\n');
+
 export function treeDeletionWarning(label: string): string {
   return [
     `you are about to delete the ${label} with all its data, from every node of the network`,

@@ -109,16 +109,17 @@ export interface UpdateNetworkOptions {
   /** Of a network that does not run: nodes choose theirs when they start. */
   overlay?: 'chord' | 'kouncil' | undefined;
   admins?: AdminChange | undefined;
-  /** Of this device's link, not of the descriptor. */
+  /** Of this device's link, not of the descriptor; so is the zone, which an empty one removes. */
   port?: number | undefined;
+  zone?: string | undefined;
 }
 
-/** Owner only: serial + 1, signed again, linked copies refreshed. With `port` alone the descriptor stays as it is. */
+/** Owner only: serial + 1, signed again, linked copies refreshed. With `port` and `zone` alone the descriptor stays as it is. */
 export async function updateNetwork(
   context: DescriptorContext,
   options: UpdateNetworkOptions,
 ): Promise<NetworkDescriptor> {
-  const { as, port } = options;
+  const { as, port, zone } = options;
   let network = await getNetwork(context, as, options.name);
   const { description, peers, version, overlay } = options;
   const admins = options.admins ?? {};
@@ -126,13 +127,20 @@ export async function updateNetwork(
     const keys = await changedAdmins(context, network.admin_keys, admins);
     network = await reviseNetwork(context, as, network, (owner) => changed(owner, network, options, keys));
   }
-  if (port !== undefined) {
-    const name = `${as}/${network.name}`;
-    const link = await context.repository.get('linked-network', name);
-    const relinked = checkInput('linked-network', () => ({ ...link, port }));
-    await context.repository.put('linked-network', name, relinked, { replace: true });
-  }
+  if (port !== undefined || zone !== undefined) await relink(context, `${as}/${network.name}`, { port, zone });
   return network;
+}
+
+/** What this device's node says of itself from its next start on. */
+async function relink(context: DescriptorContext, name: string, change: Pick<UpdateNetworkOptions, 'port' | 'zone'>) {
+  const { zone: before, ...link } = await context.repository.get('linked-network', name);
+  const zone = change.zone ?? before ?? '';
+  const relinked = checkInput('linked-network', () => ({
+    ...link,
+    ...(change.port !== undefined && { port: change.port }),
+    ...(zone !== '' && { zone }),
+  }));
+  await context.repository.put('linked-network', name, relinked, { replace: true });
 }
 
 /** By its owner: the revised one, signed, replaces it here and in linked copies. Throws `denied` for others. */

@@ -1,7 +1,7 @@
 // The composition root as the command line sees it: `Running` of cli/running.ts.
 
 import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
-import { InfinitError, isError } from '../base/errors.ts';
+import { asError, InfinitError, isError } from '../base/errors.ts';
 import type {
   Acting,
   DrainFacts,
@@ -33,6 +33,8 @@ import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
 
 const drainLookMs = 500;
+/** A process that ends takes no longer unless something is in use. */
+const endingLookMs = 3000;
 
 export const runNetwork: Running['runNetwork'] = async (options: RunNetworkOptions) => {
   const { context, as } = options;
@@ -53,11 +55,24 @@ async function serveNetwork(options: RunNetworkOptions, link: LinkedNetworkDescr
   const linked = await openLinkedNode(opening);
   try {
     await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
-    if (options.script === undefined) await serveUntilStopped(options, 'network', link.name, linked);
-    else await serveScript(linked, options.script);
+    await serveNode(options, link.name, linked);
     if (options.resignOnShutdown) await resign(linked.node, options);
   } finally {
     await linked.close();
+  }
+}
+
+/** A script ends with its requests; what ends the node ends it too. */
+async function serveNode(options: RunNetworkOptions, name: string, linked: LinkedNode): Promise<void> {
+  const { script } = options;
+  const ended = new AbortController();
+  const signal = AbortSignal.any([options.signal, ended.signal]);
+  const serving = serveUntilStopped({ ...options, signal }, 'network', name, linked);
+  try {
+    if (script !== undefined) await Promise.race([serving, serveScript(linked, script)]);
+  } finally {
+    if (script !== undefined) ended.abort();
+    await serving;
   }
 }
 
@@ -80,18 +95,23 @@ export const drainNetwork: Running['drainNetwork'] = async ({ cancel, progress, 
   while (facts.state === 'draining') {
     progress(facts);
     await clock.sleep(drainLookMs, { signal: options.signal });
-    facts = await drain('status');
+    facts = await drain('status').catch((cause: unknown) => {
+      if (!isError(asError(cause).cause, 'not-found')) throw cause;
+      const message = `the node of network "${name}" ended before it was drained`;
+      throw new InfinitError('unavailable', message, { cause, hint: 'start it again, and drain it then' });
+    });
   }
   if (facts.state !== 'drained') throw new InfinitError('unavailable', facts.error ?? 'the drain was given up');
   await drain('finish');
-  await waitUntilEnded(options);
+  await waitUntilEnded(options, () => progress(facts));
   return { ...facts, name };
 };
 
-/** The process has let go of its silos when nothing answers any more. */
-async function waitUntilEnded(options: Acting & { name: string }): Promise<void> {
+/** The process has let go of its silos when nothing answers any more: a mount, once its files are closed. */
+async function waitUntilEnded(options: Acting & { name: string }, waiting: () => void): Promise<void> {
   const { clock } = options.context.runtime;
-  for (;;) {
+  for (let waitedMs = 0; ; waitedMs += drainLookMs) {
+    if (waitedMs >= endingLookMs) waiting();
     const isThere = await ask(options, 'status').then(
       () => true,
       () => false,
@@ -113,6 +133,7 @@ async function ask(
   } catch (error) {
     if (!isError(error, 'not-found')) throw error;
     throw new InfinitError('unavailable', `network "${link.name}" is not running on this device`, {
+      cause: error,
       hint: `infinit network run ${link.name}`,
     });
   }
@@ -193,10 +214,8 @@ async function serveStore(options: RunKeyValueStoreOptions, store: KeyValueStore
       const server = new KvServer({ peers, clock: context.runtime.clock, store: named, admit: onlyUser(linked) });
       closers.push(async () => server.close());
     }
-    await serveUntilStopped(options, 'key-value-store', store.name, linked, {
-      tree: () => tree.status(),
-      ...collectQueries(store.name, tree),
-    });
+    const queries = { tree: () => tree.status(), ...collectQueries(store.name, tree) };
+    await serveUntilStopped(options, 'key-value-store', store.name, linked, { queries });
   } finally {
     for (const close of closers.reverse()) await close();
   }
@@ -263,3 +282,4 @@ export { runHub } from './hub.ts';
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 
 export const found: Running['found'] = ({ context, as }, link, seal) => foundNetwork(context, as, link, seal);
+export { recoverNetwork } from './recovering.ts';

@@ -28,6 +28,11 @@ export class Draining {
     return this.ended.signal;
   }
 
+  /** The process ends: a drain that goes on is given up, one that is done stays done. */
+  giveUp(): void {
+    if (this.drain.status().state !== 'drained') this.cancel();
+  }
+
   queries(): Queries {
     return { drain: ({ action }) => this.act(action) };
   }
@@ -88,6 +93,8 @@ export async function resign(node: Node, options: { force: AbortSignal; warn(tex
     cancelTell = runtime.clock.after(resignTellMs, tell);
   };
   cancelTell = runtime.clock.after(resignTellMs, tell);
+  // Where the others are is not known any more.
+  void node.outdated.then((reason) => abort.abort(reason));
   warn('handing over what this node holds; interrupt again to end at once');
   try {
     const { copies } = await drain.run(abort.signal);

@@ -53,13 +53,20 @@ export async function allSeeds(
   return [...seedsOf(presence, linked), ...(await seedsFromHub(presence.hub, linked, warn))];
 }
 
-/** Serves until the signal fires; `queries` are answered beside the usual ones. Files and sockets are removed again. */
+/** What a process answers besides; and, unless it can end at once when its node has left the network, how it then goes on. */
+export interface Service {
+  queries?: Queries;
+  /** Resolves when the process may end. */
+  left?: () => Promise<void>;
+}
+
+/** Serves until the signal fires, or the node has left the network. Files and sockets are removed again. */
 export async function serveUntilStopped(
   options: RunOptions,
   role: Role,
   name: string,
   linked: LinkedNode,
-  queries: Queries = {},
+  service: Service = {},
 ): Promise<void> {
   const { context, as } = options;
   const { node } = linked;
@@ -74,7 +81,12 @@ export async function serveUntilStopped(
     if (options.monitoring) {
       const path = monitorSocket(context.home, role, as, name);
       closers.push(
-        await serveMonitor(path, { ...inspections(node), ...draining?.queries(), ...metricsQuery(told), ...queries }),
+        await serveMonitor(path, {
+          ...inspections(node),
+          ...draining?.queries(),
+          ...metricsQuery(told),
+          ...service.queries,
+        }),
       );
     }
     await writePresence(options, linked);
@@ -86,10 +98,11 @@ export async function serveUntilStopped(
     const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
     options.ready(ready);
     reportReady(ready);
-    const signal = draining ? AbortSignal.any([options.signal, draining.left]) : options.signal;
-    const outdated = await Promise.race([stopped(signal), node.outdated]);
+    const ends = [stopped(options.signal), ...(draining ? [stopped(draining.left).then(service.left)] : [])];
+    const outdated = await Promise.race([...ends, node.outdated]);
     if (outdated !== undefined) throw outdated;
   } finally {
+    draining?.giveUp();
     for (const close of closers.reverse()) await close();
   }
 }

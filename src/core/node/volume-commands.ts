@@ -19,7 +19,7 @@ import { LettingGo } from './letting-go.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
 import { askMonitor, type Queries } from './monitor.ts';
-import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped } from './serving.ts';
+import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped, stopped } from './serving.ts';
 import { People } from './sharing/people.ts';
 import { monitorSocket } from './sockets.ts';
 import { VolumePaths } from './volume-paths.ts';
@@ -113,7 +113,13 @@ async function serve(
       await lettingGo.orRefuse();
       clock.after(farewellMs, () => lettingGo.done());
     });
-    const serving = serveUntilStopped({ ...run, signal: lettingGo.signal }, 'volume', volume.name, linked, queries);
+    // A node that has left the network goes on for whoever has files open.
+    const left = () => {
+      lettingGo.when(AbortSignal.abort(), options.force);
+      return stopped(lettingGo.signal);
+    };
+    const service = { queries, left };
+    const serving = serveUntilStopped({ ...run, signal: lettingGo.signal }, 'volume', volume.name, linked, service);
     if (script === undefined) return await serving;
     const ids = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
     const requests = serveVolumeScript({ files: opened.files, ...ids, blockBytes: volume.block_size }, script);

@@ -69,8 +69,14 @@ test('a state survives its bytes, and other formats are unsupported', () => {
   assert.deepEqual(encode(registerState, decode(registerState, bytes)), bytes);
   const image = new StateVerifier(networkId).read(bytes);
   assert.deepEqual(image.address, address);
+  const recovery = { generation: 1000, valueHash: Buffer.alloc(32, 3), lost: state.genesis.members };
+  const recovered = { ...state, genesis: { ...state.genesis, recovery } };
+  const again = encode(registerState, recovered);
+  assert.equal(again[0], 2);
+  assert.deepEqual(decode(registerState, again), decode(registerState, encode(registerState, recovered)));
+  assert.deepEqual(decode(registerState, again).genesis.recovery?.lost.length, state.genesis.members.length);
   const other = Buffer.from(bytes);
-  other[0] = 2;
+  other[0] = 3;
   assert.throws(
     () => decode(registerState, other),
     (error) => isError(error, 'unsupported'),

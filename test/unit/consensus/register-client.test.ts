@@ -172,8 +172,8 @@ test('a network that shows an older state is caught', async () => {
   const address = await world.settle(create(1));
   const snapshot = await world.settle(cluster.client('c0').registers.write(address, user, () => Buffer.from('1')));
   const seen = new MemorySeenVersions();
-  seen.put(address, { version: snapshot.version + 1, hash: Buffer.alloc(32) });
-  seen.put(address, { version: snapshot.version, hash: snapshot.valueHash });
+  seen.put(address, { version: snapshot.version + 1, hash: Buffer.alloc(32), recovered: 0 });
+  seen.put(address, { version: snapshot.version, hash: snapshot.valueHash, recovered: 0 });
   assert.equal((await seen.get(address))?.version, snapshot.version + 1);
   const disks = cluster.storage.map((name) => new Map(cluster.disk(name).values));
   await world.settle(cluster.client('c0').registers.write(address, user, () => Buffer.from('2')));

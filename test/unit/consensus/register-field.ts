@@ -44,7 +44,7 @@ export function memberOf(node: number, store = node): Member {
 
 function imageWith(config: RegisterConfig, version: number, lineage: Buffer[], valueHash: Buffer): StateImage {
   const value = { version, lineage: lineage.slice(0, 16), deleted: false };
-  const state = { config, value, access: { version: 1 } } as unknown as RegisterState;
+  const state = { config, value, access: { version: 1 }, genesis: {} } as unknown as RegisterState;
   return { address: fill(32, 0), state, bytes: Buffer.alloc(0), hash: fill(32, ++serial), valueHash };
 }
 

@@ -24,7 +24,12 @@ const moved = leaveJoint(joint);
 const at = (round: number): Ballot => ({ round, proposer: Buffer.alloc(8, 1) });
 const imageOf = (config: RegisterConfig, version = 1): StateImage => ({
   address: Buffer.alloc(32),
-  state: { config, value: { version, deleted: false }, access: { version: 1 } } as unknown as RegisterState,
+  state: {
+    config,
+    value: { version, deleted: false },
+    access: { version: 1 },
+    genesis: {},
+  } as unknown as RegisterState,
   bytes: Buffer.alloc(0),
   hash: hash(Buffer.from(`${config.generation} ${version}`)),
   valueHash: hash(Buffer.from(`${version}`)),

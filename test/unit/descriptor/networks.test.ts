@@ -260,6 +260,21 @@ test('the owner has the members key on every device he is on', async (t) => {
   assert.deepEqual(toBase64(boxKeyPair(secret).publicKey), network.members_key);
 });
 
+test('port and zone are of the device: whoever is linked changes them, and the descriptor stays as it is', async (t) => {
+  const a = await deviceOf(t, 'a');
+  const { network } = await createNetwork(a, { as: 'alice', name: 'n', zone: 'attic', port: 4242 });
+  const update = (change: { port?: number; zone?: string }) => updateNetwork(a, { as: 'alice', name: 'n', ...change });
+  assert.deepEqual(await update({ zone: 'cellar' }), network);
+  const { zone, port } = await getLink(a, 'alice', 'n');
+  assert.deepEqual([zone, port], ['cellar', 4242]);
+  await update({ port: 4243 });
+  assert.deepEqual((await getLink(a, 'alice', 'n')).zone, 'cellar');
+  await update({ zone: '' });
+  const link = await getLink(a, 'alice', 'n');
+  assert.deepEqual(['zone' in link, link.port], [false, 4243]);
+  await assert.rejects(update({ zone: 'two words' }), failsWith('usage', /zone/));
+});
+
 test('versions are ordered as numbers', () => {
   const ordered = ['0.3.0', '0.9.10', '0.10.0', '1.0.0'];
   assert.deepEqual([...ordered].reverse().sort(compareVersions), ordered);

@@ -4,7 +4,7 @@
 import { equalBytes } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import type { Member } from '../../block/address.ts';
-import type { StateImage } from '../../block/register-validity.ts';
+import { recoveredAt, type StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot, zeroBallot } from './ballot.ts';
 import type { CommitHint, Entry, Evidence, Message, Refusal, Reply } from './messages.ts';
 import { hasMember, isJoining, mayFollow, votersOf } from './quorum.ts';
@@ -144,17 +144,24 @@ function accept(
     return unchanged({ type: 'refused', promised: context.floor });
   if (beyondHorizon(next ?? ballot, context)) return unchanged(tooFarAhead);
   // Below what was *accepted* is fine: that may never have been chosen. Below what was chosen is not (G8).
-  const refusal = forGood(outdated(record?.committed, image) ?? unsound(message)) ?? context.refuse(image, held);
+  // What its owner recovered begins anew, from less perhaps.
+  const committed = held && isRecovered(held.image, image) ? undefined : record?.committed;
+  const refusal = forGood(outdated(committed, image) ?? unsound(message)) ?? context.refuse(image, held);
   if (refusal) return unchanged({ type: 'denied', ...refusal });
   return {
     record: {
       promised: higherBallot(ballot, next ?? ballot),
       accepted: { ballot, image, from },
-      committed: record?.committed,
+      committed,
     },
     persist: true,
     reply: { type: 'accepted' },
   };
+}
+
+/** Whether the owner has recovered the register between the two. */
+export function isRecovered(before: StateImage, after: StateImage): boolean {
+  return recoveredAt(after.state) > recoveredAt(before.state);
 }
 
 /** Why a state is behind what is chosen; undefined: it is not. */

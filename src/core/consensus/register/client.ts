@@ -1,9 +1,9 @@
 // The client side of registers: `Registers` over an overlay and peers. Reads take one round trip, so do repeated writes;
 // concurrent writes of the process share messages, flushes and signatures. Every outcome that can be settled is settled.
 
-import { type Bytes, toHex } from '../../base/bytes.ts';
+import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
-import { KeyedMutex } from '../../base/lifecycle.ts';
+import { type Abortable, KeyedMutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import {
   type Address,
@@ -21,6 +21,7 @@ import {
   StateVerifier,
   signAccessList,
   signGenesis,
+  signRecovery,
 } from '../../block/register-validity.ts';
 import type { KeyPair } from '../../crypto/keys.ts';
 import type { Overlay } from '../../overlay/overlay.ts';
@@ -28,14 +29,13 @@ import type { Peers } from '../../peer/peer.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { NewAccess, NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
 import { Agreement, type Found, Patience, type Reached } from './agreement.ts';
-import { compareBallots } from './ballot.ts';
 import { BatchSigner } from './batch-signer.ts';
 import { Conversation } from './conversation.ts';
 import { Courier } from './courier.ts';
+import { Founding, type Survey } from './founding.ts';
 import { type Place, Places } from './places.ts';
-import { beginAccept } from './proposer.ts';
 import { enterJoint, leaveJoint, votersOf } from './quorum.ts';
-import { checkSeen, type SeenVersion, type SeenVersions } from './seen-versions.ts';
+import { checkSeen, type SeenVersion, type SeenVersions, seenOf } from './seen-versions.ts';
 import { snapshotOf } from './snapshot.ts';
 import { type Change, type Draft, type SignedValue, type UnsignedAccess, Write } from './write.ts';
 
@@ -50,7 +50,23 @@ export interface RegisterClientOptions {
 }
 
 /** Registers that hold messages back for a moment: close them before the peers. */
-export type RegisterClient = Registers & { close(): Promise<void> };
+export type RegisterClient = Registers & Recovering & { close(): Promise<void> };
+
+/** The owner's last resort (docs/protocols.md 2.11). */
+export interface Recovering {
+  /** What is left of a register; takes seconds when members do not answer. */
+  survey(address: Address, options?: Abortable): Promise<Survey>;
+  /**
+   * Begins anew with the newest copy found, at those that hold one, and nobody else. What others knew is lost; should they come
+   * back, they have no say. Throws `denied` unless the register is the owner's, `conflict` when a majority is there, `not-found`.
+   */
+  recover(
+    survey: Survey,
+    owner: KeyPair,
+    change: (payload: Bytes) => Bytes,
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot>;
+}
 
 export function createRegisters(options: RegisterClientOptions): RegisterClient {
   return new Client(options);
@@ -71,6 +87,7 @@ class Client implements RegisterClient {
   private readonly signer: BatchSigner;
   private readonly conversation: Conversation;
   private readonly agreement: Agreement;
+  private readonly founding: Founding;
 
   constructor(options: RegisterClientOptions) {
     const { runtime, overlay, replicas, networkId } = options;
@@ -78,13 +95,12 @@ class Client implements RegisterClient {
     this.places = new Places(runtime, overlay, replicas);
     this.courier = new Courier(options);
     this.signer = new BatchSigner(runtime.clock);
-    this.conversation = new Conversation(runtime, this.courier, new StateVerifier(networkId));
-    this.agreement = new Agreement({
-      runtime,
-      places: this.places,
-      conversation: this.conversation,
-      courier: this.courier,
-    });
+    const verifier = new StateVerifier(networkId);
+    this.conversation = new Conversation(runtime, this.courier, verifier);
+    const { places, conversation, courier } = this;
+    this.agreement = new Agreement({ runtime, places, conversation, courier });
+    const { agreement } = this;
+    this.founding = new Founding({ runtime, overlay, conversation, courier, agreement, verifier });
   }
 
   async create(request: NewRegister, options?: RegisterOptions): Promise<RegisterSnapshot> {
@@ -162,6 +178,41 @@ class Client implements RegisterClient {
     });
   }
 
+  survey(address: Address, { signal }: Abortable = {}): Promise<Survey> {
+    return this.founding.survey(address, signal);
+  }
+
+  async recover(
+    { newest, holders, missing, isLost }: Survey,
+    owner: KeyPair,
+    change: (payload: Bytes) => Bytes,
+    options?: RegisterOptions,
+  ): Promise<RegisterSnapshot> {
+    if (!newest || holders.length === 0) throw new InfinitError('not-found', 'no copy of the register is left');
+    if (!isLost) throw new InfinitError('conflict', 'a majority of the members of the register is there');
+    const { address, state } = newest.image;
+    if (!equalBytes(state.access.owner, owner.publicKey))
+      throw new InfinitError('denied', 'only its owner can recover a register');
+    const operation = await this.begin(address, options);
+    const { value, hash: valueHash, done } = await this.continued(newest.image, owner, change(state.value.payload));
+    const generation = state.config.generation + limits.recoveryGenerations;
+    const recovery = { generation, valueHash, lost: [...missing] };
+    const genesis = signRecovery(owner, this.options.networkId, state.genesis.salt, holders, recovery);
+    const config = { generation, current: genesis.members, previous: undefined };
+    const image = this.image(address, { ...state, config, genesis, value });
+    done();
+    return await this.locks.run(toHex(address), () => this.found(operation, image));
+  }
+
+  /** The value as it is, or the owner's own with another payload. */
+  private async continued({ address, state, valueHash }: StateImage, owner: KeyPair, payload: Bytes) {
+    const { value, access } = state;
+    if (equalBytes(payload, value.payload)) return { value, hash: valueHash, done: () => {} };
+    const lineage = [valueHash, ...value.lineage].slice(0, limits.lineageMax);
+    const draft = { version: value.version + 1, lineage, aclVersion: access.version, payload, deleted: value.deleted };
+    return this.signed(address, owner, draft, access);
+  }
+
   async settle(address: Address, options?: RegisterOptions): Promise<RegisterSnapshot> {
     const operation = await this.begin(address, options);
     const { image } = await this.locks.run(toHex(address), () =>
@@ -191,8 +242,12 @@ class Client implements RegisterClient {
 
   /** Throws `corrupt` when the state is older than, or no descendant of, what this device saw before. */
   private observe({ seen }: Operation, image: StateImage): RegisterSnapshot {
-    checkSeen(seen, image);
-    this.options.seen.put(image.address, { version: image.state.value.version, hash: image.valueHash });
+    if (checkSeen(seen, image)) {
+      const facts = { register: toHex(image.address), version: image.state.value.version };
+      const message = 'its owner has recovered a register: what was written last may be missing';
+      this.options.runtime.log.write('warn', 'register', message, facts);
+    }
+    this.options.seen.put(image.address, seenOf(image));
     return snapshotOf(image);
   }
 
@@ -239,22 +294,9 @@ class Client implements RegisterClient {
     }
   }
 
-  /** Proposes the first state, always at the one ballot: another would need to look first at what came of it. */
   private async found(operation: Operation, image: StateImage): Promise<RegisterSnapshot> {
-    const { place, patience } = operation;
-    const ballot = place.nextBallot(this.options.runtime.clock.now());
-    const first = () => beginAccept(ballot, image, image.state.config, place.reserve(ballot));
-    while (true) {
-      const attempt = await this.conversation.attempt(place.address, first(), undefined);
-      if (attempt.phase === 'chosen') {
-        this.agreement.chosen(place, ballot, image);
-        return this.observe(operation, image);
-      }
-      if (compareBallots(attempt.highest, ballot) > 0)
-        return this.observe(operation, (await this.readAgreed(operation)).image);
-      if (attempt.denied !== undefined) throw new InfinitError('denied', attempt.denied.reason);
-      await patience.again('unknown', 'too few members of a new register answer');
-    }
+    if (await this.founding.found(operation.place, operation.patience, image)) return this.observe(operation, image);
+    return this.observe(operation, (await this.readAgreed(operation)).image);
   }
 
   private async change(

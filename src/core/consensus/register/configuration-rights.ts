@@ -3,7 +3,7 @@
 import { equalBytes } from '../../base/bytes.ts';
 import { memberName } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
-import { type AuthorCheck, listedWriter, type StateImage } from '../../block/register-validity.ts';
+import { type AuthorCheck, listedWriter, recoveredAt, type StateImage } from '../../block/register-validity.ts';
 import type { PeerIdentity } from '../../peer/peer.ts';
 import type { Entry, Refusal } from './messages.ts';
 import { leaveJoint, sameConfig, votersOf } from './quorum.ts';
@@ -21,8 +21,9 @@ export function refuseConfiguration(
 ): Refusal | undefined {
   const { config } = image.state;
   const known = held ? [held.image.state.config, held.from] : [];
-  // The first one is the owner's: its members are those he signed.
-  if (config.generation === 0 || known.some((each) => isOrBecomes(each, config))) return undefined;
+  // The first one, and the first after a recovery, are the owner's: their members are those he signed.
+  if (config.generation === recoveredAt(image.state) || known.some((each) => isOrBecomes(each, config)))
+    return undefined;
   const voters = votersOf(...known);
   const names = new Set(voters.map(memberName));
   for (const member of held ? config.current : [])
@@ -34,7 +35,8 @@ export function refuseConfiguration(
   if (proposer.rights.write && listedWriter(image.state.access, proposer.userKey)) return undefined;
   const isStorage = proposer.kind === 'storage' && proposer.rights.storage;
   if (isStorage && (isMember || authors.mayStore(proposer.id, image.address))) return undefined;
-  return { reason: 'who proposes these members is neither a writer nor one of them', passing: false };
+  // A storage node may be one that is not seen near yet.
+  return { reason: 'who proposes these members is neither a writer nor one of them', passing: isStorage };
 }
 
 function isOrBecomes(held: RegisterConfig, config: RegisterConfig): boolean {

@@ -18,16 +18,21 @@ import {
 import { limits } from '../../base/limits.ts';
 import { type Address, address, type Member, member, storeId } from '../../block/address.ts';
 import { type RegisterConfig, registerConfig } from '../../block/register.ts';
-import type { StateImage } from '../../block/register-validity.ts';
+import { recoveredAt, type StateImage } from '../../block/register-validity.ts';
 import { hashBytes } from '../../crypto/hash.ts';
 import type { Method } from '../../peer/peer.ts';
-import { type Ballot, ballot } from './ballot.ts';
+import { type Ballot, ballot, compareBallots } from './ballot.ts';
 
 /** A ballot with the state proposed at it, and the configuration the proposer started from. */
 export interface Entry {
   ballot: Ballot;
   image: StateImage;
   from: RegisterConfig;
+}
+
+/** Which of two entries is later: the one after the owner's last recovery, else the one of the higher ballot. */
+export function compareEntries(a: Entry, b: Entry): number {
+  return recoveredAt(a.image.state) - recoveredAt(b.image.state) || compareBallots(a.ballot, b.ballot);
 }
 
 /** Tells an acceptor that its entry at that ballot, with that state, is chosen. Rides in front of the next batch. */

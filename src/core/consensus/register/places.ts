@@ -7,6 +7,7 @@ import type { Address, Member } from '../../block/address.ts';
 import type { StateImage } from '../../block/register-validity.ts';
 import type { Overlay } from '../../overlay/overlay.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import { isRecovered } from './acceptor.ts';
 import { type Ballot, proposerBytes } from './ballot.ts';
 import { nodesOf, votersOf } from './quorum.ts';
 
@@ -53,7 +54,9 @@ export class Place {
   /** After a read. */
   learn(image: StateImage): void {
     if (this.latest && equalBytes(this.latest.hash, image.hash)) return;
-    if (this.latest && image.state.value.version < this.latest.state.value.version) return;
+    if (this.latest && !isRecovered(this.latest, image)) {
+      if (isRecovered(image, this.latest) || image.state.value.version < this.latest.state.value.version) return;
+    }
     this.agreed(image, undefined);
   }
 }

@@ -6,7 +6,7 @@ import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import { type Member, sameMember } from '../../block/address.ts';
 import type { RegisterConfig } from '../../block/register.ts';
-import type { StateImage } from '../../block/register-validity.ts';
+import { recoveredAt, type StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot } from './ballot.ts';
 import type { Entry, Message, Refusal, Reply } from './messages.ts';
 import { baseOf, hasMember, isJoining, isQuorum, nodesOf, sameConfig, votersOf } from './quorum.ts';
@@ -18,6 +18,8 @@ interface Answer {
   readonly positive: boolean;
   /** Blank: worth asking again with evidence. */
   readonly unknown: boolean;
+  /** It has promised a higher ballot: it never agrees at this one. */
+  readonly refused: boolean;
   /** The entry it promised with, and whether it knows it to be chosen. */
   readonly entry: Entry | undefined;
   readonly committed: boolean;
@@ -110,7 +112,13 @@ function accepting(attempt: Attempt, image: StateImage, from: RegisterConfig, ne
 /** What a node answered in the name of one of its stores. */
 export function onReply(attempt: Attempt, member: Member, message: Message['type'], reply: Reply): ProposerStep {
   if (!expects(attempt, message)) return { attempt, send: [] };
-  const answer = (positive: boolean, unknown = false): Answer => ({ ...member, positive, unknown, ...nothingHeld });
+  const answer = (positive: boolean, unknown = false): Answer => ({
+    ...member,
+    positive,
+    unknown,
+    refused: reply.type === 'refused',
+    ...nothingHeld,
+  });
   const heard = { ...attempt, heard: true };
   switch (reply.type) {
     case 'promise': {
@@ -140,7 +148,8 @@ export function onReply(attempt: Attempt, member: Member, message: Message['type
 /** A node that did not answer, or not in a way that can be believed. */
 export function onSilence(attempt: Attempt, node: Bytes, message: Message['type']): ProposerStep {
   if (!expects(attempt, message)) return { attempt, send: [] };
-  return advance(withAnswer(attempt, { node, store: undefined, positive: false, unknown: false, ...nothingHeld }));
+  const silent = { node, store: undefined, positive: false, unknown: false, refused: false, ...nothingHeld };
+  return advance(withAnswer(attempt, silent));
 }
 
 function expects(attempt: Attempt, message: Message['type']): boolean {
@@ -154,17 +163,18 @@ function withAnswer(attempt: Attempt, answer: Answer): Attempt {
 }
 
 /**
- * The highest entry promised with. One under an earlier access list than one known to be chosen cannot be: whoever accepted the
+ * The highest entry promised with, since the owner last recovered the register. One under an earlier access list than one known to be chosen cannot be: whoever accepted the
  * later list refuses it. So a writer who was left out blocks nothing by what he put where the later list had not arrived.
  */
 function withTop(attempt: Attempt): Attempt {
   const told = [...attempt.answers.values()].filter(({ entry }) => entry !== undefined);
   const chosen = told.filter(({ committed }) => committed).map(({ entry }) => accessVersion(entry?.image));
   const least = Math.max(accessVersion(attempt.known), ...chosen);
+  const recovered = Math.max(0, ...told.map(({ entry }) => recoveryOf(entry?.image)));
   let top: Entry | undefined;
   let topCommitted = false;
   for (const { entry, committed } of told) {
-    if (entry === undefined || accessVersion(entry.image) < least) continue;
+    if (entry === undefined || accessVersion(entry.image) < least || recoveryOf(entry.image) < recovered) continue;
     const order = top ? compareBallots(entry.ballot, top.ballot) : 1;
     if (order >= 0) [top, topCommitted] = [entry, committed || (order === 0 && topCommitted)];
   }
@@ -173,6 +183,16 @@ function withTop(attempt: Attempt): Attempt {
 
 function accessVersion(image: StateImage | undefined): number {
   return image?.state.access.version ?? 0;
+}
+
+function recoveryOf(image: StateImage | undefined): number {
+  return image === undefined ? 0 : recoveredAt(image.state);
+}
+
+/** Whether so many of those a first state names have promised higher ballots that it can never be chosen at this one. */
+export function isBarred(attempt: Attempt, { config }: StateImage['state']): boolean {
+  const has = (member: Member) => !(answerOf(attempt, member)?.refused ?? false);
+  return !isQuorum(config, has);
 }
 
 /** Whether `top` is known to be chosen: then it is what the register says at the moment of the promises. */

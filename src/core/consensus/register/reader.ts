@@ -3,8 +3,9 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { type Member, memberName } from '../../block/address.ts';
+import { recoveredAt } from '../../block/register-validity.ts';
 import { compareBallots } from './ballot.ts';
-import type { Entry } from './messages.ts';
+import { compareEntries, type Entry } from './messages.ts';
 import { isQuorum, nodesOf, votersOf } from './quorum.ts';
 
 export interface Report {
@@ -18,13 +19,15 @@ export function agreedEntry(reports: readonly Report[]): Entry | undefined {
   const newest = newestEntry(reports);
   if (!newest) return undefined;
   const all = names(reports);
+  // What was agreed on before the owner recovered the register is over.
+  const standing = reports.filter(({ entry }) => recoveredAt(entry.image.state) === recoveredAt(newest.image.state));
   const { config } = newest.image.state;
   // Somebody knows it to be chosen, and a quorum knows nothing higher.
   if (reports.some((r) => r.committed && isSame(r.entry, newest)) && isQuorum(config, (m) => all.has(memberName(m))))
     return newest;
   // Accepted by quorums of its own configuration and of the one it was proposed from: chosen.
   const tried: Entry[] = [];
-  for (const { entry } of reports) {
+  for (const { entry } of standing) {
     if (tried.some((other) => isSame(other, entry))) continue;
     tried.push(entry);
     const same = names(reports.filter((r) => isSame(r.entry, entry)));
@@ -36,7 +39,7 @@ export function agreedEntry(reports: readonly Report[]): Entry | undefined {
 
 export function newestEntry(reports: readonly Report[]): Entry | undefined {
   let newest: Entry | undefined;
-  for (const { entry } of reports) if (!newest || compareBallots(entry.ballot, newest.ballot) > 0) newest = entry;
+  for (const { entry } of reports) if (!newest || compareEntries(entry, newest) > 0) newest = entry;
   return newest;
 }
 

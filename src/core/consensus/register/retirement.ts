@@ -5,6 +5,7 @@
 import { isError } from '../../base/errors.ts';
 import { type Address, type Member, memberName, sameMember } from '../../block/address.ts';
 import type { StateVerifier } from '../../block/register-validity.ts';
+import { isRecovered } from './acceptor.ts';
 import { type InquiryParts, inquire } from './inquiry.ts';
 import type { Entry, Moved, Reply } from './messages.ts';
 import { hasMember, isQuorum, votersOf } from './quorum.ts';
@@ -43,6 +44,8 @@ export class Retirement {
     // Chosen from the new set alone: a step out of the joint state is not enough (2.4 rule 2, 2.5).
     if (config.previous || agreed.from.generation !== generation || hasMember(current, self)) return undefined;
     if (generation < held.image.state.config.generation) return undefined;
+    // Its owner has vouched for the members it has now.
+    if (isRecovered(held.image, agreed.image)) return { generation, current };
     const knows = (member: Member) => {
       if (sameMember(member, self)) return held.image.state.config.generation >= generation;
       const report = heard.reports.find((other) => sameMember(other.member, member));

@@ -4,11 +4,13 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, sameMembers } from '../../block/address.ts';
+import { type Address, type Member, sameMember, sameMembers } from '../../block/address.ts';
 import {
   type AuthorCheck,
   accessLoss,
+  isRecovery,
   readImage,
+  recoveredAt,
   type StateImage,
   StateVerifier,
 } from '../../block/register-validity.ts';
@@ -23,6 +25,7 @@ import {
   committedBy,
   forGood,
   isCommitted,
+  isRecovered,
   outdated,
   retired,
 } from './acceptor.ts';
@@ -30,7 +33,7 @@ import { compareBallots } from './ballot.ts';
 import { refuseConfiguration } from './configuration-rights.ts';
 import { Confirmations } from './confirmation.ts';
 import { Floor } from './floor.ts';
-import type { InquiryParts } from './inquiry.ts';
+import { type InquiryParts, inquire } from './inquiry.ts';
 import {
   type CommitHint,
   type Entry,
@@ -101,6 +104,8 @@ class RegisterStore implements RegisterService {
   /** Registers said to have moved on, to be asked about. */
   private readonly moves = new Map<string, { address: Address; hint: readonly Member[] }>();
   private moving = false;
+  /** Lost members being told, by register and node. */
+  private readonly telling = new Set<string>();
   private stopped = false;
 
   constructor(options: RegisterServiceOptions) {
@@ -184,6 +189,20 @@ class RegisterStore implements RegisterService {
       this.cache.delete(name);
       return true;
     });
+  }
+
+  /** A member given up in a recovery has come back, and looks at the register: it is told to ask what became of it. */
+  private tellLost(address: Address, record: AcceptorRecord | undefined, { id }: PeerIdentity): void {
+    const state = record?.accepted?.image.state;
+    const lost = state?.genesis.recovery?.lost.find(({ node }) => equalBytes(node, id));
+    if (!lost || !state || state.config.previous || this.stopped) return;
+    const { generation, current } = state.config;
+    const name = `${toHex(address)} ${toHex(id)}`;
+    if (this.telling.has(name) || current.some((member) => sameMember(member, lost))) return;
+    this.telling.add(name);
+    void inquire(this.options, lost, [{ address, message: { type: 'retire', generation, current } }]).finally(() =>
+      this.telling.delete(name),
+    );
   }
 
   /** Somebody says that the register has moved on: asked about soon, one after another. */
@@ -279,6 +298,7 @@ class RegisterStore implements RegisterService {
         after: record,
         persist: false,
       };
+    if (call.message.type === 'read') this.tellLost(call.address, record, from);
     try {
       const message = messageFromWire(call.address, call.message, (bytes) => readImage(this.options.networkId, bytes));
       const step =
@@ -308,7 +328,8 @@ class RegisterStore implements RegisterService {
       this.noteMove(address, message.current);
       return undefined;
     }
-    if (message.type !== 'accept' || outdated(committedBy(held), message.image) === undefined) return undefined;
+    if (message.type !== 'accept' || isRecovered(held.image, message.image)) return undefined;
+    if (outdated(committedBy(held), message.image) === undefined) return undefined;
     if (!this.confirmations.isOpen(address, held.ballot)) return undefined;
     return answer({ type: 'denied', reason: 'a later version is said to be chosen', passing: false });
   }
@@ -346,9 +367,12 @@ class RegisterStore implements RegisterService {
     }
     const { authors } = this.options;
     const { config, value, genesis } = image.state;
-    const isGenesis = config.generation === 0 && value.version === 1;
-    if (config.generation === 0 && !sameMembers(config.current, genesis.members))
+    if (held && isRecovered(image, held)) return 'the owner has recovered the register since';
+    const isFirst = config.generation === recoveredAt(image.state);
+    if (isFirst && (config.previous || !sameMembers(config.current, genesis.members)))
       return 'the first configuration is not the one the owner signed';
+    if (isRecovery(image)) return undefined;
+    const isGenesis = config.generation === 0 && value.version === 1;
     const isNew = held ? !equalBytes(held.valueHash, image.valueHash) : isGenesis;
     if (isNew && !authors.mayWrite(value.author, value.passportHash))
       return 'the passport of the author does not allow it';
@@ -358,7 +382,7 @@ class RegisterStore implements RegisterService {
   /** What nobody may take away stays, unless it was never agreed on and never will be. */
   private refuseLoss(address: Address, image: StateImage, record: AcceptorRecord | undefined): string | undefined {
     const held = record?.accepted;
-    if (!held || equalBytes(held.image.valueHash, image.valueHash)) return undefined;
+    if (!held || isRecovered(held.image, image) || equalBytes(held.image.valueHash, image.valueHash)) return undefined;
     const losses = this.options.authors.losses?.(image, held.image) ?? [];
     const rights = accessLoss(image, held.image);
     if (rights) losses.push(rights);

@@ -50,7 +50,7 @@ export function redundancyFindings(name: string, answer: RedundancyAnswer): Find
   if (answer.network_register_error !== undefined)
     return [
       faulty(name, `nothing can be agreed on: ${answer.network_register_error}`, {
-        hint: `start more of its nodes; infinit network inspect ${name} --peers lists those known`,
+        hint: `start more of its nodes; if their disks are gone for good, its owner goes on without: infinit network recover ${name}`,
       }),
     ];
   const findings: Finding[] = [];
