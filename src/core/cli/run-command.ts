@@ -1,6 +1,7 @@
 // What commands that start part of a node share: options as values for the composition root, founding, requests on input.
 
 import { resolve } from 'node:path';
+import type { Readable } from 'node:stream';
 import { limits } from '../base/limits.ts';
 import type { Found } from '../descriptor/links.ts';
 import { qualify } from '../descriptor/names.ts';
@@ -10,6 +11,14 @@ import { type HubFlagValues, hubPresenceOf, presenceOf, type RunFlagValues, with
 import type { RunOptions, Script } from './running.ts';
 
 export abstract class RunCommand extends BaseCommand {
+  private reading: Readable | undefined;
+
+  /** What served may have ended before its requests: nobody waits for more of them. */
+  protected override async finally(error: Error | undefined): Promise<unknown> {
+    this.reading?.destroy();
+    return super.finally(error);
+  }
+
   /** Everything but what is told when it serves. */
   protected async runOptions(name: string, flags: RunFlagValues & HubFlagValues): Promise<Omit<RunOptions, 'ready'>> {
     if (flags['cache-ram-ttl'] !== undefined || flags['cache-ram-invalidation'] !== undefined) {
@@ -44,6 +53,7 @@ export abstract class RunCommand extends BaseCommand {
   protected requests(input: string | undefined): Script {
     const isFile = input !== undefined && input !== '-';
     const stream = isFile ? readStream(this.invocation, input) : this.invocation.stdin;
+    this.reading = stream;
     return {
       requests: readRequests(stream, 2 * limits.blockBytesMax),
       reply: (value) => this.printJson(value),
