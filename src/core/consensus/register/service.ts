@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, sameMember, sameMembers } from '../../block/address.ts';
+import { type Address, type Member, sameMembers } from '../../block/address.ts';
 import {
   type AuthorCheck,
   accessLoss,
@@ -33,7 +33,8 @@ import { compareBallots } from './ballot.ts';
 import { refuseConfiguration } from './configuration-rights.ts';
 import { Confirmations } from './confirmation.ts';
 import { Floor } from './floor.ts';
-import { type InquiryParts, inquire } from './inquiry.ts';
+import type { InquiryParts } from './inquiry.ts';
+import { LostMembers } from './lost-members.ts';
 import {
   type CommitHint,
   type Entry,
@@ -104,8 +105,7 @@ class RegisterStore implements RegisterService {
   /** Registers said to have moved on, to be asked about. */
   private readonly moves = new Map<string, { address: Address; hint: readonly Member[] }>();
   private moving = false;
-  /** Lost members being told, by register and node. */
-  private readonly telling = new Set<string>();
+  private readonly lost: LostMembers;
   private stopped = false;
 
   constructor(options: RegisterServiceOptions) {
@@ -115,6 +115,7 @@ class RegisterStore implements RegisterService {
     this.settlements = new Settlements(options, this.verifier);
     this.retirement = new Retirement(options, this.verifier);
     this.floor = new Floor(options.silo);
+    this.lost = new LostMembers(options);
   }
 
   stop(): void {
@@ -189,20 +190,6 @@ class RegisterStore implements RegisterService {
       this.cache.delete(name);
       return true;
     });
-  }
-
-  /** A member given up in a recovery has come back, and looks at the register: it is told to ask what became of it. */
-  private tellLost(address: Address, record: AcceptorRecord | undefined, { id }: PeerIdentity): void {
-    const state = record?.accepted?.image.state;
-    const lost = state?.genesis.recovery?.lost.find(({ node }) => equalBytes(node, id));
-    if (!lost || !state || state.config.previous || this.stopped) return;
-    const { generation, current } = state.config;
-    const name = `${toHex(address)} ${toHex(id)}`;
-    if (this.telling.has(name) || current.some((member) => sameMember(member, lost))) return;
-    this.telling.add(name);
-    void inquire(this.options, lost, [{ address, message: { type: 'retire', generation, current } }]).finally(() =>
-      this.telling.delete(name),
-    );
   }
 
   /** Somebody says that the register has moved on: asked about soon, one after another. */
@@ -298,7 +285,8 @@ class RegisterStore implements RegisterService {
         after: record,
         persist: false,
       };
-    if (call.message.type === 'read') this.tellLost(call.address, record, from);
+    if (call.message.type === 'read' && record?.accepted)
+      this.lost.asked(call.address, record.accepted.image.state, from);
     try {
       const message = messageFromWire(call.address, call.message, (bytes) => readImage(this.options.networkId, bytes));
       const step =
