@@ -5,6 +5,7 @@ import { asBuffer, type Bytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { fileError } from '../../volume/files/files.ts';
+import { specialName } from '../../volume/files/special.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { countReply, emptyReply, type Reply } from './replies.ts';
 import type { Extended, SetExtended } from './requests.ts';
@@ -31,6 +32,8 @@ export async function listExtended(serving: Serving, call: Call, room: number): 
 
 export async function setExtended(serving: Serving, call: Call, asked: SetExtended): Promise<Reply> {
   checkName(asked.name);
+  if (specialName(asked.name) !== undefined && call.uid !== serving.ownUid && call.uid !== 0)
+    throw fileError('not-permitted', 'only who mounted the volume acts in his name');
   if (asked.value.length > limits.extendedValueBytesMax)
     throw fileError('attribute-too-large', 'the value is too long');
   const only = onlyWhen(asked.flags);

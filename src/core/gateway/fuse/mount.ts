@@ -45,6 +45,7 @@ export async function mountFiles(options: MountOptions, transportName?: Transpor
     clock: runtime.clock,
     log: runtime.log,
     readOnly: parsed.readOnly,
+    ownUid: process.getuid?.() ?? 0,
     mapOthers: options.mapOtherPermissions,
     metrics: runtime.metrics,
   });

@@ -26,6 +26,8 @@ export interface ServingOptions {
   clock: Clock;
   log: Log;
   readOnly: boolean;
+  /** Of who mounted: what acts in his name is taken from him and from root only. */
+  ownUid: number;
   mapOthers: boolean;
   metrics?: Metrics | undefined;
 }
@@ -35,6 +37,7 @@ export class Serving {
   readonly clock: Clock;
   readonly log: Log;
   readonly readOnly: boolean;
+  readonly ownUid: number;
   readonly metrics: Metrics | undefined;
   readonly nodes = new Nodes();
   readonly open = new OpenFiles();
@@ -55,6 +58,7 @@ export class Serving {
     this.clock = options.clock;
     this.log = options.log;
     this.readOnly = options.readOnly;
+    this.ownUid = options.ownUid;
     this.metrics = options.metrics;
     this.mapOthers = options.mapOthers;
   }

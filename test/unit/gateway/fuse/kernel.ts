@@ -82,6 +82,7 @@ class FakeTransport implements Transport {
 export interface KernelOptions {
   readOnly?: boolean;
   mapOthers?: boolean;
+  ownUid?: number;
   timeoutMs?: number;
   /** Without the first exchange. */
   isSilent?: boolean;
@@ -96,9 +97,9 @@ export class FakeKernel {
   private unique = 2;
 
   constructor(files: Files, options: KernelOptions = {}) {
-    const { readOnly = false, mapOthers = false, timeoutMs, isSilent = false } = options;
+    const { readOnly = false, mapOthers = false, ownUid = 1000, timeoutMs, isSilent = false } = options;
     const log: Log = { write: (level, _, message) => this.lines.push({ level, message }) };
-    this.serving = new Serving({ files, clock: this.clock, log, readOnly, mapOthers });
+    this.serving = new Serving({ files, clock: this.clock, log, readOnly, mapOthers, ownUid });
     this.session = new Session(this.serving, this.transport, timeoutMs);
     this.session.start().catch(() => {});
     if (!isSilent) this.send('INIT', 0, initBody());

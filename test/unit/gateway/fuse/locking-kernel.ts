@@ -25,7 +25,7 @@ export class LockingKernel implements Transport {
 
   constructor(files: Files, { runtime }: Process) {
     const { clock, log } = runtime;
-    this.serving = new Serving({ files, clock, log, readOnly: false, mapOthers: false });
+    this.serving = new Serving({ files, clock, log, readOnly: false, mapOthers: false, ownUid: 0 });
     new Notifier(this.serving, this).start();
     new Session(this.serving, this).start().catch(() => {});
     this.receive(frame(opcodes.INIT, 0, 0, initBody()));

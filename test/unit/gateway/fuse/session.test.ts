@@ -13,7 +13,6 @@ import { FakeKernel, frame, initBody, longs, named, settled, words } from './ker
 
 const nothing = Buffer.alloc(0);
 const name = (text: string) => named(nothing, text);
-const ERANGE = 34;
 const EPROTO = 71;
 
 /** Answers attributes when told, unless given up; counts what is open and synced. */
@@ -363,38 +362,5 @@ describe('rights and caches', () => {
     await settled();
     // An unnamed file was never opened by a call of its own.
     assert.equal(files.opens, -1);
-  });
-});
-
-describe('extended attributes', () => {
-  const set = (text: string, value: string, flags = 0) =>
-    Buffer.concat([named(words(value.length, flags), text), Buffer.from(value)]);
-  const get = (text: string, room: number) => named(words(room, 0), text);
-
-  test('are kept, listed, measured and removed', async () => {
-    const kernel = new FakeKernel(new MemoryFiles());
-    const inode = await makeFile(kernel);
-    assert.equal((await kernel.ask('SETXATTR', inode, set('user.x', 'value'))).error, 0);
-    assert.equal((await kernel.ask('SETXATTR', inode, set('user.x', 'value', 1))).error, errno.EEXIST);
-    assert.equal((await kernel.ask('SETXATTR', inode, set('user.y', 'value', 2))).error, errno.ENODATA);
-    assert.equal((await kernel.ask('GETXATTR', inode, get('user.x', 0))).body.readUInt32LE(0), 5);
-    assert.equal((await kernel.ask('GETXATTR', inode, get('user.x', 5))).body.toString(), 'value');
-    assert.equal((await kernel.ask('GETXATTR', inode, get('user.x', 4))).error, ERANGE);
-    assert.equal((await kernel.ask('LISTXATTR', inode, words(100, 0))).body.toString(), 'user.x\0');
-    assert.equal((await kernel.ask('REMOVEXATTR', inode, name('user.x'))).error, 0);
-    assert.equal((await kernel.ask('GETXATTR', inode, get('user.x', 5))).error, errno.ENODATA);
-  });
-
-  test('of other families are refused, and a capability that cannot be there is not looked for', async () => {
-    class NoLook extends MemoryFiles {
-      override async getExtended(): Promise<never> {
-        throw new TypeError('looked');
-      }
-    }
-    const kernel = new FakeKernel(new NoLook());
-    for (const text of ['system.posix_acl_access', 'other.x', 'user'])
-      assert.equal((await kernel.ask('SETXATTR', 1, set(text, 'v'))).error, errno.EOPNOTSUPP);
-    assert.equal((await kernel.ask('SETXATTR', 1, set('user.', 'v'))).error, errno.EINVAL);
-    assert.equal((await kernel.ask('GETXATTR', 1, get('security.capability', 20))).error, errno.ENODATA);
   });
 });
