@@ -190,6 +190,8 @@ export const limits = {
   garbageMarksMax: 4 * MiB,
   /** Marks of chunks after which a cycle keeps how far it is: a MiB of them. */
   checkpointMarksMax: 64 * KiB,
+  /** Chunks of which a leader knows how much of them it has counted as unused. */
+  deadChunksSeenMax: 64 * KiB,
   /** Chunks counted in one cycle, 24 bytes each, and written anew. */
   censusChunksMax: MiB,
   sparseChunksMax: 16_384,

@@ -61,7 +61,7 @@ export interface OpenTreeOptions {
   /** Plain bytes of a chunk; the default is in limits.ts. */
   chunkBytesMax?: number | undefined;
   /** When garbage cycles begin by themselves, and how long readers of what is gone have; the defaults are in limits.ts. */
-  garbage?: Pick<GarbageOptions, 'periodMs' | 'graceMs' | 'through'> | undefined;
+  garbage?: Omit<GarbageOptions, 'context' | 'leading' | 'io'> | undefined;
   /** While this process leads: what another client's operation changed, before it is answered to that client. */
   onForwarded?: ((effects: readonly Effect[]) => Promise<void>) | undefined;
   /** For tests: told of each step of a takeover. */
@@ -325,7 +325,10 @@ class TreeEngine implements Tree {
     this.takingEpoch = after.header.epoch + 1;
     const leadership = await takeOver(this.context, { after, onStep: this.options.onTakeoverStep });
     const leader: Leader = new Leader(this.context, leadership, {
-      onChange: (change) => this.feed.tell(change),
+      onChange: (change) => {
+        this.garbage.see(change.effects);
+        this.feed.tell(change);
+      },
       onEnded: (error) => {
         if (this.leader === leader) this.leader = undefined;
         if (leader.holdsVolatile) this.losses++;

@@ -366,3 +366,26 @@ describe('a cycle whose leader is gone', () => {
     await whole(b);
   });
 });
+
+describe('a cycle before its time', () => {
+  test('is due once much of what was written is of no use any more', async () => {
+    const w = new TreeWorld({ view: keyView });
+    await w.found();
+    const a = await w.open('a', { garbage: { graceMs: 0, deadBytesDue: 300_000 } });
+    const [keys, garbage] = [openKeyStore(a.tree), a.tree.garbage as unknown as Garbage];
+    const step = () => w.world.until(garbage.step(new AbortController().signal));
+    for (let i = 0; i < 4; i++) await w.world.until(keys.put(utf8('key'), randomBytes(90_000)));
+    await step();
+    await w.world.run(61_000);
+    await step();
+    assert.equal(garbage.counters.cycles, 0, 'three values written over are 270,000 bytes');
+    await w.world.until(keys.put(utf8('key'), randomBytes(90_000)));
+    do await step();
+    while (garbage.status().state !== 'idle');
+    assert.equal(garbage.counters.cycles, 1);
+    assert.ok((garbage.status().last?.bytes ?? 0) > 360_000);
+    await w.world.run(61_000);
+    await step();
+    assert.equal(garbage.counters.cycles, 1, 'it is seen to');
+  });
+});

@@ -12,15 +12,16 @@ import type { Capture, CollectedTree } from '../collected.ts';
 import type { TreeContext } from '../context.ts';
 import { spaceKey } from '../keys.ts';
 import type { CollectionStatus } from '../messages.ts';
-import type { Tree } from '../tree.ts';
+import type { Effect, Tree } from '../tree.ts';
 import { Census } from './census.ts';
 import { Checkpoint, type CheckpointParts } from './checkpoint.ts';
+import { DeadBytes } from './dead-bytes.ts';
 import { Handout } from './handout.ts';
 import { Marks, markCapture } from './marks.ts';
 import { Packer } from './packer.ts';
 
-/** A commit's nodes take the place of others: with so many bytes of them a cycle is due before its time. */
-const nodeBytesDue = 512 * 1024 * 1024;
+/** A commit's nodes take the place of others, and operations leave bytes of chunks unused: with so many a cycle is due before its time. */
+const deadBytesDue = 512 * 1024 * 1024;
 /** A new leader has other things to do first. */
 const settlingMs = 60_000;
 
@@ -35,6 +36,8 @@ export interface GarbageOptions {
   io: Pick<Tree, 'readCells' | 'writeChunks'>;
   periodMs?: number | undefined;
   graceMs?: number | undefined;
+  /** A cycle is due before its time when so many bytes are of no use any more. */
+  deadBytesDue?: number | undefined;
   /** Marks of chunks after which a cycle keeps how far it is. */
   checkpointMarksMax?: number | undefined;
   /** For tests: stands between the tree and its collector. */
@@ -72,6 +75,7 @@ export class Garbage {
   /** Of an earlier leader, to go on with. */
   private unfinished: Checkpoint | undefined;
   private nodeBytes = 0;
+  private readonly dead = new DeadBytes();
   private nextCensus = 0;
   private cancelRest: Cancel = () => {};
 
@@ -97,6 +101,11 @@ export class Garbage {
       last: this.last,
       lastError: this.lastError?.slice(0, 512),
     };
+  }
+
+  /** What operations of the epoch this process leads have changed. */
+  see(effects: readonly Effect[]): void {
+    this.dead.see(effects);
   }
 
   stop(): void {
@@ -166,8 +175,9 @@ export class Garbage {
     const { clock } = this.options.context.runtime;
     const now = clock.monotonic();
     if (this.begun === undefined || now - this.begun.atMs < settlingMs) return false;
-    const written = this.options.context.nodes.counters.bytesWritten - this.nodeBytes;
-    if (this.unfinished !== undefined || written >= nodeBytesDue) return true;
+    const nodes = this.options.context.nodes.counters.bytesWritten - this.nodeBytes;
+    const isMuch = nodes + this.dead.bytes >= (this.options.deadBytesDue ?? deadBytesDue);
+    if (this.unfinished !== undefined || isMuch) return true;
     // Wall time may jump: then a cycle comes early or late.
     const { atMs, knownMs } = this.begun;
     const sinceMs = knownMs === undefined ? now - atMs : clock.now() - knownMs;
@@ -181,6 +191,7 @@ export class Garbage {
     const { context } = this.options;
     const { clock } = context.runtime;
     this.nodeBytes = context.nodes.counters.bytesWritten;
+    this.dead.forget();
     let checkpoint = unfinished;
     if (checkpoint === undefined) {
       this.state = 'tidying';

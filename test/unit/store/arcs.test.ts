@@ -1,0 +1,70 @@
+// The arcs a node is to hold, of many nodes with many positions: the same as address by address, and the event loop goes on.
+
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { toHex } from '../../../src/core/base/bytes.ts';
+import type { NodeRecord } from '../../../src/core/overlay/overlay.ts';
+import { circleOf, ownerIndex, pointOf } from '../../../src/core/overlay/ring.ts';
+import { ownArcs } from '../../../src/core/store/arcs.ts';
+
+const nodeCount = 120;
+const positions = 64;
+const copies = 3;
+
+const nodes = Array.from({ length: nodeCount }, (_, i) => {
+  const id = createHash('sha256').update(`node ${i}`).digest();
+  return { id, positions, serial: 1 } as unknown as NodeRecord;
+});
+
+function world(known: readonly NodeRecord[]) {
+  const circle = circleOf(nodes);
+  const named = new Map(nodes.map((node) => [toHex(node.id), node]));
+  const holders = async (address: Uint8Array, count: number) => {
+    const found = new Set<string>();
+    for (let i = ownerIndex(circle, pointOf(address)); found.size < count; i = (i + 1) % circle.length)
+      found.add(circle[i]?.node as string);
+    return [...found].map((name) => named.get(name) as NodeRecord);
+  };
+  let turns = 0;
+  const sleep = async () => {
+    turns++;
+  };
+  const parts = {
+    clock: { sleep },
+    self: nodes[0]?.id,
+    overlay: { nodes: () => known },
+    absence: { holders, away: () => [] },
+  };
+  const arcs = () => ownArcs({ ...parts, replicationFactor: copies } as unknown as Parameters<typeof ownArcs>[0]);
+  return { arcs, holders, turns: () => turns };
+}
+
+for (const [what, known] of [
+  ['everybody is known', nodes],
+  ['the nearest are known, others are found on the way', nodes.slice(0, 40)],
+] as const)
+  test(`of each address the arcs say what placement says: ${what}`, async () => {
+    const { arcs, holders, turns } = world(known);
+    const found = await arcs();
+    const self = toHex(nodes[0]?.id as Uint8Array);
+    let own = 0;
+    for (let i = 0; i < 4000; i++) {
+      const address = randomBytes(32);
+      const point = pointOf(address);
+      const within = found.filter(({ ranges }) =>
+        ranges.some(({ from, to }) => pointOf(from) <= point && point <= pointOf(to)),
+      );
+      const wanted = (await holders(address, copies)).map(({ id }) => toHex(id));
+      if (!wanted.includes(self)) assert.deepEqual(within, []);
+      else {
+        own++;
+        assert.deepEqual(
+          within.map((arc) => arc.holders.map(({ id }) => toHex(id))),
+          [wanted],
+        );
+      }
+    }
+    assert.ok(own > 40, `only ${own} addresses are its own`);
+    assert.ok(turns() > (known.length * positions) / 250, `${turns()} turns`);
+  });
