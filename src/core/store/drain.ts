@@ -170,9 +170,10 @@ export class Drain {
     const { copies } = this.progress;
     const wanted = await Promise.all(addresses.map((address) => this.wanted(address, copies)));
     let missing = 0;
-    for (const { address, generation, stores } of await this.parts.transfer.ensureHeld(wanted, { signal })) {
-      const nodes = new Set(stores.map(({ node }) => toHex(node)));
-      // Gone from here meanwhile, or garbage others do not take: a sweep says so.
+    for (const { address, generation, stores, unwanted } of await this.parts.transfer.ensureHeld(wanted, { signal })) {
+      // Who does not take it knows a sweep that calls it garbage; this node may not have heard of that.
+      const nodes = new Set([...stores.map(({ node }) => node), ...unwanted].map(toHex));
+      // Gone from here meanwhile, or garbage by a sweep known here.
       if (generation === undefined || nodes.size >= copies || (await this.isGarbage(address)))
         this.progress.confirmed++;
       else missing++;

@@ -117,15 +117,16 @@ export class HeldBlocks {
     };
   }
 
-  /** Of a held block; undefined when it is not held. */
+  /** Of a held block; undefined when it is not held. A copy of which it cannot be read is a bad one. */
   async generation(address: Address): Promise<number | undefined> {
     if (!(await this.has(address))) return undefined;
     try {
       const start = await this.silo.getRange('block', address, 0, generationBytes);
       return Math.max(start.readUInt32BE(0), await this.touched(address));
     } catch (error) {
-      if (isError(error, 'not-found')) return undefined;
-      throw error;
+      if (isError(error, 'corrupt')) this.markBad(address);
+      else if (!isError(error, 'not-found')) throw error;
+      return undefined;
     }
   }
 
@@ -179,12 +180,16 @@ export class HeldBlocks {
   /** The copy here is rotten, so it counts as missing; it stays until a good one replaces it. Beyond the limit scrub finds it again. */
   private async condemn(address: Address): Promise<void> {
     await this.locked(address, async () => {
-      if (this.bad.has(toHex(address)) || this.bad.size >= limits.badCopiesMax) return;
-      if (await this.isSound(address)) return; // replaced meanwhile
-      this.bad.add(toHex(address));
-      this.events.emit('changed', { address, generation: undefined });
-      this.events.emit('bad', address);
+      if (this.bad.has(toHex(address)) || (await this.isSound(address))) return; // replaced meanwhile
+      this.markBad(address);
     });
+  }
+
+  private markBad(address: Address): void {
+    if (this.bad.has(toHex(address)) || this.bad.size >= limits.badCopiesMax) return;
+    this.bad.add(toHex(address));
+    this.events.emit('changed', { address, generation: undefined });
+    this.events.emit('bad', address);
   }
 
   private async remove(address: Address): Promise<void> {

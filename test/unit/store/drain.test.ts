@@ -21,6 +21,8 @@ class Around {
   /** By block, the nodes that confirm it. */
   readonly confirming = new Map([10, 11, 12].map((block) => [block, new Set([2, 3, 4])]));
   readonly garbage = new Set<number>();
+  /** By block, the nodes that know a sweep which does not want it. */
+  readonly refusing = new Map<number, Set<number>>();
   registers: Member[][] = [];
   journals = 0;
   readonly said: boolean[] = [];
@@ -66,7 +68,9 @@ class Around {
             const stores = holders
               .filter((holder) => able?.has(holder.id[0] as number))
               .map(({ id: node }) => member(node[0] as number));
-            return { address, generation: 1, stores, unwanted: [] };
+            const refuse = this.refusing.get(address[0] as number);
+            const unwanted = holders.flatMap(({ id: node }) => (refuse?.has(node[0] as number) ? [node] : []));
+            return { address, generation: 1, stores, unwanted };
           }),
       },
       replicationFactor: 3,
@@ -75,6 +79,23 @@ class Around {
     });
   }
 }
+
+test('a block the others know to be garbage holds up nothing, though this node has not heard of the sweep', async () => {
+  const around = new Around();
+  around.confirming.set(11, new Set([2]));
+  around.refusing.set(11, new Set([3]));
+  const drain = around.drain();
+  await assert.rejects(
+    drain.run(around.abort.signal),
+    /waited long enough/,
+    'one of three has neither copy nor reason',
+  );
+  const more = new Around();
+  more.confirming.set(11, new Set([2]));
+  more.refusing.set(11, new Set([3, 4]));
+  const done = await more.drain().run(more.abort.signal);
+  assert.equal(done.state, 'drained');
+});
 
 test('it is drained when others confirmed every block, no register and no root counts on it', async () => {
   const around = new Around();

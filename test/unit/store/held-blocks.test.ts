@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { concatBytes, equalBytes, toHex, u32Bytes } from '../../../src/core/base/bytes.ts';
-import { isError } from '../../../src/core/base/errors.ts';
+import { InfinitError, isError } from '../../../src/core/base/errors.ts';
 import { type Address, blockAddress } from '../../../src/core/block/address.ts';
 import { encodeImmutable } from '../../../src/core/block/immutable.ts';
 import { openSilo } from '../../../src/core/silo/registry.ts';
@@ -60,6 +60,25 @@ test('a rotten copy counts as missing, stays, and is replaced by a good one with
     changes.map(([, generation]) => generation),
     [2, 6, undefined, 6],
   );
+});
+
+test('a copy whose generation nobody can read counts as missing, is told, and is replaced', async () => {
+  const { silo, held, block, address } = await holder();
+  await held.put(address, block, 2);
+  await held.touch(address, 6);
+  const bad: string[] = [];
+  held.events.on('bad', (which) => bad.push(toHex(which)));
+  const get = silo.get.bind(silo);
+  silo.get = async (space, key) => {
+    if (space === 'generation') throw new InfinitError('corrupt', 'a stored generation fails its checksum');
+    return get(space, key);
+  };
+  assert.equal(await held.confirm(address, 2), false);
+  assert.equal(await held.generation(address), undefined);
+  assert.deepEqual([bad, held.badCopies], [[toHex(address)], 1]);
+  await held.put(address, block, 3);
+  silo.get = get;
+  assert.deepEqual([await held.generation(address), held.badCopies], [3, 0]);
 });
 
 test('a block goes only when it is agreed to with the generation it has then', async () => {
