@@ -14,7 +14,7 @@ import { runPlanted } from '../test/simulator/planted/planting.ts';
 import { plantOf, plants } from '../test/simulator/planted/plants.ts';
 import { rememberVerifications } from '../test/simulator/runtime/cheap-crypto.ts';
 import { createWorld } from '../test/simulator/runtime/world.ts';
-import { Coverage, openDuties } from '../test/simulator/watch/coverage.ts';
+import { Coverage, dutyReport, openDuties } from '../test/simulator/watch/coverage.ts';
 
 const { values } = parseArgs({
   options: {
@@ -99,11 +99,9 @@ async function main(): Promise<number> {
     `${sum.seeds} seeds, ${sum.broken} broken, ${hours} virtual hours, operations: ${sum.keys} on keys, ${sum.files} on files, ${sum.registers} on registers, ${sum.locks} with locks\n`,
   );
   if (values.coverage) {
-    process.stdout.write(`${coverage.report()}\n`);
+    process.stdout.write(`${coverage.report()}\n${dutyReport(coverage)}\n`);
     const open = openDuties(coverage);
-    process.stdout.write(
-      `duties of docs/protocols.md not done:\n${open.map((line) => `  ${line}`).join('\n') || '  (none)'}\n`,
-    );
+    process.stdout.write(`not done:\n${open.map((line) => `  ${line}`).join('\n') || '  (none)'}\n`);
   }
   return sum.broken > 0 ? 1 : 0;
 }

@@ -21,6 +21,7 @@ import { RegisterLoad } from './register-load.ts';
 
 /** Whoever runs the simulation: it is the same course of events. */
 const owner = { uid: 0, gid: 0 };
+const goodbyeMs = 5_000;
 const workersPerClient = 2;
 const pauses = { keys: 700, files: 600, registers: 2_000, locks: 1_000 };
 
@@ -47,6 +48,8 @@ export class Clients {
   private readonly options: ClientsOptions;
   /** The trees an actor has open, and in which of its processes. */
   private readonly trees = new Map<Actor, { trees: Tree[]; life: Life }>();
+  /** Of an actor's open volume: sends, commits and resigns. */
+  private readonly closing = new Map<Actor, () => Promise<void>>();
   private isFounded = false;
   private volumes: { files: VolumeDescriptor; locks: VolumeDescriptor } | undefined;
 
@@ -160,13 +163,20 @@ export class Clients {
   private async openFiles(actor: Actor): Promise<Files> {
     const { linked, host } = actor.device;
     if (!linked || !this.volumes) throw new Error(`${actor.name} does not run`);
-    const { files, tree } = await openVolume(linked, this.volumes.files, { door: true, owner });
+    const { files, tree, close } = await openVolume(linked, this.volumes.files, { door: true, owner });
     this.trees.set(actor, { trees: [tree], life: host.life });
+    this.closing.set(actor, close);
     return files;
   }
 
   private async restartFiles(actor: Actor): Promise<Files> {
-    const { cast, random } = this.options;
+    const { cast, random, watch } = this.options;
+    const close = this.closing.get(actor);
+    if (close && random.below(2) === 0) {
+      watch.coverage.reach('cast/files client says goodbye');
+      // Whatever comes of it: its process ends.
+      await Promise.race([close().catch(() => {}), this.sleep(goodbyeMs)]);
+    }
     cast.crash(actor, random.below(2) === 0);
     await this.sleep(random.below(2_000));
     let files: Files | undefined;
@@ -180,13 +190,17 @@ export class Clients {
     return files;
   }
 
-  /** Asks for cycles of garbage collection and for commits now and then, of any tree, at any of its clients. */
+  /**
+   * Asks for cycles of garbage collection and for commits now and then, of any tree, at any of its clients; and, seldom, has a
+   * client tell the nodes of the network's descriptor.
+   */
   async tend(goOn: () => boolean): Promise<void> {
     const { random, cast, watch } = this.options;
     while (goOn() && !this.over) {
       await this.sleep(1_000 + random.below(4_000));
       const open = cast.clients.flatMap((client) => this.open(client));
       const tree = open[random.below(open.length)];
+      if (random.below(8) === 0) await this.publish();
       if (!tree) continue;
       const commit = random.below(2) === 0;
       try {
@@ -198,6 +212,17 @@ export class Clients {
         watch.coverage.reach(`${commit ? 'tree/commit' : 'garbage'} refused: ${error.kind}`);
       }
     }
+  }
+
+  private async publish(): Promise<void> {
+    const { cast, random } = this.options;
+    const running = cast.clients.filter(({ ready, down }) => ready && !down);
+    const { linked } = running[random.below(running.length)]?.device ?? {};
+    // Nothing is newer: the nodes are told, and look.
+    const told = linked?.node.publishDescriptor().catch((error: unknown) => {
+      if (!isError(error)) throw error;
+    });
+    await Promise.race([told, this.sleep(5_000)]);
   }
 
   private sleep(timeMs: number): Promise<void> {

@@ -1,7 +1,7 @@
 // Load on registers beside trees: clients read and write a few of their own, and change their members, at once and to sets that
 // have nothing in common; what they were answered is judged by `watch/history.ts`.
 
-import { utf8 } from '../../../src/core/base/bytes.ts';
+import { toHex, utf8 } from '../../../src/core/base/bytes.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import type { Address, Member } from '../../../src/core/block/address.ts';
 import type { LinkedNode } from '../../../src/core/node/link.ts';
@@ -87,7 +87,7 @@ export class RegisterLoad {
   }
 
   private async change(node: LinkedNode['node'], address: Address): Promise<void> {
-    const members = this.members(node.overlay.nodes(), 3 + (this.random.below(3) === 0 ? this.random.below(3) : 0));
+    const members = await this.nextMembers(node, address);
     if (members.length < 3) return;
     if (this.changing++ > 0) this.coverage.reach('register/two changes at once');
     try {
@@ -95,6 +95,20 @@ export class RegisterLoad {
     } finally {
       this.changing--;
     }
+  }
+
+  /** In one change of three nobody stays, where there are enough others. */
+  private async nextMembers(node: LinkedNode['node'], address: Address): Promise<Member[]> {
+    const nodes = node.overlay.nodes();
+    if (this.random.below(3) === 0) {
+      const before = new Set((await node.registers.read(address)).members.map((member) => toHex(member.node)));
+      const others = this.members(
+        nodes.filter(({ id }) => !before.has(toHex(id))),
+        3,
+      );
+      if (others.length === 3) return others;
+    }
+    return this.members(nodes, 3 + (this.random.below(3) === 0 ? this.random.below(3) : 0));
   }
 
   /** Any nodes at all: who may vote is agreed, not computed. */

@@ -11,8 +11,8 @@ export function needsOf(watch: Watch, host: Host, copies: number): string[] {
   const mirror = stores.of(host);
   const isOwn = ({ store }: { store: Uint8Array }) => toHex(store) === mirror.storeId;
   const needs: string[] = [];
-  // Whoever proposes members at this moment may not know yet that it leaves.
-  for (const address of watch.changing ? [] : registers.addresses) {
+  // Whoever has just proposed members may not have known yet that it leaves.
+  for (const address of watch.changedLately ? [] : registers.addresses) {
     const config = registers.latest(address)?.image.state.config;
     const isMember = config !== undefined && [...config.current, ...(config.previous ?? [])].some(isOwn);
     if (isMember && mirror.held.has(`register/${address}`))

@@ -76,6 +76,7 @@ export class Watch implements Observer {
   private readonly fences = new Map<string, bigint>();
   /** Changes of members under way. */
   private readonly changes = new Set<{ life: Life; deadSinceMs: number | undefined }>();
+  private changedAtMs = Number.NEGATIVE_INFINITY;
   /** What sweeps are about to delete. */
   private readonly sweeps = new Map<Host, Map<string, Swept>>();
 
@@ -144,7 +145,9 @@ export class Watch implements Observer {
         const begin = this.world.timeUs;
         const change = { life, deadSinceMs: undefined };
         if (name === 'reconfigure') this.changes.add(change);
-        const snapshot = (await real(...args).finally(() => this.changes.delete(change))) as Snapshot;
+        const snapshot = (await real(...args).finally(() => {
+          if (this.changes.delete(change)) this.changedAtMs = this.world.nowMs;
+        })) as Snapshot;
         const at = { address: toHex(snapshot.address), by: life.host.name, begin, end: this.world.timeUs };
         const { version, valueHash } = snapshot;
         this.history.ended(at, { version, hash: toHex(valueHash), wrote: name === 'write' });
@@ -152,6 +155,11 @@ export class Watch implements Observer {
         return snapshot;
       };
     }
+  }
+
+  /** Whether somebody has proposed members within the time it takes to hear that a node leaves. */
+  get changedLately(): boolean {
+    return this.changing || this.world.nowMs - this.changedAtMs < arrivalMs;
   }
 
   /** Whether somebody proposes members now, or died doing so a moment ago: what he sent may not have arrived. */
