@@ -130,6 +130,7 @@ export const registry: CommandRegistry = {
     'daemon manage-volumes': () => import('./daemon/manage-volumes.ts'),
     'daemon enable-storage': () => import('./daemon/enable-storage.ts'),
     'daemon disable-storage': () => import('./daemon/disable-storage.ts'),
+    'daemon fetch': () => import('./daemon/fetch.ts'),
     'daemon install-units': () => import('./daemon/install-units.ts'),
     'doctor all': () => import('./doctor/all.ts'),
     'doctor configuration': () => import('./doctor/configuration.ts'),

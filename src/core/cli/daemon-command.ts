@@ -37,6 +37,8 @@ export const daemonFlags = {
     helpValue: 'HOST',
     ...several,
   }),
+  fetch: Flags.boolean({ char: 'f', description: 'all it starts looks on the hub for other nodes' }),
+  push: Flags.boolean({ char: 'p', description: 'all it starts says on the hub where it is' }),
   'log-level': Flags.option({
     description: 'how much is logged (default: warn, of the daemon itself info)',
     helpValue: 'LEVEL',
@@ -54,6 +56,8 @@ interface DaemonFlagValues {
   network?: string[] | undefined;
   'mount-root'?: string | undefined;
   'advertise-host'?: string[] | undefined;
+  fetch: boolean;
+  push: boolean;
   'log-level'?: string | undefined;
   'log-path'?: string | undefined;
   prometheus?: string | undefined;
@@ -72,6 +76,8 @@ export abstract class DaemonCommand extends RunCommand {
       ...option('network', flags.network ?? []),
       ...option('mount-root', [path(flags['mount-root'])]),
       ...option('advertise-host', flags['advertise-host'] ?? []),
+      ...(flags.fetch ? ['--fetch'] : []),
+      ...(flags.push ? ['--push'] : []),
       ...option('log-level', [flags['log-level']]),
       ...option('log-path', [path(flags['log-path'])]),
       ...option('prometheus', [flags.prometheus]),
@@ -93,6 +99,7 @@ export abstract class DaemonCommand extends RunCommand {
       ...(await this.acting()),
       volumes: flags.mount ?? [],
       networks: flags.network ?? [],
+      endpoints: { fetch: flags.fetch, push: flags.push },
       ...withoutUndefined({
         mountRoot: path(flags['mount-root']),
         advertiseHosts: flags['advertise-host'],

@@ -98,7 +98,14 @@ export function homeVariables(invocation: Invocation, user: string): Record<stri
     /^INFINIT_(HOME|HOME_OVERRIDE|\w+_HOME)$/.test(name),
   );
   const absolute = chosen.flatMap(([name, path]) => (path ? [[name, resolve(invocation.workingDirectory, path)]] : []));
-  return { ...Object.fromEntries(absolute), INFINIT_USER: user, INFINIT_RUNTIME_DIR: homeOf(invocation).runtime };
+  const beyond = invocation.env.INFINIT_BEYOND;
+  const hub = beyond ? { INFINIT_BEYOND: beyond } : {};
+  return {
+    ...Object.fromEntries(absolute),
+    ...hub,
+    INFINIT_USER: user,
+    INFINIT_RUNTIME_DIR: homeOf(invocation).runtime,
+  };
 }
 
 /** The XDG rules: a relative path is ignored. */

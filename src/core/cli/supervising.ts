@@ -37,6 +37,8 @@ export interface RunDaemonOptions extends Acting {
   networks: readonly string[];
   /** Volumes without a mountpoint are mounted in OWNER/NAME below it. */
   mountRoot?: string;
+  /** What all that is started has to do with the hub. */
+  endpoints: { fetch: boolean; push: boolean };
   /** Announced by all that is started. */
   advertiseHosts?: readonly string[];
   /** Folder of the logs. */

@@ -21,6 +21,7 @@ import { unitMetrics } from './metrics.ts';
 import { Processes } from './processes.ts';
 import { defaultSilo, drained, relink } from './storage.ts';
 import { Supervisor } from './supervisor.ts';
+import { networkWords, volumeWords } from './unit-words.ts';
 
 const component = 'daemon';
 /** How long those who use files have until their mount goes out of sight, and what is left after. */
@@ -180,26 +181,18 @@ export class Server {
 
   /** As asked; what was not said is as the daemon's own options say. */
   private async volumeUnit(request: Request): Promise<Unit> {
-    const { context, mountRoot } = this.options;
+    const { context } = this.options;
     const user = this.userOf(request);
     const { name, mount_options } = await getVolume(context, user, text(request, 'volume'));
     const given = request.words === undefined ? ['volume', 'mount', name] : request.words;
     const unit = checkUnit({ role: 'volume', user, name, words: given, directory: request.directory ?? '/' });
-    const says = (...options: string[]) => unit.words.some((word) => options.some((one) => word.startsWith(one)));
-    const words = [...unit.words];
-    if (mountRoot !== undefined && mount_options.mountpoint === undefined && !says('--mountpoint', '-m'))
-      words.push('--mountpoint', join(mountRoot, name));
-    if (!says('--monitoring', '--no-monitoring')) words.push('--monitoring');
-    return { ...unit, words: [...words, ...this.advertised()] };
+    const volume = { name, hasMountpoint: mount_options.mountpoint !== undefined };
+    return { ...unit, words: volumeWords(volume, unit.words, this.options) };
   }
 
   private async networkUnit(user: string, given: string): Promise<Unit> {
     const { name } = await getLink(this.options.context, user, given);
-    return { role: 'network', user, name, words: ['network', 'run', name, ...this.advertised()], directory: '/' };
-  }
-
-  private advertised(): string[] {
-    return (this.options.advertiseHosts ?? []).flatMap((host) => ['--advertise-host', host]);
+    return { role: 'network', user, name, words: networkWords(name, this.options), directory: '/' };
   }
 
   private log(message: string, facts: Record<string, unknown>): void {
