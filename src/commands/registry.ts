@@ -36,6 +36,7 @@ export const registry: CommandRegistry = {
     'silo create filesystem': () => import('./silo/create/filesystem.ts'),
     'silo create memory': () => import('./silo/create/memory.ts'),
     'silo create s3': () => import('./silo/create/s3.ts'),
+    'silo create sftp': () => import('./silo/create/sftp.ts'),
     'silo create gcs': () => import('./silo/create/gcs.ts'),
     'silo create dropbox': () => import('./silo/create/dropbox.ts'),
     'silo create google-drive': () => import('./silo/create/google-drive.ts'),

@@ -10,6 +10,7 @@ import { limits } from '../../src/core/base/limits.ts';
 import { passphraseCheck, passphraseKey, saltBytes } from '../../src/core/crypto/passphrase.ts';
 import type { Runtime } from '../../src/core/runtime/runtime.ts';
 import { systemHttp } from '../../src/core/runtime/system/http.ts';
+import { systemPrograms } from '../../src/core/runtime/system/programs.ts';
 import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts';
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
 import { openPackedSilo } from '../../src/core/silo/objects/opening.ts';
@@ -19,6 +20,7 @@ import { stripedSilo } from '../../src/core/silo/striped.ts';
 import { DriveServer } from '../fakes/drive-server.ts';
 import { MemoryObjects } from '../fakes/memory-objects.ts';
 import { type S3Server, s3Keys, startS3Server } from '../fakes/s3-server.ts';
+import { SshServer, sshdPath } from '../fakes/ssh-server.ts';
 import { siloRuntime } from '../unit/silo/runtime.ts';
 import { siloConformance } from './silo.ts';
 
@@ -66,6 +68,24 @@ function filesystem(name: string, runtime: Runtime): void {
     true,
     (config) => openFilesystemSilo(config, runtime),
     (path, capacity) => ({ type: 'filesystem', path, capacity }),
+  );
+}
+
+/** The system's ssh to the system's sshd. */
+function sshServer(): void {
+  tried.add('sftp');
+  if (sshdPath() === undefined) return;
+  let server: SshServer | undefined;
+  after(() => server?.close());
+  lasting(
+    'sftp',
+    true,
+    async (config) => {
+      server ??= await SshServer.start();
+      const place = { host: server.host, ssh_config: server.config, path: `${server.files}${config.path}` };
+      return openSilo({ ...config, ...place }, { ...siloRuntime(), programs: systemPrograms });
+    },
+    (path, capacity) => ({ type: 'sftp', path, capacity }),
   );
 }
 
@@ -173,6 +193,7 @@ siloConformance('striped', {
 packed('packs', true);
 packed('packs in a store that cannot refuse', false);
 s3Server();
+sshServer();
 drive('dropbox');
 drive('google-drive');
 // Spoken to by the protocol of S3, which was tried.

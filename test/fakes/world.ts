@@ -189,6 +189,7 @@ export class Process implements Party {
       },
       transport: absent('transport'),
       http: absent('http'),
+      programs: absent('programs'),
       files: absent('files'),
       databases: absent('databases'),
     };

@@ -157,6 +157,7 @@ export const limits = {
   objectOutageMs: 10 * minute,
   objectsListedMax: 10_000_000,
   objectBytesMax: 64 * MiB,
+  sftpPacketBytesMax: 512 * KiB,
   /** How often a silo whose store cannot refuse looks whether it is still its own. */
   objectOwnerLookMs: 30 * second,
   blockHaveMax: 256,

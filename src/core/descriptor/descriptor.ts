@@ -40,6 +40,11 @@ export interface SiloConfigJson {
   path?: string;
   /** Filters: what they wrap. */
   backend?: SiloConfigJson[];
+  /** sftp: as `ssh` takes it; `path` is on the server. */
+  host?: string;
+  port?: number;
+  /** sftp: another configuration file for `ssh`. */
+  ssh_config?: string;
   /** gcs, dropbox, google-drive: the account to sign in with; crypt: that of its passphrase. */
   account?: string;
   /** gcs */

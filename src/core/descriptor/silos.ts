@@ -94,6 +94,39 @@ export async function createS3Silo(context: DescriptorContext, options: CreateS3
   });
 }
 
+export interface CreateSftpSiloOptions {
+  name: string;
+  description?: string | undefined;
+  /** Bytes. */
+  capacity?: number | undefined;
+  /** As `ssh` takes it. */
+  host: string;
+  port?: number | undefined;
+  /** Absolute, on the server. */
+  path: string;
+  /** Absolute: another configuration for `ssh`. */
+  sshConfig?: string | undefined;
+}
+
+/** Whether the server can be reached shows when the silo is opened. */
+export async function createSftpSilo(
+  context: DescriptorContext,
+  options: CreateSftpSiloOptions,
+): Promise<SiloDescriptor> {
+  const { name, description, capacity, host, port, path, sshConfig } = options;
+  checkCapacity('an sftp', capacity);
+  return createSilo(context, {
+    name: checkName('silo', name),
+    ...(description !== undefined && { description }),
+    type: 'sftp',
+    ...(capacity !== undefined && { capacity }),
+    path,
+    host,
+    ...(port !== undefined && { port }),
+    ...(sshConfig !== undefined && { ssh_config: sshConfig }),
+  });
+}
+
 export interface CreateDriveSiloOptions {
   name: string;
   type: 'gcs' | 'dropbox' | 'google-drive';

@@ -82,6 +82,7 @@ const neededFields: Record<string, (keyof SiloConfigJson)[]> = {
   filesystem: ['path'],
   crypt: ['backend', 'account', 'salt', 'check'],
   s3: ['aws_credentials'],
+  sftp: ['host', 'path'],
   gcs: ['account', 'bucket', 'root'],
   dropbox: ['account', 'root'],
   'google-drive': ['account', 'root'],

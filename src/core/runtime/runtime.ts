@@ -11,6 +11,7 @@ export interface Runtime {
   random: Random;
   transport: Transport;
   http: HttpClient;
+  programs: Programs;
   files: Files;
   databases: Databases;
   offload: Offload;
@@ -125,6 +126,27 @@ export interface HttpResponse {
 export interface HttpClient {
   /** Whatever the status. Redirections are not followed. Throws `unavailable` when there is no answer, or not in time. */
   request(request: HttpRequest, options?: Abortable): Promise<HttpResponse>;
+}
+
+/** How a program ended, and the last of what it said on its error stream. */
+export interface ProgramEnd {
+  code: number | undefined;
+  message: string;
+}
+
+/** A running program. */
+export interface Program {
+  write(parts: readonly Bytes[]): void;
+  /** One receiver of each; set them before returning to the event loop. */
+  onData(receive: (bytes: Buffer) => void): void;
+  onEnd(ended: (end: ProgramEnd) => void): void;
+  stop(): void;
+}
+
+/** Programs of the system that are spoken to over their standard streams, such as `ssh`. */
+export interface Programs {
+  /** Words are passed as they are, through no shell. Throws `unavailable` when it cannot be started. */
+  start(program: string, words: readonly string[]): Promise<Program>;
 }
 
 export interface FileStat {

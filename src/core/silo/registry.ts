@@ -13,12 +13,14 @@ import { dropboxKind } from './objects/dropbox/dropbox.ts';
 import { gcsKind } from './objects/google/gcs.ts';
 import { googleDriveKind } from './objects/google/google-drive.ts';
 import { s3Kind } from './objects/s3/s3.ts';
+import { sftpKind } from './objects/sftp/sftp.ts';
 import type { Silo, SiloConfig, SiloHome, SiloKind, SiloSurroundings } from './silo.ts';
 
 export const siloKinds: readonly SiloKind[] = [
   filesystemKind,
   memoryKind,
   s3Kind,
+  sftpKind,
   gcsKind,
   dropboxKind,
   googleDriveKind,

@@ -140,6 +140,7 @@ export class Life {
       random,
       transport: new VirtualTransport(this),
       http: { request: () => Promise.reject(new InfinitError('unavailable', 'nothing here speaks HTTP')) },
+      programs: { start: () => Promise.reject(new InfinitError('unavailable', 'there are no programs here')) },
       files: new VirtualFiles(this),
       databases: new VirtualDatabases(this),
       offload: new VirtualOffload(this),

@@ -23,6 +23,7 @@ import {
   createFilterSilo,
   createMemorySilo,
   createS3Silo,
+  createSftpSilo,
 } from '../../../src/core/descriptor/silos.ts';
 import { createUser, getUser, userKeyPair } from '../../../src/core/descriptor/users.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
@@ -105,6 +106,7 @@ async function fill(device: TestDevice): Promise<void> {
   const drive = { account: 'me', secret: { app_key: 'a', app_secret: 'b', refresh_token: 'c' }, as: 'alice' };
   await addCredentials(device, { service: 'dropbox', ...drive });
   await createDriveSilo(device, { name: 'box', type: 'dropbox', account: 'me', root: 'box_blocks' });
+  await createSftpSilo(device, { name: 'away', host: 'me@example.org', path: '/srv/infinit', port: 2222 });
   await createFilterSilo(device, { name: 'both', type: 'strip', silos: ['local', 'memory'] });
   await device.runtime.files.replace(join(device.home.data, '..', 'credentials.hex'), await credentials(device));
 }
@@ -158,7 +160,7 @@ test('the golden home is read whole, and everything in it holds', async () => {
   for (const kind of kinds) counts[kind] = (await device.repository.list(kind)).length;
   assert.deepEqual(counts, {
     user: 3,
-    silo: 5,
+    silo: 6,
     credentials: 2,
     network: 2,
     'linked-network': 3,

@@ -18,6 +18,7 @@ export function siloRuntime(): SiloRuntime {
     files: systemFiles(),
     transport: unused as Runtime['transport'],
     http: unused as Runtime['http'],
+    programs: unused as Runtime['programs'],
     databases: unused as Runtime['databases'],
     offload: unused as Runtime['offload'],
     log: { write: (level, component, message) => void lines.push(`${level} ${component} ${message}`) },

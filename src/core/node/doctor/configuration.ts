@@ -79,7 +79,7 @@ async function folderFinding(
   { files }: Surroundings['context']['runtime'],
   { name, type, path, capacity }: SiloDescriptor,
 ): Promise<Finding> {
-  if (path === undefined) return sound(name, { type });
+  if (path === undefined || type !== 'filesystem') return sound(name, { type });
   try {
     const there = await files.stat(path);
     if (there === undefined) return sound(name, { type }); // made at the first use

@@ -8,6 +8,7 @@ import { systemFiles } from './files.ts';
 import { systemHttp } from './http.ts';
 import { type LogOptions, systemLog } from './log.ts';
 import { systemOffload } from './offload.ts';
+import { systemPrograms } from './programs.ts';
 import { systemRandom } from './random.ts';
 import { systemTransport } from './transport.ts';
 
@@ -23,6 +24,7 @@ export function systemRuntime(options: SystemOptions = {}): Runtime {
     random: systemRandom,
     transport: systemTransport,
     http: systemHttp(),
+    programs: systemPrograms,
     files: systemFiles(),
     databases: systemDatabases,
     offload: systemOffload,
