@@ -2,14 +2,17 @@
 // seeds; `npm run simulate -- --seeds 1..2000` is the long run.
 
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { test } from 'node:test';
 import { commandOf, type MixedOptions, standard } from './mixed/options.ts';
 import { Simulation } from './mixed/simulation.ts';
 import { rememberVerifications } from './runtime/cheap-crypto.ts';
 import { createWorld } from './runtime/world.ts';
+import { makeCluster } from './whole.ts';
 
 rememberVerifications();
-const count = Number(process.env.INFINIT_SEEDS ?? 3);
+const count = Number(process.env.INFINIT_SEEDS ?? 5);
 const run = (options: MixedOptions) => new Simulation(createWorld({ seed: options.seed }), options).run();
 
 for (let seed = 1; seed <= count; seed++) {
@@ -27,3 +30,26 @@ test('a seed is one course of events', { timeout: 900_000 }, async () => {
   const options: MixedOptions = { ...standard, seed: 'again', minutes: 0.2 };
   assert.equal((await run(options)).trace, (await run(options)).trace);
 });
+
+test('keys of users and nodes are made from the seed, and nothing else is', { timeout: 900_000 }, async () => {
+  const real = { randomBytes: crypto.randomBytes, randomFillSync: crypto.randomFillSync, randomInt: crypto.randomInt };
+  const refuse = () => assert.fail('a simulated world asked the machine for chance');
+  Object.assign(crypto, { randomBytes: refuse, randomFillSync: refuse, randomInt: refuse });
+  syncBuiltinESMExports();
+  try {
+    const [first, again, other] = [await keysOf('a'), await keysOf('a'), await keysOf('b')];
+    assert.deepEqual(first, again);
+    assert.equal(new Set([...first, ...other]).size, first.length + other.length);
+  } finally {
+    Object.assign(crypto, real);
+    syncBuiltinESMExports();
+  }
+});
+
+async function keysOf(seed: string): Promise<string[]> {
+  const world = createWorld({ seed });
+  const { devices, user, network } = await makeCluster(world, { nodes: 2, clients: 1 });
+  const links = devices.map(({ context }) => context.repository.get('linked-network', `alice/${network.name}`));
+  const nodes = await world.settle(Promise.all(links));
+  return [JSON.stringify(user.public_key), ...nodes.map(({ node_id }) => node_id)];
+}

@@ -9,12 +9,15 @@ import type { SeededRandom } from '../runtime/random.ts';
 import type { Coverage } from '../watch/coverage.ts';
 
 const registersMax = 2;
+const hurryMs = 300;
 
 export class RegisterLoad {
   private readonly random: SeededRandom;
   private readonly coverage: Coverage;
   private readonly addresses: Address[] = [];
   private changing = 0;
+  /** The register whose members somebody changes now. */
+  private changed: Address | undefined;
   private written = 0;
 
   constructor(random: SeededRandom, coverage: Coverage) {
@@ -56,7 +59,7 @@ export class RegisterLoad {
     pauseMs: number,
   ): Promise<void> {
     while (goOn()) {
-      await sleep(this.random.below(2 * pauseMs));
+      await sleep(this.random.below(this.changed === undefined ? 2 * pauseMs : hurryMs));
       if (!goOn()) return;
       try {
         await this.operate(linked);
@@ -72,6 +75,8 @@ export class RegisterLoad {
     if (this.addresses.length < registersMax) await this.make(node, user);
     const address = this.addresses[this.random.below(this.addresses.length)];
     if (!address) return;
+    // Who sees that another changes members often does so too, of the same register.
+    if (this.changed !== undefined && this.random.below(2) === 0) return this.change(node, this.changed);
     const choice = this.random.below(10);
     if (choice < 4) await node.registers.read(address);
     else if (choice < 8) await node.registers.write(address, user, () => utf8(`r${++this.written}`));
@@ -90,10 +95,11 @@ export class RegisterLoad {
     const members = await this.nextMembers(node, address);
     if (members.length < 3) return;
     if (this.changing++ > 0) this.coverage.reach('register/two changes at once');
+    this.changed = address;
     try {
       await node.registers.reconfigure(address, members, { timeoutMs: 10_000 });
     } finally {
-      this.changing--;
+      if (--this.changing === 0) this.changed = undefined;
     }
   }
 
