@@ -120,6 +120,16 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.deepEqual(await store.invitedTo('bob'), ['alice/c']);
   });
 
+  check('confirmations of addresses', async (store) => {
+    const sent = { email: 'a@b.c', code_hash: 'xyz', sent_ms: start, confirmed: false };
+    assert.equal(await store.confirmation('alice'), undefined);
+    await store.setConfirmation('alice', sent);
+    await store.setConfirmation('alice', { ...sent, confirmed: true });
+    assert.deepEqual(await store.confirmation('alice'), { ...sent, confirmed: true });
+    await store.setConfirmation('alice', undefined);
+    assert.equal(await store.confirmation('alice'), undefined);
+  });
+
   check('a nonce is new once, however many ask at once', async (store) => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => store.useNonce('n', start)));
     assert.equal(answers.filter(Boolean).length, 1);

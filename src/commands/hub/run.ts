@@ -38,6 +38,11 @@ export default class HubRun extends BaseCommand {
     'tls-cert': Flags.string({ description: 'certificate chain (PEM)', helpValue: 'FILE' }),
     'tls-key': Flags.string({ description: 'its private key (PEM)', helpValue: 'FILE' }),
     url: Flags.string({ description: 'address people know it by; requests for another are refused', helpValue: 'URL' }),
+    smtp: Flags.string({
+      description:
+        'mail server, such as smtp://user@mail.example.org:587?from=hub@example.org; its password from INFINIT_SMTP_PASSWORD',
+      helpValue: 'URL',
+    }),
     'limit-passports': integerFlag(
       'passports',
       `passports a network may have (default: ${limits.hubPassportsPerNetworkMax})`,
@@ -60,6 +65,7 @@ export default class HubRun extends BaseCommand {
       ...withoutUndefined({
         tls,
         url: flags.url === undefined ? undefined : originOf(flags.url),
+        smtp: flags.smtp && this.withPassword(flags.smtp),
         passportsPerNetworkMax: flags['limit-passports'],
         portFile: path(flags['port-file']),
       }),
@@ -69,6 +75,15 @@ export default class HubRun extends BaseCommand {
         (isAddress(database) ? database : path(database)) ?? join(this.environment.home.state, 'hub', 'hub.sqlite'),
       ready: ({ url, pid }) => this.render({ url, pid }, `Running hub on ${url}.`),
     });
+  }
+
+  /** A password in the environment is seen by nobody else. */
+  private withPassword(smtp: string): string {
+    const password = this.invocation.env.INFINIT_SMTP_PASSWORD;
+    if (!password || !URL.canParse(smtp)) return smtp; // what is no address is told by whoever uses it
+    const url = new URL(smtp);
+    url.password = encodeURIComponent(password);
+    return url.href;
   }
 
   private async tls(certificate: string | undefined, key: string | undefined) {

@@ -1,5 +1,7 @@
 // Every limit of the core, in one place. Reaching one is a clear error, never a crash. Sources: docs/protocols.md 6.
 
+import { hubLimits } from './limits-hub.ts';
+
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const second = 1000;
@@ -354,35 +356,7 @@ export const limits = {
   bcryptRoundsMax: 1024,
 
   // Hub (docs/hub.md).
-  hubBodyBytesMax: 2_500_000,
-  hubAnswerBytesMax: 64 * MiB,
-  hubAvatarBytesMax: 1 * MiB,
-  /** Either way, as in the original. */
-  hubClockSkewMs: 5 * minute,
-  hubListMax: 10_000,
-  /** Networks, volumes, key-value stores of one user, each. */
-  hubOwnedMax: 1000,
-  hubPassportsPerNetworkMax: 10_000,
-  hubPassportsPerUserMax: 1000,
-  /** Of one user in one network. */
-  hubNodesPerUserMax: 256,
-  hubAddressesMax: 16,
-  /** A node that says nothing for so long is forgotten. */
-  hubNodeMemoryMs: 24 * 60 * minute,
-  hubSweepPeriodMs: minute,
-  /** Clients whose rates are remembered. */
-  hubClientsMax: 65_536,
-  hubAddressRate: { burst: 4000, perSecond: 1000 },
-  hubUserRate: { burst: 400, perSecond: 50 },
-  /** Requests of an address that are not well signed, and new users from one. */
-  hubRefusedRate: { burst: 100, perSecond: 1 },
-  hubEnrolRate: { burst: 200, perSecond: 1 },
-  /** Tries to log in as one user. */
-  hubLoginRate: { burst: 10, perSecond: 0.1 },
-  hubConnectionsMax: 4096,
-  hubRequestTimeoutMs: 30 * second,
-  hubIdleTimeoutMs: 60 * second,
-  hubCallTimeoutMs: 20 * second,
+  ...hubLimits,
 
   // Credentials (admission).
   presentedBytesMax: 16 * KiB,

@@ -317,6 +317,8 @@ export interface RunHubOptions extends Acting {
   tls?: { certificate: Uint8Array; key: Uint8Array };
   /** Address people know the hub by; requests signed for another are refused. */
   url?: string;
+  /** `smtp://…`: e-mail is sent by it. Its password is secret. */
+  smtp?: string;
   passportsPerNetworkMax?: number;
   portFile?: string;
   ready(facts: { url: string; pid: number }): void;

@@ -42,6 +42,15 @@ export interface Usage {
 /** By user, then by node id (base64). */
 export type NetworkEndpoints = Record<string, Record<string, NodeEndpoints>>;
 
+/** Whether an e-mail address is its user's: a code was sent there. */
+export interface Confirmation {
+  email: string;
+  /** Of the code: who reads the database confirms nothing. */
+  code_hash: string;
+  sent_ms: number;
+  confirmed: boolean;
+}
+
 export interface Avatar {
   type: string;
   /** Base64. */
@@ -100,6 +109,9 @@ export interface HubStore {
   setInvitation(drive: string, user: string, invitation: DriveUser | undefined): Promise<void>;
   /** Names of drives a user is invited to, sorted. */
   invitedTo(user: string): Promise<string[]>;
+
+  confirmation(user: string): Promise<Confirmation | undefined>;
+  setConfirmation(user: string, confirmation: Confirmation | undefined): Promise<void>;
 
   /** Notes the nonce of a request until then; false when it was noted before. */
   useNonce(nonce: string, untilMs: number): Promise<boolean>;

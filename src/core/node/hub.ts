@@ -3,6 +3,7 @@
 import { dirname } from 'node:path';
 import { asBuffer, utf8 } from '../base/bytes.ts';
 import type { Running } from '../cli/running.ts';
+import { parseSmtpUrl, SmtpMailer } from '../hub/server/mail.ts';
 import { serveHub } from '../hub/server/server.ts';
 import { SqlHubStore } from '../hub/server/sql-store.ts';
 import { isPostgres } from '../runtime/system/databases.ts';
@@ -17,6 +18,8 @@ export const runHub: Running['runHub'] = async (options) => {
       runtime,
       store,
       listen: { host: options.host, port: options.port },
+      url: options.url,
+      mailer: options.smtp === undefined ? undefined : new SmtpMailer(parseSmtpUrl(options.smtp), runtime),
       host: options.url === undefined ? undefined : new URL(options.url).host,
       passportsPerNetworkMax: options.passportsPerNetworkMax,
       tls: options.tls && { certificate: asBuffer(options.tls.certificate), key: asBuffer(options.tls.key) },

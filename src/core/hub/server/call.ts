@@ -8,6 +8,7 @@ import { isRevoked, type PassportRights, verifyPassport } from '../../descriptor
 import type { Random } from '../../runtime/runtime.ts';
 import type { HubRequest, HubStore } from '../hub.ts';
 import { checkedBody } from './json.ts';
+import type { Mailer } from './mail.ts';
 import { badRequest, forbidden, notFound, unauthorized } from './refusal.ts';
 
 /** Who signed the request. */
@@ -20,6 +21,10 @@ export interface Caller {
 export interface HubSettings {
   /** Passports a network may have; undefined: `limits.hubPassportsPerNetworkMax`. */
   passportsPerNetworkMax?: number | undefined;
+  /** Undefined: the hub sends no e-mail. */
+  mailer?: Mailer | undefined;
+  /** Where people reach the hub, for links. */
+  url?: string | undefined;
 }
 
 export interface Answer {

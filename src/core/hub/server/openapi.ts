@@ -43,6 +43,8 @@ const schemas = {
     additionalProperties: false,
   },
   Picture: { type: 'string', format: 'binary', maxLength: limits.hubAvatarBytesMax },
+  Code: wrapped({ confirmation_code: { type: 'string', maxLength: 100 } }),
+  Page: { type: 'string' },
   Refusal: schemaOf(refusal),
 } satisfies Record<string, JsonSchema>;
 
@@ -53,6 +55,7 @@ const access = {
   signed: [{ signature: [] }],
   enrol: [{ signature: [] }],
   login: [{ signature: [] }],
+  code: [{}],
 } as const;
 
 export function openApiDocument(routes: readonly Route[]): JsonSchema {
@@ -96,7 +99,8 @@ function operationOf({ path, access: who, method, summary, takes, gives }: Route
 }
 
 function contentOf(name: SchemaName): JsonSchema {
-  const type = name === 'Picture' ? 'image/*' : 'application/json';
+  const types: Partial<Record<SchemaName, string>> = { Picture: 'image/*', Page: 'text/html' };
+  const type = types[name] ?? 'application/json';
   return { [type]: { schema: { $ref: `#/components/schemas/${name}` } } };
 }
 

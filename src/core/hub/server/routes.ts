@@ -21,6 +21,7 @@ import {
   putDrive,
   putInvitation,
 } from './drives.ts';
+import { confirmationPage, confirmEmail, emailConfirmed, sendConfirmation } from './emails.ts';
 import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
 import { openApiDocument, type SchemaName } from './openapi.ts';
 import {
@@ -40,9 +41,9 @@ import {
 
 /**
  * `open`: nobody need sign. `signed`: a user of the hub. `enrol`: signed with the key in the body. `login`: signed with the pair
- * that the password gives. What a caller may do beyond that its handler says.
+ * that the password gives. `code`: whoever has the code that was sent by mail. What a caller may do beyond that its handler says.
  */
-export type Access = 'open' | 'signed' | 'enrol' | 'login';
+export type Access = 'open' | 'signed' | 'enrol' | 'login' | 'code';
 
 export interface Route {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -80,6 +81,13 @@ export const routes: readonly Route[] = [
   ),
   open('/users/:user/login', 'What the password is stretched with', 'LoginParameters', loginParameters),
   { ...get('/users/:user/login', 'The sealed identity', 'LoggedIn', login), method: 'POST', access: 'login' },
+  { ...get('/users/:user/send_confirmation_email', 'Have a code sent', 'Result', sendConfirmation), method: 'POST' },
+  open('/users/:user/confirm_email', 'The page a link in a mail leads to', 'Page', confirmationPage),
+  {
+    ...get('/users/:user/confirm_email', 'Confirm an address by the code', 'Result', confirmEmail),
+    ...{ method: 'POST', access: 'code', takes: 'Code' },
+  },
+  get('/users/:user/email_confirmed', 'Whether one’s address is confirmed', 'Result', emailConfirmed),
   get('/networks/:owner/:name', 'A network, for those in it', 'Network', getNetwork),
   put('/networks/:owner/:name', 'Make or change a network; its owner', 'Network', putNetwork),
   remove('/networks/:owner/:name', 'Take a network off the hub; ?purge: with all in it', deleteNetwork),

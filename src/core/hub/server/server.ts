@@ -90,7 +90,7 @@ function send(outgoing: ServerResponse, { status, headers, body }: HubResponse):
     ...headers,
     'content-length': body.length,
     'x-content-type-options': 'nosniff',
-    'content-security-policy': "default-src 'none'",
+    'content-security-policy': "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
   });
   outgoing.end(body);
 }

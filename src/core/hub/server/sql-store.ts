@@ -8,6 +8,7 @@ import { userHash } from '../../descriptor/keys.ts';
 import type { Database, SqlValue } from '../../runtime/runtime.ts';
 import type {
   Avatar,
+  Confirmation,
   HubKind,
   HubStore,
   Identity,
@@ -40,6 +41,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS invitations (
     drive TEXT NOT NULL, member TEXT NOT NULL, invitation TEXT NOT NULL, PRIMARY KEY (drive, member));
   CREATE INDEX IF NOT EXISTS invitations_member ON invitations (member);
+  CREATE TABLE IF NOT EXISTS confirmations (name TEXT PRIMARY KEY, confirmation TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);
   CREATE INDEX IF NOT EXISTS nonces_until ON nonces (until_ms);
 `;
@@ -213,6 +215,20 @@ export class SqlHubStore implements HubStore {
   async invitedTo(user: string): Promise<string[]> {
     const sql = `SELECT drive FROM invitations WHERE member = ? ORDER BY drive LIMIT ${limits.hubListMax}`;
     return (await this.database.all(sql, [user])).map(({ drive }) => String(drive));
+  }
+
+  async confirmation(user: string): Promise<Confirmation | undefined> {
+    const row = await this.database.get('SELECT confirmation FROM confirmations WHERE name = ?', [user]);
+    return row === undefined ? undefined : (JSON.parse(String(row.confirmation)) as Confirmation);
+  }
+
+  async setConfirmation(user: string, confirmation: Confirmation | undefined): Promise<void> {
+    if (confirmation === undefined) return void (await this.remove('DELETE FROM confirmations WHERE name = ?', [user]));
+    await this.database.run(
+      `INSERT INTO confirmations (name, confirmation) VALUES (?, ?)
+       ON CONFLICT (name) DO UPDATE SET confirmation = excluded.confirmation`,
+      [user, JSON.stringify(confirmation)],
+    );
   }
 
   async useNonce(nonce: string, untilMs: number): Promise<boolean> {

@@ -60,6 +60,7 @@ export async function deleteUser(call: Call): Promise<Answer> {
     if (!(await store.delete('user', name))) throw notFound('user', name);
     await store.setIdentity(name, undefined);
     await store.setAvatar(name, undefined);
+    await store.setConfirmation(name, undefined);
     await store.forgetNodes({ user: name });
     if (call.flag('purge')) await purgeUser(store, name);
     return { status: 200, body: {} };

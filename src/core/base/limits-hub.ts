@@ -1,0 +1,44 @@
+// The limits of the hub (docs/hub.md): a part of `limits.ts`, by which they are read.
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const second = 1000;
+const minute = 60 * second;
+
+export const hubLimits = {
+  hubBodyBytesMax: 2_500_000,
+  hubAnswerBytesMax: 64 * MiB,
+  hubAvatarBytesMax: 1 * MiB,
+  /** Either way, as in the original. */
+  hubClockSkewMs: 5 * minute,
+  hubListMax: 10_000,
+  /** Networks, volumes, key-value stores of one user, each. */
+  hubOwnedMax: 1000,
+  hubPassportsPerNetworkMax: 10_000,
+  hubPassportsPerUserMax: 1000,
+  /** Of one user in one network. */
+  hubNodesPerUserMax: 256,
+  hubAddressesMax: 16,
+  /** A node that says nothing for so long is forgotten. */
+  hubNodeMemoryMs: 24 * 60 * minute,
+  hubSweepPeriodMs: minute,
+  /** Clients whose rates are remembered. */
+  hubClientsMax: 65_536,
+  hubAddressRate: { burst: 4000, perSecond: 1000 },
+  hubUserRate: { burst: 400, perSecond: 50 },
+  /** Requests of an address that are not well signed, and new users from one. */
+  hubRefusedRate: { burst: 100, perSecond: 1 },
+  hubEnrolRate: { burst: 200, perSecond: 1 },
+  /** Tries to log in as one user. */
+  hubLoginRate: { burst: 10, perSecond: 0.1 },
+  /** Between two mails to one user, and how long a code is good. */
+  hubMailPeriodMs: minute,
+  hubCodeMs: 24 * 60 * minute,
+  smtpTimeoutMs: 20 * second,
+  smtpLineBytesMax: 8 * KiB,
+  smtpLinesMax: 100,
+  hubConnectionsMax: 4096,
+  hubRequestTimeoutMs: 30 * second,
+  hubIdleTimeoutMs: 60 * second,
+  hubCallTimeoutMs: 20 * second,
+} as const;

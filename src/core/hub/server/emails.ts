@@ -1,0 +1,82 @@
+// Proving that an e-mail address is a user's: a code is sent there, and whoever has the code confirms. The page a link in the mail leads
+// to changes nothing by itself; its button does.
+
+import { toHex, utf8 } from '../../base/bytes.ts';
+import { limits } from '../../base/limits.ts';
+import { labelledHash } from '../../crypto/hash.ts';
+import { object, text } from '../../descriptor/check.ts';
+import type { Answer, Call } from './call.ts';
+import { notFound, Refusal } from './refusal.ts';
+
+const codeBody = object<{ confirmation_code: string }>({ confirmation_code: text(100) }, {});
+
+/** Sends a code to the caller's address; an earlier one ends. */
+export async function sendConfirmation(call: Call): Promise<Answer> {
+  const name = call.self();
+  const { mailer, url } = call.settings;
+  if (mailer === undefined)
+    throw new Refusal(404, { error: 'email/not_configured', reason: 'this hub sends no e-mail' });
+  const email = (await call.store.get('user', name))?.email;
+  if (email === undefined)
+    throw new Refusal(404, { error: 'email/not_found', reason: `user "${name}" has no e-mail address`, name });
+  const code = toHex(call.random.bytes(16));
+  const wait = await call.store.transaction(name, async (store) => {
+    const before = await store.confirmation(name);
+    const next = (before?.sent_ms ?? 0) + limits.hubMailPeriodMs;
+    if (next > call.nowMs) return next - call.nowMs;
+    await store.setConfirmation(name, { email, code_hash: hashOf(code), sent_ms: call.nowMs, confirmed: false });
+    return 0;
+  });
+  if (wait > 0) {
+    const reason = 'a code was sent a moment ago: try again later';
+    throw new Refusal(429, { error: 'request/rate', reason }, { 'retry-after': String(Math.ceil(wait / 1000)) });
+  }
+  const link = url === undefined ? '' : `or open ${url}/users/${name}/confirm_email?code=${code}\n`;
+  await mailer.send({
+    to: email,
+    subject: 'Confirm your e-mail address',
+    text: `User "${name}" of an Infinit hub says this is his address. If that is you, confirm with this code, valid for a day:\n\n${code}\n\n${link}If not, do nothing.\n`,
+  });
+  return { status: 200, body: {} };
+}
+
+/** Where the link in the mail leads: a button that sends the code. */
+export async function confirmationPage(call: Call): Promise<Answer> {
+  call.name('user');
+  const code = new URLSearchParams(call.request.query).get('code') ?? '';
+  const safe = /^[0-9a-f]{32}$/.test(code) ? code : '';
+  const page = `<!doctype html><meta charset="utf-8"><title>Infinit hub</title>
+<form method="post"><input type="hidden" name="confirmation_code" value="${safe}"><button>Confirm this e-mail address</button></form>`;
+  return { status: 200, raw: { type: 'text/html; charset=utf-8', content: utf8(page) } };
+}
+
+/** Whoever has the code; as JSON, or as the page's form. */
+export async function confirmEmail(call: Call): Promise<Answer> {
+  const name = call.name('user');
+  const { headers, body } = call.request;
+  const isForm = /^application\/x-www-form-urlencoded/i.test(headers['content-type'] ?? '');
+  const code = isForm
+    ? (new URLSearchParams(body.toString('latin1')).get('confirmation_code') ?? '')
+    : call.fields(codeBody).confirmation_code;
+  return call.store.transaction(name, async (store) => {
+    const known = await store.confirmation(name);
+    const isRight = known?.code_hash === hashOf(code) && known.sent_ms + limits.hubCodeMs > call.nowMs;
+    if (known === undefined || !isRight)
+      throw new Refusal(403, { error: 'email/invalid_code', reason: 'the code is not right, or has ended', name });
+    await store.setConfirmation(name, { ...known, confirmed: true });
+    return { status: 200, body: {} };
+  });
+}
+
+/** For the user: 404 until the address he has now is confirmed. */
+export async function emailConfirmed(call: Call): Promise<Answer> {
+  const name = call.self();
+  const known = await call.store.confirmation(name);
+  const email = (await call.store.get('user', name))?.email;
+  if (known?.confirmed && known.email === email) return { status: 200, body: {} };
+  throw notFound('email', email ?? name);
+}
+
+function hashOf(code: string): string {
+  return toHex(labelledHash('hub-email-code', utf8(code)));
+}
