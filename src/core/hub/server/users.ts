@@ -9,6 +9,7 @@ import { userBody } from '../bodies.ts';
 import type { Avatar, HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { outcome } from './descriptors.ts';
+import { sendConfirmation } from './emails.ts';
 import { purgeUser } from './purge.ts';
 import { badRequest, conflict, forbidden, notFound, Refusal } from './refusal.ts';
 
@@ -44,13 +45,18 @@ export async function putUser(call: Call): Promise<Answer> {
   const { user, identity } = call.body(userBody);
   if (user.name !== name) throw badRequest(`the body is user "${user.name}"`);
   if (reserved.includes(name)) throw forbidden('user', name, `user name "${name}" is reserved`);
-  return call.store.transaction(name, async (store) => {
+  let isNewEmail = false;
+  const answer = await call.store.transaction(name, async (store) => {
     const before = await store.get('user', name);
+    isNewEmail = user.email !== undefined && user.email !== before?.email;
     if (before !== undefined && !sameKey(before.public_key, user.public_key))
       throw conflict('user', name, 'already exists with a different key');
     if (identity !== undefined) await store.setIdentity(name, identity);
     return outcome(store, 'user', name, user, before, identity !== undefined);
   });
+  // A mail that cannot be sent now is asked for again by its user: the push counts all the same.
+  if (isNewEmail && call.settings.mailer !== undefined) await sendConfirmation(call).catch(() => {});
+  return answer;
 }
 
 /** `?purge`: all that the user owns, and the passports others gave him. */
