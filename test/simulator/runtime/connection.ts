@@ -137,6 +137,7 @@ export class VirtualConnection implements Connection {
 
   private carryInOrder(bytes: number, label: string, arrive: () => void): void {
     const { network } = this;
+    network.onCarried(bytes);
     const [from, to] = [this.life.host, this.far.life.host];
     const link = network.link(from.name, to.name);
     const nowUs = network.world.timeUs;

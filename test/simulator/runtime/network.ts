@@ -53,6 +53,8 @@ export class Network {
   private readonly listening = new Map<string, Listening>();
   private readonly connections = new Set<VirtualConnection>();
   private nextPort = 40_000;
+  /** Told of the length of every frame sent. */
+  onCarried: (bytes: number) => void = () => {};
 
   constructor(world: World, base: Partial<LinkOptions>) {
     this.world = world;
