@@ -13,7 +13,7 @@ import type { Outcome } from '../messages.ts';
 import type { LockGuard, LockOptions, LockPlace, LockRange, LockStatement, Span, TreeLocks } from '../tree.ts';
 import { type LockAnswer, type LockRequest, lockAnswer, treeLock } from './lock-messages.ts';
 import { checkSpan, without } from './lock-ranges.ts';
-import { keyOf, LockSession } from './lock-session.ts';
+import { keyOf, LockSession, raced, unsure } from './lock-session.ts';
 
 /** Of a lease, so much is believed: clocks differ by less. */
 const leaseShare = 0.98;
@@ -116,9 +116,7 @@ export class LockClient implements TreeLocks {
   /** Lets go of everything, and says so if it can be said at once. */
   async stop(): Promise<void> {
     this.isStopped = true;
-    const { session } = this;
-    if (session === undefined) return;
-    await this.endSession(session);
+    if (this.session !== undefined) await this.endSession(this.session);
   }
 
   private get clock(): Clock {
@@ -235,11 +233,18 @@ export class LockClient implements TreeLocks {
     const isChange = request.type === 'unlock' || request.type === 'cancel';
     const serial = options.serial ?? (isChange ? session.take() : 0);
     try {
-      for (;;) {
+      for (let isUnsure = false; ; ) {
         await this.bound(session);
-        checkSignal(options.signal);
-        const { binding } = session;
-        const answer = await this.ask(session, request, serial);
+        if (!isUnsure) checkSignal(options.signal);
+        const { binding, seen } = session;
+        // Each leader counts grants from the start: what was heard of one before says nothing to this one.
+        const now = request.type === 'poll' ? { ...request, seen } : request;
+        const answer = await this.ask(session, now, serial).catch((error: unknown) => unsure(error, serial));
+        isUnsure = answer === undefined;
+        if (answer === undefined) {
+          await raced(this.clock.sleep(pauseMs), session);
+          continue;
+        }
         if (answer.type === 'unknown') {
           if (session.binding === binding) session.binding = 0;
         } else if (answer.type === 'later') await raced(this.clock.sleep(answer.afterMs), session);
@@ -392,9 +397,4 @@ function lockLost(): InfinitError {
   return new InfinitError('lost', 'the lock is lost: no leader was heard of for long', {
     data: { reason: 'lock-lost' },
   });
-}
-
-function raced<T>(task: Promise<T>, session: LockSession): Promise<T> {
-  task.catch(() => {});
-  return Promise.race([task, session.over.promise]);
 }

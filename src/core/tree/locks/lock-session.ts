@@ -1,6 +1,7 @@
 // A client's lock session as the client knows it: what it holds, who waits, which calls are under way, and until when all of it
 // may be believed.
 
+import { isError } from '../../base/errors.ts';
 import { type Deferred, deferred } from '../../base/lifecycle.ts';
 import type { LockPlace, LockRange } from '../tree.ts';
 
@@ -119,4 +120,15 @@ export class LockSession {
 
 export function keyOf({ space, resource, owner }: LockPlace): string {
   return `${space}:${resource}:${owner}`;
+}
+
+/** The task, unless the session ends before. */
+export function raced<T>(task: Promise<T>, session: LockSession): Promise<T> {
+  task.catch(() => {});
+  return Promise.race([task, session.over.promise]);
+}
+
+/** A change that may have been executed is said again, until the leader answers or the session has ended; else throws the error. */
+export function unsure(error: unknown, serial: number): undefined {
+  if (serial === 0 || !isError(error, 'unavailable')) throw error;
 }
