@@ -138,8 +138,8 @@ export const plants: readonly Plant[] = [
     find: 'while (this.reported(segment).length * 2 <= segment.members.length) {',
     replace: 'while (this.reported(segment).length === 0) {',
     rules: ['L1', 'L2'],
-    seeds: 10,
-    faults: ['pauseClient', 'crashClient', 'cut', 'powerCut', 'pauseNode'],
+    seeds: 14,
+    faults: ['pauseClient', 'crashClient', 'pauseNode', 'slow'],
   },
   {
     name: 'stale-lease',
