@@ -115,7 +115,8 @@ export class BlockChecker {
       return;
     }
     const left = stores.holders('block', address).length;
-    if (left < replicas())
+    // Of garbage others may have swept theirs in this moment.
+    if (left < replicas() && !this.isSwept(address))
       report('I3', `${mirror.host.name} dropped block ${address.slice(0, 12)}, of which ${left} copies are left`);
   }
 
