@@ -167,6 +167,29 @@ test('members that have not heard of a new one yet are asked again, and that is 
   await assert.rejects(world.settle(registers.reconfigure(address, back, { timeoutMs: 3_000 })), isUnavailable);
 });
 
+test('records that rot on a disk deny nobody: the others answer, and too few of them is a matter of time', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  const rot = (name: string) => {
+    const { values } = cluster.disk(name);
+    for (const key of values.keys()) values.set(key, Buffer.from('rotten'));
+    world.host(name).crash();
+    cluster.restart(name);
+  };
+  rot('n0');
+  const { registers } = cluster.client('c1');
+  const written = await world.settle(registers.write(address, user, () => Buffer.from('1')));
+  assert.equal(written.version, 2);
+  assert.equal(Buffer.from((await world.settle(registers.read(address))).payload).toString(), '1');
+  rot('n1');
+  const soon = { timeoutMs: 3_000 };
+  for (const attempt of [
+    () => registers.read(address, soon),
+    () => registers.write(address, user, () => Buffer.from('2'), soon),
+  ])
+    await assert.rejects(world.settle(attempt()), (error) => isError(error, 'unavailable'));
+});
+
 test('a network that shows an older state is caught', async () => {
   const { world, cluster, create } = setUp();
   const address = await world.settle(create(1));

@@ -71,7 +71,7 @@ export interface Moved {
 
 export interface Refusal {
   reason: string;
-  /** What the member knows may be behind: later it may say otherwise. Else it is for good. */
+  /** Later it may say otherwise: what the member knows is behind, or it cannot read what it holds. Else it is for good. */
   passing: boolean;
 }
 
