@@ -193,7 +193,14 @@ export class Fleet {
     for (const member of this.members.filter(({ node }) => !node.ended)) {
       const comparedSince = those.includes(member) ? since : Number.NEGATIVE_INFINITY;
       const { device } = member;
-      await eventually(`${device.name} is healed`, deadline - Date.now(), async () => isHealed(device, comparedSince));
+      let ails: string | undefined;
+      const isHealed = async () => {
+        ails = await ailment(device, comparedSince);
+        return ails === undefined;
+      };
+      await eventually(`${device.name} is healed`, deadline - Date.now(), isHealed).catch((error: Error) => {
+        throw new Error(`${error.message}; it tells ${ails}`);
+      });
     }
   }
 
@@ -310,7 +317,8 @@ interface Copies extends Redundancy {
 }
 
 /** As the node sees it; it has compared what it keeps with what others keep since then. */
-async function isHealed(device: Device, since: number): Promise<boolean> {
+/** What a node still lacks or has to do; undefined when it is healed. */
+async function ailment(device: Device, since: number): Promise<string | undefined> {
   const found = await inspect<Copies>(device, 'redundancy');
   const { desired_factor, network_register_members, compared_ms_ago = Number.POSITIVE_INFINITY } = found;
   const lacking = [
@@ -319,7 +327,8 @@ async function isHealed(device: Device, since: number): Promise<boolean> {
     found.missing_blocks,
     found.bad_blocks,
   ];
-  if (lacking.some((count) => count > 0) || network_register_members < desired_factor) return false;
-  if (Date.now() - compared_ms_ago < since) return false;
-  return Object.entries(found.work).every(([name, { backlog }]) => name === 'scrub' || (backlog ?? 0) === 0);
+  const isWhole = lacking.every((count) => !(count > 0)) && !(network_register_members < desired_factor);
+  const isBusy = Object.entries(found.work).some(([name, { backlog }]) => name !== 'scrub' && (backlog ?? 0) > 0);
+  if (isWhole && Date.now() - compared_ms_ago >= since && !isBusy) return undefined;
+  return JSON.stringify({ ...found, compared_too_early: Date.now() - compared_ms_ago < since });
 }
