@@ -90,6 +90,14 @@ export class TreeWorld {
     this.view = options.view ?? counterView;
   }
 
+  /** Nothing fails any more. */
+  calm(): void {
+    this.world.heal();
+    this.world.loss = 0;
+    this.cluster.onWrite = undefined;
+    for (const storage of this.cluster.storages) storage.up = true;
+  }
+
   get root(): RootHeader {
     return rootOf(this.cluster, this.address);
   }

@@ -7,7 +7,7 @@ import { toHex, utf8 } from '../../src/core/base/bytes.ts';
 import { hash } from '../../src/core/crypto/hash.ts';
 import type { KeyStore } from '../../src/core/volume/keys.ts';
 import { createWorld, type World } from './runtime/world.ts';
-import { type Device, makeCluster, openStore } from './whole.ts';
+import { type Device, makeCluster, openStore, startNodes } from './whole.ts';
 
 const factor = 3;
 const silo = '/home/data/blocks/disk';
@@ -20,8 +20,7 @@ async function network(seed: number, options: { nodes: number; later?: number; o
   const nodes = cluster.devices.slice(0, options.nodes);
   const client = cluster.devices.at(-1) as Device;
   const [first, ...others] = nodes.slice(0, options.nodes - (options.later ?? 0)) as [Device, ...Device[]];
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  await startNodes(world, [first, ...others]);
   await world.runFor(5_000);
   await world.settle(client.startClient([first.endpoint]));
   const { keys, tree } = await world.settle(openStore(client, cluster, true));

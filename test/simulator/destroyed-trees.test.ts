@@ -13,7 +13,7 @@ import { openKeyValueStore } from '../../src/core/node/trees.ts';
 import { openVolume } from '../../src/core/node/volumes.ts';
 import { rootInode } from '../../src/core/volume/files/files.ts';
 import { createWorld } from './runtime/world.ts';
-import { type Device, makeCluster, openStore } from './whole.ts';
+import { type Device, makeCluster, openStore, startNodes } from './whole.ts';
 
 const nodes = 3;
 const clients = 3;
@@ -23,9 +23,8 @@ async function started(seed: number) {
   const world = createWorld({ seed });
   const cluster = await makeCluster(world, { nodes, clients, capacity: 512 << 20 });
   const storage = cluster.devices.slice(0, nodes) as [Device, Device, Device];
-  const [first, second, third] = storage;
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all([second, third].map((device) => device.startNode([first.endpoint]))));
+  const [first] = storage;
+  await startNodes(world, storage);
   await world.runFor(10_000);
   const [one, two, three] = cluster.devices.slice(nodes) as [Device, Device, Device];
   const linked = await world.settle(one.startClient([first.endpoint]));

@@ -9,7 +9,7 @@ import { Driver } from '../fakes/files-world.ts';
 import { FilesExecutor } from './files-executor.ts';
 import { checkSeed, type Opened } from './files-load.ts';
 import { createWorld } from './runtime/world.ts';
-import { type Device, makeCluster } from './whole.ts';
+import { type Device, makeCluster, startNodes } from './whole.ts';
 
 const nodes = 3;
 const owner = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
@@ -19,8 +19,7 @@ async function openWhole(seed: number): Promise<Opened> {
   const { devices } = await makeCluster(world, { nodes, clients: 2, capacity: 512 << 20 });
   const [first, ...others] = devices.slice(0, nodes) as [Device, ...Device[]];
   const clients = devices.slice(nodes);
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  await startNodes(world, [first, ...others]);
   await world.runFor(10_000);
   const volume = await world.settle(
     createVolume(first.context, { as: 'alice', name: 'volume', network: 'alice/cluster' }),

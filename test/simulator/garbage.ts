@@ -233,11 +233,7 @@ class Schedule {
   }
 
   calm(): void {
-    const { world, cluster } = this.w;
-    world.heal();
-    world.loss = 0;
-    cluster.onWrite = undefined;
-    for (const storage of cluster.storages) storage.up = true;
+    this.w.calm();
     for (const { opened } of this.clients) opened.process.resume();
   }
 

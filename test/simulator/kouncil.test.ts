@@ -7,7 +7,7 @@ import { toHex, utf8 } from '../../src/core/base/bytes.ts';
 import { InfinitError } from '../../src/core/base/errors.ts';
 import { agree, type NodeOptions, restate, seedOf, startNode, type TestNode } from './ring-network.ts';
 import { createWorld, type World } from './runtime/world.ts';
-import { makeCluster, openStore } from './whole.ts';
+import { makeCluster, openStore, startNodes } from './whole.ts';
 
 const seed = Number(process.env.INFINIT_SEED ?? 1);
 const overlay = 'kouncil';
@@ -95,8 +95,7 @@ test('whole nodes on Kouncil keep what clients put, through the loss of a node a
   const [first, ...others] = cluster.devices.slice(0, 4);
   const client = cluster.devices[4];
   if (!first || !client) throw new Error('five devices');
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  await startNodes(world, [first, ...others]);
   await world.settle(client.startClient([first.endpoint]));
   const { keys } = await world.settle(openStore(client, cluster, true));
   const value = Buffer.alloc(200_000, 7);
@@ -123,8 +122,7 @@ test('copies of every block stand in three zones', { timeout: 240_000 }, async (
   const [first, ...others] = cluster.devices.slice(0, 6);
   const client = cluster.devices[6];
   if (!first || !client) throw new Error('seven devices');
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  await startNodes(world, [first, ...others]);
   await world.settle(client.startClient([first.endpoint]));
   const { keys } = await world.settle(openStore(client, cluster, true));
   for (let i = 0; i < 10; i++) await world.settle(keys.put(utf8(`k${i}`), Buffer.alloc(100_000, i)));

@@ -13,7 +13,7 @@ import type { KeyStore } from '../../src/core/volume/keys.ts';
 import { Liar } from './liar.ts';
 import { DatabaseShelf } from './runtime/databases.ts';
 import { createWorld, type World } from './runtime/world.ts';
-import { type Cluster, type Device, makeCluster, openStore } from './whole.ts';
+import { type Cluster, type Device, makeCluster, openStore, startNodes } from './whole.ts';
 
 const keys = 24;
 
@@ -29,9 +29,8 @@ async function scene(t: TestContext): Promise<Scene> {
   const world = createWorld({ seed: t.name });
   const cluster = await makeCluster(world, { nodes: 5, clients: 3 });
   const [nodes, clients] = [cluster.devices.slice(0, 5), cluster.devices.slice(5)];
-  const [first, ...others] = nodes as [Device, ...Device[]];
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all(others.map((node) => node.startNode([first.endpoint]))));
+  const [first] = nodes as [Device, ...Device[]];
+  await startNodes(world, nodes);
   await world.runFor(10_000);
   const open = async (client: Device) => {
     await world.settle(client.startClient([first.endpoint]));

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { toHex, utf8 } from '../../src/core/base/bytes.ts';
 import { hash } from '../../src/core/crypto/hash.ts';
 import { createWorld } from './runtime/world.ts';
-import { makeCluster, openStore } from './whole.ts';
+import { makeCluster, openStore, startNodes } from './whole.ts';
 
 const seed = Number(process.env.INFINIT_SEED ?? 1);
 const megabyte = 2 ** 20;
@@ -20,8 +20,7 @@ for (const overlay of ['chord', 'kouncil'] as const)
     const [first, ...others] = cluster.devices.slice(0, 4);
     const client = cluster.devices[4];
     if (!first || !client) throw new Error('five devices');
-    await world.settle(first.startNode([]));
-    await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+    await startNodes(world, [first, ...others]);
     await world.settle(client.startClient([first.endpoint]));
     const { keys } = await world.settle(openStore(client, cluster, true));
     const value = Buffer.alloc(100_000, 7);

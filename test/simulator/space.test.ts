@@ -10,7 +10,7 @@ import type { Tree } from '../../src/core/tree/tree.ts';
 import { rootInode } from '../../src/core/volume/files/files.ts';
 import type { World } from './runtime/world.ts';
 import { createWorld } from './runtime/world.ts';
-import { type Device, makeCluster, openStore } from './whole.ts';
+import { type Device, makeCluster, openStore, startNodes } from './whole.ts';
 
 const nodes = 3;
 /** A register remembers its last 16 versions: one of a tree that was never used is smaller than it stays. */
@@ -20,9 +20,8 @@ async function started() {
   const world = createWorld({ seed: 5 });
   const cluster = await makeCluster(world, { nodes, clients: 1, capacity: 512 << 20 });
   const storage = cluster.devices.slice(0, nodes) as [Device, ...Device[]];
-  const [first, ...others] = storage;
-  await world.settle(first.startNode([]));
-  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+  const [first] = storage;
+  await startNodes(world, storage);
   await world.runFor(10_000);
   const client = cluster.devices[nodes] as Device;
   const linked = await world.settle(client.startClient([first.endpoint]));

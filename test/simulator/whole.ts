@@ -136,6 +136,13 @@ export async function makeCluster(world: World, options: ClusterOptions): Promis
   return { devices, network, store, user };
 }
 
+/** The first alone, then all others at once, who are told of it. */
+export async function startNodes(world: World, [first, ...others]: readonly Device[]): Promise<void> {
+  if (first === undefined) throw new Error('no node to begin with');
+  await world.settle(first.startNode([]));
+  await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));
+}
+
 export function openStore(device: Device, cluster: Cluster, door: boolean): Promise<OpenStore> {
   if (device.linked === undefined) throw new Error(`${device.host.name} does not run`);
   return openKeyValueStore(device.linked, cluster.store, { door });

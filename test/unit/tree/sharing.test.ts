@@ -166,6 +166,18 @@ describe('what somebody left out could read', () => {
     assert.fail(`${name} does not come to an end`);
   }
 
+  async function sealAnew({ world }: TreeWorld, opened: Opened) {
+    const state = async () => (await world.until(opened.tree.access())).resealing;
+    await work(world, opened, 'resealing');
+    assert.equal(await state(), 'sweeping');
+    for (let i = 0; i < 20; i++) {
+      await work(world, opened, 'garbage');
+      await world.run(1000);
+    }
+    await work(world, opened, 'resealing');
+    assert.equal(await state(), 'done');
+  }
+
   test('is sealed anew, and its blocks are swept; the root does not open to him, and everything is still there', async () => {
     const { tree, world, owner, store, secret } = await filled();
     const before = blocksOf(tree);
@@ -176,14 +188,7 @@ describe('what somebody left out could read', () => {
       () => openRootBody(deriveTreeKeys(secret), header),
       (error) => isError(error, 'corrupt'),
     );
-    await work(world, owner, 'resealing');
-    assert.equal((await world.until(owner.tree.access())).resealing, 'sweeping');
-    for (let i = 0; i < 20; i++) {
-      await work(world, owner, 'garbage');
-      await world.run(1000);
-    }
-    await work(world, owner, 'resealing');
-    assert.equal((await world.until(owner.tree.access())).resealing, 'done');
+    await sealAnew(tree, owner);
     for (const name of blocksOf(tree)) assert.ok(!before.has(name), 'an old block is still there');
     for (const [key, value] of values(1)) {
       const found = await world.until(store.get(Buffer.from(key)));
@@ -200,14 +205,7 @@ describe('what somebody left out could read', () => {
     const next = await tree.open('carol', { user: carol, garbage: { graceMs: 0 } });
     const store = openKeyStore(next.tree);
     await world.until(store.put(Buffer.from('new'), Buffer.from('value')));
-    await work(world, next, 'resealing');
-    assert.equal((await world.until(next.tree.access())).resealing, 'sweeping');
-    for (let i = 0; i < 20; i++) {
-      await work(world, next, 'garbage');
-      await world.run(1000);
-    }
-    await work(world, next, 'resealing');
-    assert.equal((await world.until(next.tree.access())).resealing, 'done');
+    await sealAnew(tree, next);
     for (const name of blocksOf(tree)) assert.ok(!before.has(name), 'an old block is still there');
     assert.ok(await world.until(store.get(Buffer.from('key 3'))));
   });
