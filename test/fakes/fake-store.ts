@@ -267,7 +267,7 @@ class FakeRegisters implements Registers {
         generation: 0,
         members: request.members,
         joint: false,
-        access: request.access,
+        access: { ...request.access, signature: Buffer.alloc(64) },
         version: 1,
         payload: request.payload,
         author: request.owner.publicKey,

@@ -6,6 +6,7 @@ import { equalBytes } from '../../src/core/base/bytes.ts';
 import { decode, encode } from '../../src/core/base/codec.ts';
 import { InfinitError, isError } from '../../src/core/base/errors.ts';
 import { type Address, registerAddress } from '../../src/core/block/address.ts';
+import { accessInClear } from '../../src/core/block/register.ts';
 import {
   type JournalSegment,
   type JournalWriter,
@@ -93,15 +94,7 @@ export async function runJournals(seed: number, planted?: PlantedInJournal): Pro
     gcGeneration: 0,
     sealed: Buffer.alloc(0),
   };
-  const access = {
-    version: 1,
-    owner: user.publicKey,
-    readers: [],
-    writers: [],
-    worldReader: undefined,
-    worldWrite: false,
-    signature: Buffer.alloc(64),
-  };
+  const access = accessInClear(user.publicKey);
   const members = cluster.storage.slice(0, 3).map((name) => cluster.member(name));
   const payload = encode(rootHeader, header);
   const first = cluster.client('c0').registers.create({ owner: user, salt, members, access, payload });

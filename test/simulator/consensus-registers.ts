@@ -3,6 +3,7 @@
 
 import { isError } from '../../src/core/base/errors.ts';
 import { type Address, registerAddress } from '../../src/core/block/address.ts';
+import { accessInClear } from '../../src/core/block/register.ts';
 import type { RegisterSnapshot } from '../../src/core/consensus/consensus.ts';
 import { Cluster, user } from './consensus-cluster.ts';
 import { scheduleFaults } from './consensus-faults.ts';
@@ -22,15 +23,7 @@ export interface RegisterRun {
 }
 
 const durationMs = 12_000;
-const noAccess = {
-  version: 1,
-  owner: user.publicKey,
-  readers: [],
-  writers: [],
-  worldReader: undefined,
-  worldWrite: false,
-  signature: Buffer.alloc(64),
-};
+const noAccess = accessInClear(user.publicKey);
 
 const textOf = (snapshot: RegisterSnapshot) => Buffer.from(snapshot.payload).toString();
 

@@ -7,7 +7,7 @@ import { bool, decode, encode, fixed, list, struct, u32, u64 } from '../base/cod
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { hash, hashBytes, labelledHash } from '../crypto/hash.ts';
-import { type KeyPair, publicKeyBytes, sign, verify } from '../crypto/keys.ts';
+import { type KeyPair, publicKeyBytes, sign, signatureBytes, verify } from '../crypto/keys.ts';
 import { type Address, type Member, member, memberName, type NodeId, registerAddress } from './address.ts';
 import {
   type AccessList,
@@ -18,6 +18,7 @@ import {
   type RegisterValue,
   recovery,
   registerState,
+  type UnsignedAccess,
 } from './register.ts';
 import { BatchVerifier } from './register-batch.ts';
 import { RecentSet } from './register-recent-set.ts';
@@ -77,18 +78,13 @@ export function registerValueHash(
   return labelledHash('register-value', networkId, address, head, ...listed);
 }
 
-function accessBytes(access: Omit<AccessList, 'signature'>): Buffer {
-  const unsigned = encode(accessList, { ...access, signature: Buffer.alloc(64) });
-  return unsigned.subarray(0, unsigned.length - 64);
+function accessBytes(access: UnsignedAccess): Buffer {
+  const unsigned = encode(accessList, { ...access, signature: Buffer.alloc(signatureBytes) });
+  return unsigned.subarray(0, unsigned.length - signatureBytes);
 }
 
 /** The access list with the owner's signature for one address. */
-export function signAccessList(
-  owner: KeyPair,
-  networkId: Bytes,
-  address: Address,
-  access: Omit<AccessList, 'signature'>,
-): AccessList {
+export function signAccessList(owner: KeyPair, networkId: Bytes, address: Address, access: UnsignedAccess): AccessList {
   return { ...access, signature: sign(owner, 'register-access', networkId, address, accessBytes(access)) };
 }
 

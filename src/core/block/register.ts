@@ -31,6 +31,14 @@ export interface AccessList {
   signature: Bytes;
 }
 
+/** A list before its owner has signed it: the signature covers the register's address. */
+export type UnsignedAccess = Omit<AccessList, 'signature'>;
+
+/** The first list of a register in the clear: everybody reads, its owner writes, and with `worldWrite` who may write in the network. */
+export function accessInClear(owner: Bytes, worldWrite = false): UnsignedAccess {
+  return { version: 1, owner, readers: [], writers: [], worldReader: undefined, worldWrite };
+}
+
 export const accessList: Codec<AccessList> = struct({
   version: u32,
   owner: fixed(publicKeyBytes),

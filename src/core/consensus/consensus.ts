@@ -8,7 +8,7 @@ import { bytes, type Codec, fixed, list, oneOf, optional, struct, u8, u32, u64 }
 import type { Abortable } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, address, type Member, member } from '../block/address.ts';
-import type { AccessList } from '../block/register.ts';
+import type { AccessList, UnsignedAccess } from '../block/register.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { endpoint } from '../overlay/overlay.ts';
 
@@ -36,8 +36,7 @@ export interface NewRegister {
   /** Random; with the owner's key it gives the address. */
   salt: Bytes;
   members: readonly Member[];
-  /** Signed by the owner while creating, because the signature covers the address. */
-  access: AccessList;
+  access: UnsignedAccess;
   payload: Bytes;
 }
 

@@ -3,7 +3,7 @@
 
 import { toBase64 } from '../base/bytes.ts';
 import { type Member, registerAddress } from '../block/address.ts';
-import { signatureBytes } from '../crypto/keys.ts';
+import { accessInClear } from '../block/register.ts';
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../descriptor/descriptor.ts';
 import { initialNetworkState } from '../store/network-register.ts';
 import { descriptorBytes } from './descriptor-sync.ts';
@@ -29,15 +29,7 @@ export async function foundNetwork(
       node: toBase64(member.node),
       store: toBase64(member.store),
     };
-    const access = {
-      version: 1,
-      owner: user.publicKey,
-      readers: [],
-      writers: [],
-      worldReader: undefined,
-      worldWrite: true,
-      signature: Buffer.alloc(signatureBytes),
-    };
+    const access = accessInClear(user.publicKey, true);
     const payload = initialNetworkState(descriptorBytes(seal(founding)));
     await node.registers.create({ owner: user, salt, members: [member], access, payload });
     return founding;

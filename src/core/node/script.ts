@@ -6,10 +6,11 @@ import { asError, InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, addressBytes, registerAddress } from '../block/address.ts';
 import { decodeImmutable, encodeImmutable, treeTagBytes } from '../block/immutable.ts';
+import { accessInClear } from '../block/register.ts';
 import type { RegisterSnapshot } from '../consensus/consensus.ts';
 import { labelledHash } from '../crypto/hash.ts';
-import { signatureBytes } from '../crypto/keys.ts';
 import type { LinkedNode } from './link.ts';
+import { placementOf } from './trees.ts';
 
 type Request = Record<string, unknown>;
 type Answer = Record<string, unknown>;
@@ -83,17 +84,8 @@ class ScriptSession {
   private async create(salt: Buffer, payload: Buffer): Promise<RegisterSnapshot> {
     const { node, user } = this.linked;
     const address = registerAddress(user.publicKey, salt);
-    const owners = await node.overlay.owners(address, node.network().consensus['replication-factor']);
-    const members = owners.flatMap(({ id, stores: [store] }) => (store === undefined ? [] : [{ node: id, store }]));
-    const access = {
-      version: 1,
-      owner: user.publicKey,
-      readers: [],
-      writers: [],
-      worldReader: undefined,
-      worldWrite: false,
-      signature: Buffer.alloc(signatureBytes),
-    };
+    const members = await placementOf(node, address);
+    const access = accessInClear(user.publicKey);
     return node.registers.create({ owner: user, salt, members, access, payload });
   }
 

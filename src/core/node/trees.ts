@@ -192,7 +192,7 @@ async function rootOf<K extends TreeKind>(
 }
 
 /** Where a register at that address would be kept now. Throws `unavailable` when no storage node is reachable. */
-export async function placementOf(node: Node, address: Address, options: Abortable): Promise<Member[]> {
+export async function placementOf(node: Node, address: Address, options: Abortable = {}): Promise<Member[]> {
   const owners = await node.overlay.owners(address, node.network().consensus['replication-factor'], options);
   const members = owners.flatMap<Member>(({ id, stores: [store] }) =>
     store === undefined ? [] : [{ node: id, store }],

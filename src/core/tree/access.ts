@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { AccessList, Reader } from '../block/register.ts';
+import type { Reader, UnsignedAccess } from '../block/register.ts';
 import type { NewAccess } from '../consensus/consensus.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { openSealed, openWithBoxKey, sealTo, sealToBoxKey } from '../crypto/sealed-box.ts';
@@ -43,7 +43,7 @@ const stepSeals = 2;
 
 /** The tree's secret, by the user's own seal or the world's. Throws `denied` when there is none for him. */
 export function openSecret(
-  access: AccessList,
+  access: UnsignedAccess,
   user: KeyPair,
   members?: { publicKey: Bytes; secretKey: Bytes },
 ): Buffer {
@@ -53,13 +53,13 @@ export function openSecret(
   throw new InfinitError('denied', 'you are not among the readers');
 }
 
-export function mayWrite(access: AccessList, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
+export function mayWrite(access: UnsignedAccess, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
   if (equalBytes(access.owner, user.userKey)) return true;
   if (access.writers.some((key) => equalBytes(key, user.userKey))) return user.rights.write;
   return access.worldWrite && user.rights.write;
 }
 
-export function mayRead(access: AccessList, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
+export function mayRead(access: UnsignedAccess, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
   if (mayWrite(access, user) || access.worldReader !== undefined) return true;
   return access.readers.some((reader) => equalBytes(reader.key, user.userKey));
 }
@@ -78,14 +78,14 @@ export function accessOf({ snapshot: { access }, body: { note, reseal } }: Root)
   };
 }
 
-export function sharesOf({ owner, readers, writers, worldReader, worldWrite }: AccessList): Shares {
+export function sharesOf({ owner, readers, writers, worldReader, worldWrite }: UnsignedAccess): Shares {
   const others = readers.filter(({ key }) => !equalBytes(key, owner));
   const users = others.map(({ key }) => ({ key, write: writers.some((writer) => equalBytes(writer, key)) }));
   return { users, world: worldWrite ? 'write' : worldReader ? 'read' : 'none' };
 }
 
 /** Whether somebody who reads under the list does so no more: what he could read needs another key then. */
-export function leavesOut(before: AccessList, { users, world }: Shares): boolean {
+export function leavesOut(before: UnsignedAccess, { users, world }: Shares): boolean {
   if (before.worldReader !== undefined) return world === 'none';
   if (world !== 'none') return false;
   const kept = new Set([toHex(before.owner), ...users.map(({ key }) => toHex(key))]);
@@ -97,7 +97,7 @@ export interface Listing {
   /** What readers are given. */
   secret: Bytes;
   /** The list there is; its seals are kept while the secret is. */
-  before: AccessList;
+  before: UnsignedAccess;
   isNewSecret: boolean;
   /** X25519 key whose private half every passport holder has. */
   membersKey: Bytes;

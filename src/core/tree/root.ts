@@ -7,11 +7,11 @@ import { bytes, type Codec, decode, encode, fixed, optional, struct, u8, u32, u4
 import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { address } from '../block/address.ts';
-import type { AccessList } from '../block/register.ts';
+import type { UnsignedAccess } from '../block/register.ts';
 import { type RegisterSnapshot, type RootHeader, rootHeader } from '../consensus/consensus.ts';
 import { keyBytes, nonceBytes, open, seal } from '../crypto/cipher.ts';
 import { deriveKey } from '../crypto/hash.ts';
-import { type KeyPair, signatureBytes } from '../crypto/keys.ts';
+import type { KeyPair } from '../crypto/keys.ts';
 import { sealTo, sealToBoxKey } from '../crypto/sealed-box.ts';
 import type { Random } from '../runtime/runtime.ts';
 import type { NodeRef } from './tree.ts';
@@ -152,24 +152,21 @@ export interface NewTreeRoot {
 }
 
 /**
- * Genesis of an empty tree: the payload and the access list of its root register. The list's signature is made by whoever
- * creates the register, because it covers the address.
- */
+ * Genesis of an empty tree: the payload and the access list of its root register. */
 export function createTreeRoot(
   request: NewTreeRoot,
   random: Random,
-): { secret: Buffer; payload: Buffer; access: AccessList } {
+): { secret: Buffer; payload: Buffer; access: UnsignedAccess } {
   const secret = random.bytes(treeSecretBytes);
   const users = request.users ?? [];
   const readers = [request.owner.publicKey, ...users.map((user) => user.key)];
-  const access: AccessList = {
+  const access: UnsignedAccess = {
     version: 1,
     owner: request.owner.publicKey,
     readers: readers.map((key) => ({ key, sealed: sealTo(key, secret, random.bytes(32)) })),
     writers: users.filter((user) => user.write).map((user) => user.key),
     worldReader: request.worldReader && sealToBoxKey(request.worldReader, secret, random.bytes(32)),
     worldWrite: request.worldWrite ?? false,
-    signature: Buffer.alloc(signatureBytes),
   };
   const body: RootBody = {
     format: bodyFormat,

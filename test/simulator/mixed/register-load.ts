@@ -4,6 +4,7 @@
 import { toHex, utf8 } from '../../../src/core/base/bytes.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import type { Address, Member } from '../../../src/core/block/address.ts';
+import { accessInClear } from '../../../src/core/block/register.ts';
 import type { LinkedNode } from '../../../src/core/node/link.ts';
 import type { SeededRandom } from '../runtime/random.ts';
 import type { Coverage } from '../watch/coverage.ts';
@@ -34,19 +35,11 @@ export class RegisterLoad {
     const members = this.members(node.overlay.nodes(), 3);
     // Of two, one that is gone for ever would be no minority, and what is known of a node may be old.
     if (members.length < 3) return;
-    const access = {
-      version: 1,
-      owner: user.publicKey,
-      readers: [],
-      writers: [],
-      worldReader: undefined,
-      worldWrite: true,
-    };
     const { address } = await node.registers.create({
       owner: user,
       salt: node.runtime.random.bytes(32),
       members,
-      access: { ...access, signature: Buffer.alloc(64) },
+      access: accessInClear(user.publicKey, true),
       payload: utf8('r0'),
     });
     this.addresses.push(address);

@@ -8,6 +8,7 @@ import { isError } from '../../../src/core/base/errors.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
 import {
   type AccessList,
+  accessInClear,
   batchSignature,
   type RegisterState,
   registerState,
@@ -47,12 +48,8 @@ function stateBy(author = owner, access: Partial<AccessList> = {}): RegisterStat
   return {
     config: { generation: 0, current: members, previous: undefined },
     access: signAccessList(owner, networkId, address, {
-      version: 1,
-      owner: owner.publicKey,
-      readers: [],
+      ...accessInClear(owner.publicKey),
       writers: [writer.publicKey],
-      worldReader: undefined,
-      worldWrite: false,
       ...access,
     }),
     genesis: signGenesis(owner, networkId, salt, members),

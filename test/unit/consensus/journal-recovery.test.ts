@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { encode } from '../../../src/core/base/codec.ts';
 import { InfinitError, isError } from '../../../src/core/base/errors.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
+import { accessInClear } from '../../../src/core/block/register.ts';
 import {
   type JournalSegment,
   type RegisterSnapshot,
@@ -44,7 +45,7 @@ const root = {
   address: tree,
   proof: Buffer.from('proof'),
   payload: encode(rootHeader, header),
-  access: { owner: writer.publicKey, readers: [], writers: [], worldWrite: false, worldReader: undefined, version: 1 },
+  access: accessInClear(writer.publicKey),
 } as unknown as RegisterSnapshot;
 
 /** A history of one-record batches signed by the writer. */

@@ -8,6 +8,7 @@ import { encode } from '../../../src/core/base/codec.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { type Deferred, deferred } from '../../../src/core/base/lifecycle.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
+import { accessInClear } from '../../../src/core/block/register.ts';
 import { signBatch } from '../../../src/core/block/register-batch.ts';
 import { imageOf, registerValueHash, signAccessList, signGenesis } from '../../../src/core/block/register-validity.ts';
 import {
@@ -55,8 +56,7 @@ const header: RootHeader = {
 /** A signed root of epoch 1 that lists the segment. */
 function proof(): Buffer {
   const payload = encode(rootHeader, header);
-  const list = { version: 1, owner: owner.publicKey, readers: [], writers: [], worldReader: undefined };
-  const access = signAccessList(owner, networkId, tree, { ...list, worldWrite: false });
+  const access = signAccessList(owner, networkId, tree, accessInClear(owner.publicKey));
   const genesis = signGenesis(owner, networkId, salt, [member]);
   const head = { version: 1, lineage: [], aclVersion: 1, payload, deleted: false };
   const unsigned = { ...head, author: owner.publicKey, passportHash: Buffer.alloc(32) };

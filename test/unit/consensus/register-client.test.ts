@@ -5,6 +5,7 @@ import test from 'node:test';
 import { toHex } from '../../../src/core/base/bytes.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import { type Address, registerAddress } from '../../../src/core/block/address.ts';
+import { accessInClear } from '../../../src/core/block/register.ts';
 import { readImage } from '../../../src/core/block/register-validity.ts';
 import { MemorySeenVersions } from '../../../src/core/consensus/register/seen-versions.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
@@ -22,15 +23,7 @@ function setUp(rules: ConstructorParameters<typeof Cluster>[3] = {}): {
   const world = createWorld({ seed: 1, link: { latencyMs: { min: latencyMs, max: latencyMs } } });
   const cluster = new Cluster(world, 5, 2, rules);
   const members = cluster.storage.slice(0, 3).map((name) => cluster.member(name));
-  const access = {
-    version: 1,
-    owner: user.publicKey,
-    readers: [],
-    writers: [],
-    worldReader: undefined,
-    worldWrite: false,
-    signature: Buffer.alloc(64),
-  };
+  const access = accessInClear(user.publicKey);
   const create = async (n: number) => {
     const salt = hash(Buffer.from(`salt ${n}`));
     const { registers } = cluster.client('c0');

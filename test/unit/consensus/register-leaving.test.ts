@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { toHex } from '../../../src/core/base/bytes.ts';
 import { type Address, registerAddress } from '../../../src/core/block/address.ts';
-import type { RegisterConfig, RegisterState } from '../../../src/core/block/register.ts';
+import { accessInClear, type RegisterConfig, type RegisterState } from '../../../src/core/block/register.ts';
 import { type StateImage, imageOf as signedImageOf } from '../../../src/core/block/register-validity.ts';
 import { type AcceptorRecord, acceptorStep, retired } from '../../../src/core/consensus/register/acceptor.ts';
 import { type Ballot, zeroBallot } from '../../../src/core/consensus/register/ballot.ts';
@@ -157,15 +157,7 @@ test('a proposer follows where the register went, and no endless chain of such a
   assert.equal(asked.length, 8);
 });
 
-const access = {
-  version: 1,
-  owner: user.publicKey,
-  readers: [],
-  writers: [],
-  worldReader: undefined,
-  worldWrite: false,
-  signature: Buffer.alloc(64),
-};
+const access = accessInClear(user.publicKey);
 
 async function setUp(keep?: { stubMs: number; tombstoneMs: number }): Promise<Scene> {
   const world = createWorld({ seed: process.env.INFINIT_SEED ?? 7 });

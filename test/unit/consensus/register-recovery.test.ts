@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '../../../src/core/base/bytes.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
+import { accessInClear } from '../../../src/core/block/register.ts';
 import { imageOf, readImage, signRecovery } from '../../../src/core/block/register-validity.ts';
 import { Floor } from '../../../src/core/consensus/register/floor.ts';
 import { registerBatch } from '../../../src/core/consensus/register/messages.ts';
@@ -17,10 +18,7 @@ import { createWorld } from '../../simulator/runtime/world.ts';
 const salt = hash(Buffer.from('salt'));
 const address = registerAddress(user.publicKey, salt);
 const hourMs = 60 * 60_000;
-const access = {
-  ...{ version: 1, owner: user.publicKey, readers: [], writers: [], worldReader: undefined, worldWrite: false },
-  signature: Buffer.alloc(64),
-};
+const access = accessInClear(user.publicKey);
 
 function setUp() {
   const world = createWorld({ seed: 1 });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Bytes, equalBytes } from '../../../src/core/base/bytes.ts';
 import { limits } from '../../../src/core/base/limits.ts';
-import type { AccessList, RegisterConfig } from '../../../src/core/block/register.ts';
+import { type AccessList, accessInClear, type RegisterConfig } from '../../../src/core/block/register.ts';
 import { signBatch } from '../../../src/core/block/register-batch.ts';
 import type { AuthorCheck, StateImage } from '../../../src/core/block/register-validity.ts';
 import { imageOf, readImage, registerValueHash } from '../../../src/core/block/register-validity.ts';
@@ -32,15 +32,7 @@ async function field(rules?: Partial<AuthorCheck>) {
   const cluster = new Cluster(world, 5, 2, rules);
   const names = ['n0', 'n1', 'n2'];
   const { registers, peers } = cluster.client('c0');
-  const access = {
-    version: 1,
-    owner: user.publicKey,
-    readers: [],
-    writers: [],
-    worldReader: undefined,
-    worldWrite: true,
-    signature: Buffer.alloc(64),
-  };
+  const access = accessInClear(user.publicKey, true);
   const members = names.map((name) => cluster.member(name));
   const payload = Buffer.from('a');
   const { address, proof } = await world.settle(
@@ -233,10 +225,7 @@ async function strangers() {
     return { userKey: stranger.publicKey, rights: { write: isClient, storage: !isClient, sign: false } };
   });
   const { registers } = cluster.client('c0');
-  const access = {
-    ...{ version: 1, owner: user.publicKey, readers: [], writers: [], worldReader: undefined, worldWrite: false },
-    signature: Buffer.alloc(64),
-  };
+  const access = accessInClear(user.publicKey);
   const members = ['n0', 'n1', 'n2'].map((name) => cluster.member(name));
   const salt = hash(Buffer.from('salt'));
   const created = await world.settle(

@@ -7,6 +7,7 @@ import { encode } from '../../../src/core/base/codec.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import { blockAddress } from '../../../src/core/block/address.ts';
 import { encodeImmutable, treeTagOf } from '../../../src/core/block/immutable.ts';
+import { accessInClear } from '../../../src/core/block/register.ts';
 import { type RegisterSnapshot, rootHeader } from '../../../src/core/consensus/consensus.ts';
 import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import type { Handler, Method } from '../../../src/core/peer/peer.ts';
@@ -82,7 +83,7 @@ function snapshotOf(address: Uint8Array, { generation, worldWrite = false, delet
     gcGeneration: generation,
     sealed: Buffer.alloc(0),
   });
-  const access = { owner: owner.publicKey, readers: [], writers: [], worldWrite };
+  const access = accessInClear(owner.publicKey, worldWrite);
   return { address, payload, access, deleted } as unknown as RegisterSnapshot;
 }
 

@@ -13,7 +13,7 @@ import {
   sameMember,
   sameMembers,
 } from '../../block/address.ts';
-import type { AccessList, RegisterState } from '../../block/register.ts';
+import type { AccessList, RegisterState, UnsignedAccess } from '../../block/register.ts';
 import {
   imageOf,
   registerValueHash,
@@ -37,7 +37,7 @@ import { type Place, Places } from './places.ts';
 import { enterJoint, leaveJoint, votersOf } from './quorum.ts';
 import { checkSeen, type SeenVersion, type SeenVersions, seenOf } from './seen-versions.ts';
 import { snapshotOf } from './snapshot.ts';
-import { type Change, type Draft, type SignedValue, type UnsignedAccess, Write } from './write.ts';
+import { type Change, type Draft, type SignedValue, Write } from './write.ts';
 
 export interface RegisterClientOptions {
   runtime: Runtime;

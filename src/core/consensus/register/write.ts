@@ -4,7 +4,7 @@
 import { type Bytes, equalBytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import type { AccessList, RegisterValue } from '../../block/register.ts';
+import type { AccessList, RegisterValue, UnsignedAccess } from '../../block/register.ts';
 import { listedWriter, type StateImage } from '../../block/register-validity.ts';
 import type { KeyPair } from '../../crypto/keys.ts';
 import type { NewAccess, RegisterSnapshot } from '../consensus.ts';
@@ -19,7 +19,6 @@ export interface Next {
 
 export type Change = (current: RegisterSnapshot) => Next;
 
-export type UnsignedAccess = Omit<AccessList, 'signature'>;
 export type Draft = Omit<RegisterValue, 'signature' | 'author' | 'passportHash'>;
 
 export interface SignedValue {

@@ -8,9 +8,10 @@ import { InfinitError, isError } from '../../base/errors.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import { type Address, address, registerAddress } from '../../block/address.ts';
+import { accessInClear } from '../../block/register.ts';
 import type { NewAccess, RegisterSnapshot } from '../../consensus/consensus.ts';
 import { labelledHash } from '../../crypto/hash.ts';
-import { type KeyPair, publicKeyBytes, signatureBytes } from '../../crypto/keys.ts';
+import { type KeyPair, publicKeyBytes } from '../../crypto/keys.ts';
 import { sealTo } from '../../crypto/sealed-box.ts';
 import { checkName, isName } from '../../descriptor/names.ts';
 import type { TreeEntry } from '../../store/tree-entries.ts';
@@ -94,8 +95,7 @@ export class Groups {
     const salt = runtime.random.bytes(32);
     const at = registerAddress(owner.publicKey, salt);
     const members = await placementOf(this.node, at, options);
-    const empty = { readers: [], writers: [], worldReader: undefined, worldWrite: false };
-    const access = { version: 1, owner: owner.publicKey, ...empty, signature: Buffer.alloc(signatureBytes) };
+    const access = accessInClear(owner.publicKey);
     await registers.create({ owner, salt, members, access, payload: encode(record, group) }, options);
     await networkRegister.addTree(owner, groupId(name), at, options);
   }
