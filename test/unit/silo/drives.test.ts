@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { InfinitError } from '../../../src/core/base/errors.ts';
+import { deferred } from '../../../src/core/base/lifecycle.ts';
+import type { HttpClient } from '../../../src/core/runtime/runtime.ts';
+import { DriveFolder, googleSignIn } from '../../../src/core/silo/objects/google/google-drive.ts';
+import { Tokens } from '../../../src/core/silo/objects/oauth.ts';
 import { openSilo } from '../../../src/core/silo/registry.ts';
 import { signInToDropbox, signInToGoogleDrive } from '../../../src/core/silo/sign-in.ts';
 import { fails, keyOf } from '../../conformance/silo.ts';
@@ -111,6 +115,41 @@ for (const type of ['dropbox', 'google-drive'] as const)
       await again.close();
     });
   });
+
+it('google-drive finds what was put while its folder was listed', async () => {
+  const [listed, goOn] = [deferred(), deferred()];
+  let holds = false;
+  const http: HttpClient = {
+    request: async (request, options) => {
+      const answer = await server.client.request(request, options);
+      if (holds && request.url.includes('in+parents')) {
+        listed.resolve();
+        await goOn.promise;
+      }
+      return answer;
+    },
+  };
+  const parts = { ...runtime(), http };
+  const { client_id: id, client_secret: secret, refresh_token: refreshToken } = kept['google-drive'];
+  const { tokenUrl } = googleSignIn;
+  const tokens = new Tokens({ parts, tokenUrl, client: { id, secret }, refreshToken, what: 'mine', hint: '' });
+  const folder = new DriveFolder(parts, tokens, 'listed');
+  await folder.put('pack-1', [Buffer.from('one')]);
+  holds = true;
+  const names: string[] = [];
+  const listing = (async () => {
+    for await (const { name } of folder.list('')) names.push(name);
+  })();
+  await listed.promise;
+  await folder.put('pack-2', [Buffer.from('two')]);
+  await folder.delete('pack-1');
+  goOn.resolve();
+  await listing;
+  assert.deepEqual(names, ['pack-1']);
+  assert.equal(String(await folder.get('pack-2')), 'two');
+  await folder.put('pack-1', [Buffer.from('again')]);
+  assert.equal(String(await folder.get('pack-1')), 'again');
+});
 
 it('gcs signs its requests with HMAC keys, at the address of Google', async () => {
   const asked: { url: string; authorization: string }[] = [];

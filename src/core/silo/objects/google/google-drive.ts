@@ -114,8 +114,11 @@ export class DriveFolder implements ObjectStore {
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
+    const ids = await this.known();
+    const before = new Map(ids);
     const found = await this.listAll(`'${await this.folderId()}' in parents and trashed = false`);
-    this.ids = Promise.resolve(new Map(found.map(({ name, id }) => [name, id])));
+    // What was put or deleted here meanwhile is known better.
+    for (const { name, id } of found) if (ids.get(name) === before.get(name)) ids.set(name, id);
     for (const { name, bytes } of found) if (name.startsWith(prefix)) yield { name, bytes };
   }
 
