@@ -9,8 +9,11 @@ import { hash } from '../crypto/hash.ts';
 import { checkEntries, notFound } from './entries.ts';
 import type { Silo, SiloEntry, SiloKey, SiloStart, SiloUsage, Space } from './silo.ts';
 
-/** A batch is atomic within each silo; the first silo's share is written last, so that it never names a missing block. */
-export function stripedSilo(silos: readonly Silo[]): Silo {
+/**
+ * A batch is atomic within each silo; the first silo's share is written last, so that it never names a missing block.
+ * `addedBytes`: what filters may have added to each value.
+ */
+export function stripedSilo(silos: readonly Silo[], addedBytes = 0): Silo {
   const [first] = silos;
   if (first === undefined) throw new InfinitError('usage', 'no silos to put together');
   const order = new KeyedMutex();
@@ -54,7 +57,7 @@ export function stripedSilo(silos: readonly Silo[]): Silo {
   }
 
   async function batch(entries: readonly SiloEntry[]): Promise<void> {
-    checkEntries(entries);
+    checkEntries(entries, addedBytes);
     await Promise.all(entries.filter(({ space }) => isSpread(space)).map(change));
     await first?.batch(entries.filter(({ space }) => !isSpread(space)));
   }

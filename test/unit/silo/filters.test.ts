@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { limits } from '../../../src/core/base/limits.ts';
 import { passphraseCheck, passphraseKey } from '../../../src/core/crypto/passphrase.ts';
 import { cryptSilo } from '../../../src/core/silo/filters/crypt.ts';
 import { faultySilo } from '../../../src/core/silo/filters/faulty.ts';
@@ -60,6 +61,22 @@ describe('crypt', () => {
         value.subarray(offset, offset + length).equals(await silo.getRange('block', keyOf(1), offset, length)),
         `${offset}, ${length}`,
       );
+  });
+
+  it('keeps the largest value there is, also when what it wraps is spread over several silos', async () => {
+    const salt = Buffer.alloc(32, 1);
+    const config = {
+      type: 'crypt',
+      account: 'disk',
+      salt: salt.toString('base64'),
+      check: passphraseCheck(await passphraseKey('right one', salt)).toString('base64'),
+      backend: [{ type: 'strip', backend: [{ type: 'memory' }, { type: 'memory' }] }],
+    };
+    const silo = await openSilo(config, runtime, { secrets: async () => ({ passphrase: 'right one' }) });
+    const largest = Buffer.alloc(limits.siloValueBytesMax, 7);
+    await silo.put('block', keyOf(1), largest);
+    assert.ok(largest.equals(await silo.get('block', keyOf(1))));
+    await silo.close();
   });
 
   it('names what to do about a wrong passphrase', async () => {

@@ -7,6 +7,7 @@ import { clearBackends, openAll } from './backends.ts';
 
 export const stripKind: SiloKind = {
   name: 'strip',
-  open: async (config, around) => stripedSilo(await openAll(config.backend ?? [], (backend) => around.open(backend))),
+  open: async (config, around) =>
+    stripedSilo(await openAll(config.backend ?? [], (backend) => around.open(backend)), around.addedBytes),
   clear: clearBackends,
 };
