@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { toBase64 } from '../../../src/core/base/bytes.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
+import { userHash } from '../../../src/core/descriptor/keys.ts';
 import { createNetwork, updateNetwork } from '../../../src/core/descriptor/networks.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { createUser, newUser } from '../../../src/core/descriptor/users.ts';
@@ -105,6 +106,12 @@ describe('a hub that lies', () => {
     );
     const secret = userBody(eve, { private_key: { ed25519: toBase64(eve.key.seed) } });
     await assert.rejects(fetchUser(await mine(secret), 'eve', false), failsWith('corrupt', /private key/));
+    const hash = userHash(publicKey(eve));
+    await assert.rejects(fetchUser(await mine(secret), hash, false), failsWith('corrupt', /private key/));
+    await assert.rejects(
+      fetchUser(await mine(userBody(person('mallory'))), hash, false),
+      failsWith('corrupt', /user "mallory" for "#/),
+    );
     await assert.rejects(fetchUser(await mine('<html>'), 'bob', false), failsWith('corrupt', /not JSON/));
     await assert.rejects(fetchUser(await mine({}), 'bob', false), failsWith('corrupt', /bad user/));
     await assert.rejects(fetchNetworks(await mine(networkOf(eve, 'n')), 'alice/n'), failsWith('corrupt', /"eve\/n"/));
@@ -175,7 +182,11 @@ describe('signing up', () => {
   test('keeps the key when the hub may have taken the name', async (t) => {
     const { bob, as } = await hubAnd(t);
     const carol = newUser(bob, { name: 'carol' });
-    await assert.rejects(signUp(await as(bob, 'carol', failing(true)), carol, {}), failsWith('unavailable', /answer/));
+    // Whoever acts: the push to try again is of the one who signs up.
+    await assert.rejects(signUp(await as(bob, 'bob', failing(true)), carol, {}), (error: InfinitError) => {
+      assert.equal(error.hint, 'try again: infinit user push carol');
+      return failsWith('unavailable', /answer/)(error);
+    });
     assert.deepEqual(await bob.repository.get('user', 'carol'), carol);
     await assert.rejects(signUp(await as(bob, 'carol'), carol, {}), failsWith('exists', /already exists/));
   });

@@ -5,6 +5,7 @@ import { asError, InfinitError, isError } from '../../base/errors.ts';
 import { object } from '../../descriptor/check.ts';
 import type { DescriptorKind, DescriptorRepository, Descriptors } from '../../descriptor/descriptor.ts';
 import { describe, nameOf } from '../../descriptor/home-repository.ts';
+import { userHash } from '../../descriptor/keys.ts';
 import { withoutMountpoint } from '../../descriptor/signing.ts';
 import { checkDescriptor, labelOf } from '../../descriptor/stream.ts';
 import { type HubKind, hubKinds, type Identity, type Outcome } from '../hub.ts';
@@ -33,6 +34,7 @@ export class HubRepository implements DescriptorRepository {
     return new HubRepository(this.client.as(person));
   }
 
+  /** Of users `name` may be a `#hash`. */
   async get<K extends DescriptorKind>(kind: K, name: string): Promise<Descriptors[K]> {
     const asking = { what: `fetching ${describe(kind, name)}`, open: kind === 'user' };
     const answer = await this.client.ask('GET', pathOf(hubKind(kind), name), asking);
@@ -122,7 +124,9 @@ export class HubRepository implements DescriptorRepository {
     const is = kind === 'passport' ? (descriptor as Descriptors['passport']).network : undefined;
     const given = is ?? nameOf(kind as Exclude<K, 'passport'>, descriptor as never);
     const wanted = is === undefined ? name : name?.split('/').slice(0, 2).join('/');
-    if (wanted !== undefined && given !== wanted)
+    const isByHash = kind === 'user' && wanted?.startsWith('#');
+    const found = isByHash ? userHash((descriptor as Descriptors['user']).public_key) : given;
+    if (wanted !== undefined && found !== wanted)
       throw new InfinitError('corrupt', `the hub gives ${labelOf(kind)} "${given}" for "${wanted}"`);
     return descriptor;
   }

@@ -89,7 +89,7 @@ export async function sendUser(hub: HubRepository, user: UserDescriptor, options
  * hub refuses, or is not reached, nothing is kept.
  */
 export async function signUp(
-  { context, hub, as }: Sharing,
+  { context, hub }: Sharing,
   user: UserDescriptor,
   options: Pick<PushUserOptions, 'password' | 'full'>,
 ): Promise<void> {
@@ -101,7 +101,7 @@ export async function signUp(
     // A request that left without an answer may have been done: the key is worth more then than a clean home.
     if (isError(error, 'unavailable') && error.data?.sent === true)
       throw new InfinitError('unavailable', error.message, {
-        hint: `try again: infinit user push ${as}`,
+        hint: `try again: infinit user push ${user.name}`,
         cause: error,
       });
     await context.repository.delete('user', user.name);
@@ -162,10 +162,7 @@ export async function login(
 
 /** Makes a user known here; one that is known stays as he is. Name or `#hash`. */
 export async function fetchUser({ context, hub }: Sharing, name: string, avatar: boolean): Promise<Fetched> {
-  const path = userPath(name);
-  const user = name.startsWith('#')
-    ? checkDescriptor('user', await hub.client.ask('GET', path, { what: `fetching user "${name}"`, open: true }))
-    : await hub.get('user', name);
+  const user = await hub.get('user', name);
   const { result } = await importUser(context, JSON.stringify(user));
   if (avatar) await fetchAvatar(context, hub, user.name);
   return { kind: 'user', name: user.name, result };
