@@ -3,7 +3,7 @@
 
 import type { Peer } from '../peer/peer.ts';
 import type { Cancel, Endpoint } from '../runtime/runtime.ts';
-import { type Directory, nobodyThere } from './directory.ts';
+import type { Directory } from './directory.ts';
 import type { OverlayContext } from './overlay.ts';
 import type { NodeName } from './ring.ts';
 
@@ -43,9 +43,7 @@ export class Asking {
 
   /** Whoever is there is known from now on. Throws `unavailable` when nobody is. */
   async meet(places: readonly Endpoint[], signal?: AbortSignal): Promise<void> {
-    const met = await this.parts.directory.meet(places, [], signal);
-    if (met === undefined) throw nobodyThere(places);
-    await this.parts.ask(met);
+    await this.parts.ask(await this.parts.directory.meetAt(places, signal));
     this.wake();
   }
 

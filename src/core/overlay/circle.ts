@@ -78,13 +78,14 @@ export class Circle {
     return wholeCircle;
   }
 
-  /** Of the first position at or behind the place. */
-  private firstFrom(place: number): number {
+  /** Of the first position at or behind the place; of those at the place itself, behind the point. */
+  private firstFrom(place: number, point: Point = ''): number {
     let low = 0;
     let high = this.places.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.places[middle] as number) < place) low = middle + 1;
+      const at = this.places[middle] as number;
+      if (at < place || (at === place && this.pointOf(this.holders[middle] as number) < point)) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -95,16 +96,8 @@ export class Circle {
   }
 
   private ownerIndex(point: Point): number {
-    const place = placeOf(point);
-    let low = 0;
-    let high = this.places.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const at = this.places[middle] as number;
-      if (at < place || (at === place && this.pointOf(this.holders[middle] as number) < point)) low = middle + 1;
-      else high = middle;
-    }
-    return low === this.places.length ? 0 : low;
+    const at = this.firstFrom(placeOf(point), point);
+    return at === this.places.length ? 0 : at;
   }
 
   private pointOf(holder: number): Point {

@@ -26,6 +26,9 @@ const contactDialsMax = 64;
 const saveDelayMs = 5000;
 const fetchTimeoutMs = 3000;
 
+/** A call has failed no sooner than this after it began. */
+const quickestFailureMs = 20;
+
 export class Directory {
   /** Grows with every change of a record. */
   version = 0;
@@ -252,6 +255,23 @@ export class Directory {
     return undefined;
   }
 
+  /**
+   * A call that began then has failed. Whoever may ask the next at once waits here: refusals that take no time would keep the event
+   * loop for ever.
+   */
+  async failing(began: number): Promise<void> {
+    const { clock } = this.context.runtime;
+    const leftMs = quickestFailureMs - (clock.monotonic() - began);
+    if (leftMs > 0) await clock.sleep(leftMs);
+  }
+
+  /** Whoever of the network is at one of the places. Throws `unavailable` when nobody is. */
+  async meetAt(places: readonly Endpoint[], signal?: AbortSignal): Promise<Peer> {
+    const met = await this.meet(places, [], signal);
+    if (met !== undefined) return met;
+    throw new InfinitError('unavailable', `nobody of the network is at ${places.map(formatEndpoint).join(', ')}`);
+  }
+
   /** Remembered nodes of earlier lives, as far as their records still verify. */
   async loadContacts(): Promise<NodeName[]> {
     try {
@@ -317,8 +337,4 @@ function sameCredentials(a: NodeRecord, b: NodeRecord): boolean {
 function digestOf(known: readonly Standing[], whole: boolean): string {
   const facts = known.map(({ record, liveness }) => `${toHex(record.id)} ${record.serial} ${liveness}`).sort();
   return toHex(hash(Buffer.from(`${whole} ${facts.join()}`))).slice(0, 16);
-}
-
-export function nobodyThere(places: readonly Endpoint[]): InfinitError {
-  return new InfinitError('unavailable', `nobody of the network is at ${places.map(formatEndpoint).join(', ')}`);
 }

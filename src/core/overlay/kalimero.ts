@@ -6,7 +6,7 @@ import { type Abortable, checkSignal } from '../base/lifecycle.ts';
 import type { Address, NodeId } from '../block/address.ts';
 import type { Peer } from '../peer/peer.ts';
 import type { Cancel, Endpoint } from '../runtime/runtime.ts';
-import { Directory, nobodyThere } from './directory.ts';
+import { Directory } from './directory.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext, OverlayKind } from './overlay.ts';
 import { entryOf, isAmongFirst, type NodeName, replicas } from './ring.ts';
 
@@ -71,9 +71,7 @@ class Kalimero implements Overlay {
 
   async meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
     if (this.context.self()) return;
-    const peer = await this.directory.meet(places, [], options.signal);
-    if (peer === undefined) throw nobodyThere(places);
-    await this.met(peer);
+    await this.met(await this.directory.meetAt(places, options.signal));
   }
 
   async leave(): Promise<void> {}

@@ -16,9 +16,6 @@ export type Change = Extract<DetectorEffect, { type: 'changed' }>;
 const viaTimeoutMs = 1500;
 const farewellTimeoutMs = 1000;
 
-/** A probe has failed no sooner than this after it began. */
-const quickestFailureMs = 20;
-
 export class Prober {
   readonly detector: Detector;
   /** Called when what is believed of a node changes. */
@@ -103,7 +100,7 @@ export class Prober {
         for (const news of answer.news) detector.heard(news, now);
       });
     } catch {
-      await this.failing(began);
+      await this.directory.failing(began);
       this.input((detector, now) => detector.pingFailed(to, now));
     }
   }
@@ -119,15 +116,9 @@ export class Prober {
         for (const news of answer.news) detector.heard(news, now);
       });
     } catch {
-      await this.failing(began);
+      await this.directory.failing(began);
       this.input((detector, now) => detector.helperAnswered(about, undefined, now));
     }
-  }
-
-  /** The detector may ask the next at once: refusals that take no time would keep the event loop for ever. */
-  private async failing(began: number): Promise<void> {
-    const leftMs = quickestFailureMs - (this.now - began);
-    if (leftMs > 0) await this.context.runtime.clock.sleep(leftMs);
   }
 
   private async answer(request: GossipRequest, { from, peer, signal }: CallContext): Promise<GossipAnswer> {

@@ -51,6 +51,15 @@ export interface Weighing {
 /** A capacity counts for the mean within this factor of the median: nobody shifts it by claiming the moon. */
 const outlierFactor = 16;
 
+const periodMs = 10 * 60_000;
+/** Before it has been weighed among others. */
+const firstMs = 30_000;
+
+/** How long until a node looks again whether it has its share of the data. */
+export function weighAgainMs({ positions }: Pick<OverlayContext, 'positions'>): number {
+  return positions?.settled() === false ? firstMs : periodMs;
+}
+
 /**
  * Declares as many positions as this node should have among all whose records are held. `circle` has theirs; it is undefined
  * when they are but a part of the network. Returns whether that is another number than before.

@@ -9,7 +9,7 @@ import { limits } from '../../base/limits.ts';
 import type { Address, NodeId } from '../../block/address.ts';
 import type { CallContext, Handler, Method, Peer } from '../../peer/peer.ts';
 import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
-import { Directory, nobodyThere } from '../directory.ts';
+import { Directory } from '../directory.ts';
 import { ringGossip, ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Entry, entryOf, isAmongFirst, type NodeName, positionPoint } from '../ring.ts';
@@ -47,9 +47,6 @@ interface Membership {
 
 /** Positions that have fingers: a lookup goes on from the nearest of all. */
 const fingerPositions = 4;
-
-/** A call has failed no sooner than this after it began. */
-const quickestFailureMs = 20;
 
 export class ChordStorage implements Overlay {
   readonly events = new Events<{ joined: NodeRecord; left: NodeId; changed: undefined }>();
@@ -150,9 +147,7 @@ export class ChordStorage implements Overlay {
   }
 
   async meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
-    const met = await this.directory.meet(places, [], options.signal);
-    if (met === undefined) throw nobodyThere(places);
-    await this.introduce(met);
+    await this.introduce(await this.directory.meetAt(places, options.signal));
   }
 
   async leave(): Promise<void> {
@@ -279,9 +274,7 @@ export class ChordStorage implements Overlay {
       });
       this.input(() => this.machine.answered(id, answer, this.now));
     } catch {
-      // The machine may ask the next at once: refusals that take no time would keep the event loop for ever.
-      const leftMs = quickestFailureMs - (this.now - began);
-      if (leftMs > 0) await this.context.runtime.clock.sleep(leftMs);
+      await this.directory.failing(began);
       this.input(() => this.machine.failed(id, this.now));
     }
   }

@@ -8,7 +8,7 @@ import { Circle } from '../circle.ts';
 import type { Directory } from '../directory.ts';
 import type { OverlayContext } from '../overlay.ts';
 import type { NodeName } from '../ring.ts';
-import { chordScale, weighSelf } from '../weights.ts';
+import { chordScale, weighAgainMs, weighSelf } from '../weights.ts';
 
 export interface WeigherParts {
   readonly context: OverlayContext;
@@ -21,10 +21,6 @@ export interface WeigherParts {
   readonly onChange: () => void;
 }
 
-const periodMs = 10 * 60_000;
-/** Before it has been weighed among others. */
-const firstMs = 30_000;
-
 export class Weigher {
   private readonly parts: WeigherParts;
   private cancel: Cancel = () => {};
@@ -35,9 +31,10 @@ export class Weigher {
   }
 
   begin(): void {
-    const { positions, runtime } = this.parts.context;
-    if (positions === undefined || this.stopped) return;
-    const delayMs = (positions.settled() ? periodMs : firstMs) * (0.8 + 0.4 * runtime.random.fraction());
+    const { context } = this.parts;
+    const { runtime } = context;
+    if (context.positions === undefined || this.stopped) return;
+    const delayMs = weighAgainMs(context) * (0.8 + 0.4 * runtime.random.fraction());
     this.cancel = runtime.clock.after(delayMs, async () => {
       this.begin();
       await this.ask().catch(() => undefined); // he may be gone: the next is asked the next time

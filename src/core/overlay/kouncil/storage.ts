@@ -10,20 +10,18 @@ import { hash } from '../../crypto/hash.ts';
 import type { Peer } from '../../peer/peer.ts';
 import type { Cancel, Endpoint } from '../../runtime/runtime.ts';
 import { Detector } from '../detector.ts';
-import { Directory, nobodyThere } from '../directory.ts';
+import { Directory } from '../directory.ts';
 import type { Standing } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Change, Prober } from '../prober.ts';
 import type { NodeName } from '../ring.ts';
+import { weighAgainMs } from '../weights.ts';
 import { type Absent, ringAbsent, ringCompare, ringTell } from './messages.ts';
 import { Table } from './table.ts';
 
 const comparePeriodMs = 5000;
 const reconnectPeriodMs = 5000;
 const sweepPeriodMs = 10 * 60_000;
-/** Between two looks at whether this node has its share of the data; before the first that told. */
-const weighPeriodMs = 10 * 60_000;
-const weighFirstMs = 30_000;
 const seedRetryMinMs = 1000;
 const seedRetryMaxMs = 15_000;
 /** Nodes that news of a record is told to by each who hears it first, and how long it gathers. */
@@ -124,7 +122,7 @@ export class KouncilStorage implements Overlay {
     );
     this.every(
       'weigh',
-      () => (this.context.positions?.settled() === false ? weighFirstMs : weighPeriodMs),
+      () => weighAgainMs(this.context),
       () => this.weigh(),
     );
     this.every(
@@ -135,9 +133,7 @@ export class KouncilStorage implements Overlay {
   }
 
   async meet(places: readonly Endpoint[], options: Abortable = {}): Promise<void> {
-    const met = await this.directory.meet(places, [], options.signal);
-    if (met === undefined) throw nobodyThere(places);
-    await this.introduce(met);
+    await this.introduce(await this.directory.meetAt(places, options.signal));
   }
 
   async leave(): Promise<void> {
