@@ -1,17 +1,15 @@
-// From a passphrase to a key: scrypt (RFC 7914) with 128 MiB and about 0.4 s, in the thread pool.
+// From a passphrase to a key: 128 MiB and about 0.4 s (`stretch`).
 
-import { scrypt } from 'node:crypto';
 import type { Bytes } from '../base/bytes.ts';
 import { deriveKey } from './hash.ts';
+import { stretch } from './password.ts';
 
 export const saltBytes = 32;
-const cost = { N: 2 ** 17, r: 8, p: 1, maxmem: 192 * 1024 * 1024 };
+const cost = { n: 2 ** 17, bytes: 32 };
 
 /** 32 bytes; the same for the same passphrase and salt. */
 export function passphraseKey(passphrase: string, salt: Bytes): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    scrypt(passphrase.normalize('NFC'), salt, 32, cost, (error, key) => (error ? reject(error) : resolve(key)));
-  });
+  return stretch(passphrase, salt, cost);
 }
 
 /** May be kept in the open: tells whether a passphrase is the right one, as slowly as trying it does. */
