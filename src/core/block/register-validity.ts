@@ -142,7 +142,7 @@ function complete(networkId: Bytes, address: Address, state: RegisterState, byte
 }
 
 /** Whether the access list lets that user write; his passport is another matter. */
-export function listedWriter(access: AccessList, user: Bytes): boolean {
+export function listedWriter(access: UnsignedAccess, user: Bytes): boolean {
   return access.worldWrite || equalBytes(access.owner, user) || access.writers.some((key) => equalBytes(key, user));
 }
 

@@ -168,7 +168,7 @@ export class Drain {
   private async confirm(addresses: readonly Address[], signal: AbortSignal): Promise<number> {
     this.others();
     const { copies } = this.progress;
-    const wanted = await Promise.all(addresses.map((address) => this.wanted(address, copies)));
+    const wanted = await Promise.all(addresses.map((address) => this.wanted(address)));
     let missing = 0;
     for (const { address, generation, stores, unwanted } of await this.parts.transfer.ensureHeld(wanted, { signal })) {
       // Who does not take it knows a sweep that calls it garbage; this node may not have heard of that.
@@ -193,11 +193,11 @@ export class Drain {
   }
 
   /** Placement without this node, of nodes that are alive; a few more where the first ones are away. */
-  private async wanted(address: Address, copies: number): Promise<Wanted> {
+  private async wanted(address: Address): Promise<Wanted> {
     const { absence, replicationFactor, self } = this.parts;
     const own = toHex(self().node);
     const placed = await absence.holders(address, replicationFactor + furtherNodes);
     const able = placed.filter(({ id, leaving }) => toHex(id) !== own && !leaving && this.isAlive(id));
-    return { address, holders: able.slice(0, Math.max(copies, replicationFactor)) };
+    return { address, holders: able.slice(0, replicationFactor) };
   }
 }

@@ -5,6 +5,7 @@ import { type Bytes, equalBytes, toHex } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Reader, UnsignedAccess } from '../block/register.ts';
+import { listedWriter } from '../block/register-validity.ts';
 import type { NewAccess } from '../consensus/consensus.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { openSealed, openWithBoxKey, sealTo, sealToBoxKey } from '../crypto/sealed-box.ts';
@@ -54,9 +55,7 @@ export function openSecret(
 }
 
 export function mayWrite(access: UnsignedAccess, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
-  if (equalBytes(access.owner, user.userKey)) return true;
-  if (access.writers.some((key) => equalBytes(key, user.userKey))) return user.rights.write;
-  return access.worldWrite && user.rights.write;
+  return equalBytes(access.owner, user.userKey) || (user.rights.write && listedWriter(access, user.userKey));
 }
 
 export function mayRead(access: UnsignedAccess, user: Pick<PeerIdentity, 'userKey' | 'rights'>): boolean {
@@ -78,7 +77,7 @@ export function accessOf({ snapshot: { access }, body: { note, reseal } }: Root)
   };
 }
 
-export function sharesOf({ owner, readers, writers, worldReader, worldWrite }: UnsignedAccess): Shares {
+function sharesOf({ owner, readers, writers, worldReader, worldWrite }: UnsignedAccess): Shares {
   const others = readers.filter(({ key }) => !equalBytes(key, owner));
   const users = others.map(({ key }) => ({ key, write: writers.some((writer) => equalBytes(writer, key)) }));
   return { users, world: worldWrite ? 'write' : worldReader ? 'read' : 'none' };
@@ -131,7 +130,7 @@ function sameShares(now: Shares, then: Shares, owner: Bytes): boolean {
 }
 
 /** The list that says it. Throws `full` for more users than one holds. */
-export async function accessFor({ users, world }: Shares, listing: Listing): Promise<NewAccess> {
+async function accessFor({ users, world }: Shares, listing: Listing): Promise<NewAccess> {
   const { runtime, secret, before, isNewSecret, membersKey } = listing;
   const { owner } = before;
   const others = new Map(users.map((user) => [toHex(user.key), user]));

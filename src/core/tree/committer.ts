@@ -171,7 +171,7 @@ export class Committer {
 
   /**
    * Another access list stands in the root when it resolves, with a segment of its own: members of the journal learn of it when
-   * that is opened. Between operations, after `settle`. Throws `conflict` when the list is not the one `next` was made from.
+   * that is opened. Between operations, after `settle`. Throws `unavailable` when the list is not the one `next` was made from.
    */
   async share(next: NewShares): Promise<JournalSegment> {
     const change: RootChange = ({ snapshot, header, body }) => {

@@ -68,7 +68,7 @@ export function encodeChunkRecord(chunk: WrittenChunk, named?: number): Buffer {
 }
 
 /** Plain bytes of a chunk's cells. */
-export function plainBytes({ cells }: { cells: readonly number[] }): number {
+function plainBytes({ cells }: { cells: readonly number[] }): number {
   return cells.reduce((sum, length) => sum + length, 0);
 }
 

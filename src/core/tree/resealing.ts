@@ -10,10 +10,9 @@ import type { TreeContext } from './context.ts';
 import { Census, type SparseChunk } from './garbage/census.ts';
 import type { Garbage } from './garbage/garbage.ts';
 import { Packer } from './garbage/packer.ts';
-import { chunkCodings, chunkRecord, spaceRange } from './keys.ts';
+import { chunkCodings, chunkNumber, chunkRecord, spaceRange } from './keys.ts';
 import type { MapReader, Tree } from './tree.ts';
 
-const chunkNumberAt = 1;
 const stepChunks = 1000;
 
 export interface ResealingOptions {
@@ -124,7 +123,7 @@ async function* oldChunks(
     const record = decode(chunkRecord, value);
     // Whatever it is used for: it stays in the table until it is counted that nothing names it.
     if (record.coding === chunkCodings.replicated && record.generation < before)
-      found.set(Buffer.from(key).readUIntBE(chunkNumberAt, 6), { record, used: Number.POSITIVE_INFINITY });
+      found.set(chunkNumber(key), { record, used: Number.POSITIVE_INFINITY });
     if (found.size === limits.sparseChunksMax) return;
     if (++looked % stepChunks === 0) yield;
   }

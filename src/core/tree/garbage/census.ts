@@ -40,11 +40,11 @@ export class Census {
   }
 
   /** Counts; yields after every piece. */
-  async *take(uses: CellUse, from: number, most: number = limits.censusChunksMax): AsyncGenerator<void, void, void> {
+  async *take(uses: CellUse, from: number): AsyncGenerator<void, void, void> {
     const end = spaceRange('chunk').to;
     for await (const { key, value } of this.view.scan(chunkKey(from), end, this.options)) {
       const number = chunkNumber(key);
-      if (this.numbers.length === most) {
+      if (this.numbers.length === limits.censusChunksMax) {
         this.next = number;
         break;
       }
@@ -79,7 +79,7 @@ export class Census {
   }
 
   /** Chunks of which less than half is named, at most so many, those with most to gain first. */
-  async sparse(most: number = limits.sparseChunksMax): Promise<Map<number, SparseChunk>> {
+  async sparse(): Promise<Map<number, SparseChunk>> {
     const found: { number: number; used: number; gain: number }[] = [];
     for (const [i, number] of this.numbers.entries()) {
       const [used, plain] = [this.used[i] as number, this.plain[i] as number];
@@ -87,7 +87,7 @@ export class Census {
     }
     found.sort((a, b) => b.gain - a.gain);
     const chosen = new Map<number, SparseChunk>();
-    for (const { number, used } of found.slice(0, most)) {
+    for (const { number, used } of found.slice(0, limits.sparseChunksMax)) {
       const record = await this.view.get(chunkKey(number), this.options);
       if (record !== undefined) chosen.set(number, { record: decode(chunkRecord, record), used });
     }

@@ -20,7 +20,7 @@ const format = 1;
 const markBytes = 16;
 const cellMarks = limits.cellBytesMax / markBytes;
 
-export const checkpointHead = struct({
+const checkpointHead = struct({
   format: u8,
   /** Of the cycle; one more than the root's while it has not got so far. */
   generation: u32,
@@ -34,7 +34,7 @@ export const checkpointHead = struct({
 });
 
 /** A chunk of marks. */
-export const checkpointPart = struct({ address, key: fixed(keyBytes), cells: u16 });
+const checkpointPart = struct({ address, key: fixed(keyBytes), cells: u16 });
 
 export interface CheckpointParts {
   io: Pick<Tree, 'readCells' | 'writeChunks'>;
