@@ -8,7 +8,7 @@ import { mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type Patient, patientKinds } from './heal-patients.ts';
-import { quiet, sleep } from './measure.ts';
+import { median, quiet, sleep, spread } from './measure.ts';
 import { Scene, warn } from './mount-scene.ts';
 
 const healTimeoutMs = 900_000;
@@ -129,11 +129,6 @@ async function main(words: string[]): Promise<void> {
   print(results, what, options);
 }
 
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
-}
-
 function print(results: readonly Measured[], what: ReadonlyMap<string, string>, options: Options): void {
   if (options.json) {
     process.stdout.write(`${JSON.stringify(results)}\n`);
@@ -151,10 +146,9 @@ function print(results: readonly Measured[], what: ReadonlyMap<string, string>, 
     for (const name of what.keys()) {
       const these = results.filter((result) => result.system === name && result.case === one);
       const heal = these.map(({ healSeconds }) => healSeconds);
-      const range = `${median(heal).toFixed(1)} (${Math.min(...heal).toFixed(1)}-${Math.max(...heal).toFixed(1)})`;
       const written = mib / median(these.map(({ writeSeconds }) => writeSeconds));
       lines.push(
-        `| ${titles[one]} | ${name} | ${range} | ${(mib / median(heal)).toFixed(1)} | ${written.toFixed(1)} |`,
+        `| ${titles[one]} | ${name} | ${spread(heal, 1)} | ${(mib / median(heal)).toFixed(1)} | ${written.toFixed(1)} |`,
       );
     }
   process.stdout.write(`${lines.join('\n')}\n`);
