@@ -48,7 +48,7 @@ export class Keeper {
     this.remembered = remembered;
     this.options = options;
     this.sinceMs = options.clock.now();
-    this.first.promise.catch(() => {});
+    this.first.promise.catch(() => {}); // whoever asks is told; nobody has to
   }
 
   /** Begins; what comes of the first attempt, which is not the last one. */

@@ -8,6 +8,7 @@ import { asError, InfinitError, isError } from '../base/errors.ts';
 import type { RunDaemonOptions } from '../cli/supervising.ts';
 import { getLink } from '../descriptor/links.ts';
 import { qualify } from '../descriptor/names.ts';
+import { holderOf } from '../descriptor/removal.ts';
 import { getVolume } from '../descriptor/volumes.ts';
 import { reportReady } from '../node/daemon.ts';
 import { openMetrics } from '../node/metrics.ts';
@@ -205,10 +206,7 @@ async function takeLock({ context }: RunDaemonOptions): Promise<FileLock> {
     return await context.runtime.files.lock(lockPath(context.home));
   } catch (error) {
     if (!isError(error, 'exists')) throw error;
-    const pid = /pid \d+/.exec(error.message)?.[0];
-    throw new InfinitError('exists', `the daemon is already running${pid === undefined ? '' : ` (${pid})`}`, {
-      cause: error,
-    });
+    throw new InfinitError('exists', `the daemon is already running${holderOf(error)}`, { cause: error });
   }
 }
 

@@ -30,10 +30,7 @@ export class Supervisor {
 
   /** Takes up what the book says. */
   begin(): void {
-    for (const { unit, process } of this.options.book.list()) {
-      const keeper = this.keeperOf(unit, process);
-      keeper.start().catch(() => {});
-    }
+    for (const { unit, process } of this.options.book.list()) void this.keeperOf(unit, process).start();
   }
 
   /** Keeps it from now on, whether its first attempt serves or not. Fine when it is kept already. */
@@ -41,9 +38,7 @@ export class Supervisor {
     await this.changing.run(keyOf(unit), async () => {
       if (this.keepers.has(keyOf(unit))) return;
       await this.options.book.put(unit);
-      this.keeperOf(unit)
-        .start()
-        .catch(() => {});
+      void this.keeperOf(unit).start();
     });
   }
 
@@ -81,9 +76,7 @@ export class Supervisor {
         await between();
       } finally {
         // Kept in any case: what it was before is better than nothing.
-        this.keeperOf(unit)
-          .start()
-          .catch(() => {});
+        void this.keeperOf(unit).start();
       }
       return this.find(key).begun();
     });

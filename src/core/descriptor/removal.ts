@@ -20,12 +20,16 @@ export async function refuseWhileRunning(context: DescriptorContext, network: st
     await lock.release();
   } catch (error) {
     if (!isError(error, 'exists')) throw error;
-    const pid = /pid \d+/.exec(error.message)?.[0];
-    throw new InfinitError('exists', `network "${network}" is running on this device${pid ? ` (${pid})` : ''}`, {
+    throw new InfinitError('exists', `network "${network}" is running on this device${holderOf(error)}`, {
       hint: 'stop it first',
       cause: error,
     });
   }
+}
+
+/** Who has the lock that was refused, for messages; nothing when that is not known. */
+export function holderOf({ data }: InfinitError): string {
+  return data?.pid === undefined ? '' : ` (pid ${data.pid})`;
 }
 
 /** Held by the one process that is this device's storage node of the network. */

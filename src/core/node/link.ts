@@ -8,7 +8,7 @@ import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
 import { checkSpoken, importNetwork } from '../descriptor/networks.ts';
 import { nodeKeyPair } from '../descriptor/node-keys.ts';
-import { nodeLockPath } from '../descriptor/removal.ts';
+import { holderOf, nodeLockPath } from '../descriptor/removal.ts';
 import { getSilo } from '../descriptor/silos.ts';
 import { getUser, userKeyPair } from '../descriptor/users.ts';
 import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
@@ -122,9 +122,8 @@ async function takeStorage(
   } catch (error) {
     if (!isError(error, 'exists')) throw error;
     if (role === 'either') return undefined;
-    const pid = /pid (\d+)/.exec(error.message)?.[0];
-    const by = pid === undefined ? '' : ` (${pid})`;
-    throw new InfinitError('exists', `network "${link.name}" is already running on this device${by}`, { cause: error });
+    const message = `network "${link.name}" is already running on this device${holderOf(error)}`;
+    throw new InfinitError('exists', message, { cause: error });
   }
   open.push(() => lock.release());
   return openSilos(options, link.silos, open);
