@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { type Mail, parseSmtpUrl, SmtpMailer } from '../../../src/core/hub/server/mail.ts';
 import { systemRuntime } from '../../../src/core/runtime/system/system.ts';
@@ -109,4 +111,27 @@ test('an address that would speak to the server is none', async () => {
     mailer.send({ to: email, subject: 's', text: 't' }),
     failsWith('unavailable', /does not answer/),
   );
+});
+
+test('a mail server that says nothing is left', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const asked = once(server, 'connection');
+  t.mock.method(AbortSignal, 'timeout', () => {
+    const end = new AbortController();
+    asked.then(() => end.abort());
+    return end.signal;
+  });
+  const mailer = new SmtpMailer(parseSmtpUrl(`smtps://127.0.0.1:${port}`), systemRuntime());
+  await assert.rejects(
+    mailer.send({ to: email, subject: 's', text: 't' }),
+    failsWith('unavailable', /does not answer/),
+  );
+  const [socket] = (await asked) as [Socket];
+  const closed = once(socket.resume(), 'close').then(() => true);
+  const waited = new Promise((resolve) => setTimeout(resolve, 5000, false).unref());
+  t.after(() => socket.destroy());
+  assert.equal(await Promise.race([closed, waited]), true);
 });

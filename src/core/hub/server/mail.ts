@@ -69,9 +69,9 @@ export class SmtpMailer implements Mailer {
 
   async send(mail: Mail): Promise<void> {
     if (!isAddress(mail.to)) throw new InfinitError('denied', 'no mail can be sent to that address');
-    const session = await Session.open(this.server);
+    const session = new Session(this.server);
     try {
-      await session.begin(this.server);
+      await session.begin();
       await session.ask(`MAIL FROM:<${this.server.from}>`, 250);
       await session.ask(`RCPT TO:<${mail.to}>`, 250);
       await session.ask('DATA', 354);
@@ -101,22 +101,22 @@ export class SmtpMailer implements Mailer {
 }
 
 class Session {
+  private readonly server: SmtpServer;
   private socket: Socket;
   private rest = '';
   private offers: string[] = [];
 
-  private constructor(socket: Socket) {
-    this.socket = socket;
+  /** Whoever makes one closes it, connected or not. */
+  constructor(server: SmtpServer) {
+    const { secure, host, port } = server;
+    this.server = server;
+    this.socket = secure ? connectSecure({ host, port, ...named(host) }) : connectPlain({ host, port });
   }
 
-  static async open({ secure, host, port }: SmtpServer): Promise<Session> {
-    const socket = secure ? connectSecure({ host, port, ...named(host) }) : connectPlain({ host, port });
-    await ready(socket, secure ? 'secureConnect' : 'connect');
-    return new Session(socket);
-  }
-
-  /** Greets, and proves who sends, under TLS. */
-  async begin({ secure, host, login }: SmtpServer): Promise<void> {
+  /** Connects, greets, and proves who sends, under TLS. */
+  async begin(): Promise<void> {
+    const { secure, host, login } = this.server;
+    await ready(this.socket, secure ? 'secureConnect' : 'connect');
     await this.answer(220);
     await this.greet();
     if (!secure && this.offers.includes('STARTTLS')) {
