@@ -93,7 +93,7 @@ export class FakeRunning implements Running {
     return options.what === 'all' ? all : { [options.what]: all[options.what] };
   }
 
-  async diagnose({ groups, as, variables }: DiagnoseOptions): Promise<Section[]> {
+  async diagnose({ groups, as, variables, server }: DiagnoseOptions): Promise<Section[]> {
     const sections: Record<string, Section> = {
       configuration: { key: 'user', title: 'User', findings: [{ name: as, sane: as === 'alice', warning: false }] },
       system: {
@@ -112,6 +112,7 @@ export class FakeRunning implements Running {
               { name: 'SNFZ', sane: true, warning: true, reason: 'nobody takes a connection at lap:4242' },
             ],
           },
+          ...(server === undefined ? [] : [{ name: server, sane: true, warning: false }]),
         ],
       },
       redundancy: {

@@ -1,6 +1,7 @@
 // What the modes of `infinit doctor` share: they differ in what they look at only.
 
 import { Flags } from '@oclif/core';
+import { formatEndpoint } from '../runtime/endpoint.ts';
 import { BaseCommand } from './base-command.ts';
 import { withoutUndefined } from './presence.ts';
 import type { Finding, FindingGroup, Section } from './running.ts';
@@ -83,7 +84,8 @@ export abstract class DoctorCommand extends BaseCommand {
 }
 
 function withPort(server: string | undefined): string | undefined {
-  return server === undefined || /:\d+$/.test(server) ? server : `${server}:${doctorPort}`;
+  if (server === undefined || /^([^:]*|\[.*\]):\d+$/.test(server)) return server;
+  return formatEndpoint({ host: server.replace(/^\[(.*)\]$/, '$1'), port: doctorPort });
 }
 
 function stateOf({ sane, warning }: Finding): 'OK' | 'WARNING' | 'ERROR' {
