@@ -2,11 +2,12 @@
 // is thrown as an error of ours with the original's texts.
 
 import { asBuffer, utf8 } from '../../base/bytes.ts';
-import { type ErrorKind, InfinitError } from '../../base/errors.ts';
+import { InfinitError } from '../../base/errors.ts';
 import type { KeyPair } from '../../crypto/keys.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { HubConnection, HubRequest, HubResponse } from '../hub.ts';
 import { signRequest } from '../signature.ts';
+import { kindOf } from '../statuses.ts';
 
 export interface Signer {
   name: string;
@@ -86,29 +87,14 @@ export class HubClient {
   }
 }
 
-const kinds: Readonly<Record<number, ErrorKind>> = {
-  400: 'usage',
-  401: 'denied',
-  402: 'full',
-  403: 'denied',
-  404: 'not-found',
-  405: 'unsupported',
-  409: 'exists',
-  410: 'not-found',
-  413: 'full',
-  415: 'unsupported',
-  422: 'corrupt',
-  429: 'unavailable',
-};
-
 const reasonCharsMax = 500;
 const identityAdvice = 'ensure the user has been set using --as or INFINIT_USER';
 
 /** What a refusal means to the person; `data.error` is the hub's code. */
 function failureOf({ status, body }: HubResponse, what: string): InfinitError {
   const { error, reason } = refusal(body);
-  const kind =
-    error.endsWith('/outdated') || error === 'request/conflict' ? 'conflict' : (kinds[status] ?? 'unavailable');
+  const isConflict = error.endsWith('/outdated') || error === 'request/conflict';
+  const kind = isConflict ? 'conflict' : kindOf(status);
   const details = { data: { status, error } };
   const hub = reason === '' ? {} : { hint: `the hub says: ${reason}` };
   switch (status) {
@@ -116,9 +102,8 @@ function failureOf({ status, body }: HubResponse, what: string): InfinitError {
       return new InfinitError(kind, `Unauthorized ${what}, check the system clock`, { ...details, ...hub });
     case 402:
       return new InfinitError(kind, `limit reached ${what}`, { ...details, ...hub });
-    case 403: {
+    case 403:
       return new InfinitError(kind, `Forbidden ${what}, ${identityAdvice}`, { ...details, ...hub });
-    }
     case 404:
     case 409:
     case 410:

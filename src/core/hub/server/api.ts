@@ -12,7 +12,7 @@ import { type Claim, claimOf, isSignedBy, isTimely, nonceEndMs } from '../signat
 import { type Answer, Call, type Caller, type HubSettings } from './call.ts';
 import { checkedBody } from './json.ts';
 import { clientOf, Rates } from './rates.ts';
-import { badRequest, notFound, Refusal, refusalOf, unauthorized } from './refusal.ts';
+import { badRequest, noPassword, notFound, Refusal, refusalOf, tooLong, tooOften, unauthorized } from './refusal.ts';
 import { type Match, matching, segmentsOf } from './routes.ts';
 
 export interface HubOptions extends HubSettings {
@@ -54,8 +54,7 @@ export class HubApi {
 
   private async answer(request: HubRequest): Promise<Answer> {
     const { store, runtime } = this.options;
-    if (request.body.length > limits.hubBodyBytesMax)
-      throw new Refusal(413, { error: 'request/size', reason: `a body has at most ${limits.hubBodyBytesMax} bytes` });
+    if (request.body.length > limits.hubBodyBytesMax) throw tooLong();
     const { route, params } = routeOf(request);
     const nowMs = runtime.clock.now();
     await this.sweep(nowMs);
@@ -106,12 +105,7 @@ export class HubApi {
     if (route.access === 'login') {
       this.admit(this.logins, claim.user);
       const identity = await store.identity(claim.user);
-      if (identity === undefined)
-        throw new Refusal(404, {
-          error: 'user/no_password',
-          reason: `user "${claim.user}" doesn't use the hub to login`,
-          name: claim.user,
-        });
+      if (identity === undefined) throw noPassword(claim.user);
       return fromBase64(identity.login_key.ed25519);
     }
     const user = await store.get('user', claim.user);
@@ -128,9 +122,7 @@ export class HubApi {
 
   private admit(rates: Rates, client: string): void {
     const waitMs = rates.take(client, this.options.runtime.clock.monotonic());
-    if (waitMs === 0) return;
-    const reason = 'too many requests: try again later';
-    throw new Refusal(429, { error: 'request/rate', reason }, { 'retry-after': String(Math.ceil(waitMs / 1000)) });
+    if (waitMs > 0) throw tooOften(waitMs, 'too many requests: try again later');
   }
 
   private async sweep(nowMs: number): Promise<void> {
@@ -166,7 +158,7 @@ function claimed(request: HubRequest): Claim {
   throw unauthorized('the request is not signed');
 }
 
-function responseOf({ status, body, raw }: Answer, headers: Record<string, string> = {}): HubResponse {
+export function responseOf({ status, body, raw }: Answer, headers: Record<string, string> = {}): HubResponse {
   const type = raw?.type ?? 'application/json';
   const content = raw?.content ?? utf8(JSON.stringify(body));
   return { status, headers: { 'content-type': type, 'cache-control': 'no-store', ...headers }, body: content };

@@ -12,7 +12,7 @@ import { checkDescriptor, labelOf } from '../../descriptor/stream.ts';
 import type { HubKind, HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { purgeNetwork, purgeVolume } from './purge.ts';
-import { badRequest, conflict, forbidden, notFound, Refusal, shown } from './refusal.ts';
+import { badRequest, conflict, forbidden, notFound, outdated, Refusal } from './refusal.ts';
 
 export async function getNetwork(call: Call): Promise<Answer> {
   return { status: 200, body: (await call.member(call.qualified)).network };
@@ -56,20 +56,22 @@ export async function passportsOfNetwork(call: Call): Promise<Answer> {
 }
 
 export async function getPassport(call: Call): Promise<Answer> {
-  const { name, user, network } = await passportPath(call);
+  const path = await passportPath(call);
+  const { name } = path;
   const passport = await call.store.get('passport', name);
   if (passport === undefined) throw notFound('passport', name);
-  if (user !== call.caller.name && !call.isOwner(network) && !isCertifier(call, passport))
+  if (!concerns(call, path, passport))
     throw forbidden('passport', name, 'a passport is for its user and those who signed it');
   return { status: 200, body: passport };
 }
 
 /** The passport proves itself; its user, the network's owner or the delegate who signed it bring it. */
 export async function putPassport(call: Call): Promise<Answer> {
-  const { name, user, network } = await passportPath(call);
+  const path = await passportPath(call);
+  const { name, user, network } = path;
   const passport = call.body((value) => checkDescriptor('passport', value));
   checkNamed('passport', network.name, passport.network);
-  if (user !== call.caller.name && !call.isOwner(network) && !isCertifier(call, passport))
+  if (!concerns(call, path, passport))
     throw forbidden('passport', name, `"${call.caller.name}" did not sign that passport`);
   checkPassport(call, name, network, passport);
   return call.store.transaction(ownerOf(name), async (store) => {
@@ -78,19 +80,19 @@ export async function putPassport(call: Call): Promise<Answer> {
     if (!sameKey(holder.public_key, passport.user))
       throw conflict('passport', name, 'is for another key than its user has');
     const before = await store.get('passport', name);
-    if (before !== undefined && !isSame(before, passport) && passport.serial <= before.serial)
-      throw outdated('passport', name, passport.serial, before.serial);
+    checkNewer('passport', name, passport, before);
     if (before === undefined) await checkPassportRoom(call, store, network, user);
     return outcome(store, 'passport', name, passport, before);
   });
 }
 
 export async function deletePassport(call: Call): Promise<Answer> {
-  const { name, user, network } = await passportPath(call);
+  const path = await passportPath(call);
+  const { name } = path;
   return call.store.transaction(ownerOf(name), async (store) => {
     const passport = await store.get('passport', name);
     if (passport === undefined) throw notFound('passport', name);
-    if (user !== call.caller.name && !call.isOwner(network) && !isCertifier(call, passport))
+    if (!concerns(call, path, passport))
       throw forbidden('passport', name, 'a passport is taken away by its user or those who signed it');
     await store.delete('passport', name);
     return { status: 200, body: {} };
@@ -129,8 +131,7 @@ function handlersOf(kind: TreeKind) {
       checkSameOwner(label, name, tree, before);
       if (before !== undefined && (before.tree_id !== tree.tree_id || before.network !== tree.network))
         throw conflict(label, name, 'already exists and is another one of the same name');
-      if (before !== undefined && !isSame(before, tree) && tree.serial <= before.serial)
-        throw outdated(label, name, tree.serial, before.serial);
+      checkNewer(label, name, tree, before);
       if (before === undefined) await checkRoom(store, kind, call.caller.name);
       return outcome(store, kind, name, tree as Descriptors[typeof kind], before);
     });
@@ -175,14 +176,22 @@ export function isSame(before: object, now: object): boolean {
   return canonicalJson(before).equals(canonicalJson(now));
 }
 
-async function passportPath(call: Call) {
+interface PassportPath {
+  network: NetworkDescriptor;
+  user: string;
+  name: string;
+}
+
+async function passportPath(call: Call): Promise<PassportPath> {
   const network = await call.network(call.qualified);
   const user = call.name('user');
   return { network, user, name: `${network.name}/${user}` };
 }
 
-function isCertifier(call: Call, { certifier }: PassportDescriptor): boolean {
-  return certifier !== undefined && sameKey(certifier, call.caller.key);
+/** The caller is its user, the owner of its network, or the delegate who signed it. */
+function concerns(call: Call, { network, user }: PassportPath, { certifier }: PassportDescriptor): boolean {
+  const isCertifier = certifier !== undefined && sameKey(certifier, call.caller.key);
+  return user === call.caller.name || call.isOwner(network) || isCertifier;
 }
 
 function checkPassport(call: Call, name: string, network: NetworkDescriptor, passport: PassportDescriptor): void {
@@ -238,7 +247,13 @@ export function checkSameOwner(
     throw conflict(object, name, 'already exists with a different key');
 }
 
-export function outdated(object: string, name: string, serial: number, known: number): Refusal {
-  const reason = `${shown(object, name)}: serial ${serial} is not newer than serial ${known} on the hub`;
-  return new Refusal(409, { error: `${object.replaceAll(/[ -]/g, '_')}/outdated`, reason, name });
+/** The very same may come again. */
+export function checkNewer(
+  object: string,
+  name: string,
+  now: { serial: number },
+  before: { serial: number } | undefined,
+): void {
+  if (before !== undefined && !isSame(before, now) && now.serial <= before.serial)
+    throw outdated(object, name, now.serial, before.serial);
 }

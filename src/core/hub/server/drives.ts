@@ -9,12 +9,12 @@ import type { HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import {
   checkNamed,
+  checkNewer,
   checkOwner,
   checkRoom,
   checkSameOwner,
   isSame,
   outcome,
-  outdated,
   ownerOf,
 } from './descriptors.ts';
 import { removeDrive } from './purge.ts';
@@ -37,8 +37,7 @@ export async function putDrive(call: Call): Promise<Answer> {
   return call.store.transaction(ownerOf(name), async (store) => {
     const before = await store.get('drive', name);
     checkSameOwner('drive', name, drive, before);
-    if (before !== undefined && !isSame(before, drive) && drive.serial <= before.serial)
-      throw outdated('drive', name, drive.serial, before.serial);
+    checkNewer('drive', name, drive, before);
     if (before === undefined) await checkRoom(store, 'drive', call.caller.name);
     return outcome(store, 'drive', name, drive, before);
   });

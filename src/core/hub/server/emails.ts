@@ -6,7 +6,7 @@ import { limits } from '../../base/limits.ts';
 import { labelledHash } from '../../crypto/hash.ts';
 import { object, text } from '../../descriptor/check.ts';
 import type { Answer, Call } from './call.ts';
-import { notFound, Refusal } from './refusal.ts';
+import { notFound, Refusal, tooOften } from './refusal.ts';
 
 const codeBody = object<{ confirmation_code: string }>({ confirmation_code: text(100) }, {});
 
@@ -27,10 +27,7 @@ export async function sendConfirmation(call: Call): Promise<Answer> {
     await store.setConfirmation(name, { email, code_hash: hashOf(code), sent_ms: call.nowMs, confirmed: false });
     return 0;
   });
-  if (wait > 0) {
-    const reason = 'a code was sent a moment ago: try again later';
-    throw new Refusal(429, { error: 'request/rate', reason }, { 'retry-after': String(Math.ceil(wait / 1000)) });
-  }
+  if (wait > 0) throw tooOften(wait, 'a code was sent a moment ago: try again later');
   const link = url === undefined ? '' : `or open ${url}/users/${name}/confirm_email?code=${code}\n`;
   await mailer.send({
     to: email,

@@ -3,7 +3,7 @@
 import { limits } from '../../base/limits.ts';
 import { isNodeId, nodeEndpoints, usage } from '../bodies.ts';
 import type { Answer, Call } from './call.ts';
-import { badRequest, forbidden, notFound, Refusal } from './refusal.ts';
+import { badRequest, notFound, Refusal } from './refusal.ts';
 
 export async function getEndpoints(call: Call): Promise<Answer> {
   const { network } = await call.member(call.qualified);
@@ -43,10 +43,9 @@ export async function putUsage(call: Call): Promise<Answer> {
 
 /** A node is its user's: others say nothing of it. */
 async function place(call: Call): Promise<{ network: string; user: string; node: string }> {
-  const user = call.name('user');
+  const user = call.self();
   const node = call.text('node');
   if (!isNodeId(node)) throw badRequest('the node is not base64 of 32 bytes');
-  if (user !== call.caller.name) throw forbidden('user', user, `only user "${user}" may do this`);
   const { network } = await call.member(call.qualified);
   return { network: network.name, user, node };
 }

@@ -2,6 +2,8 @@
 // codes are the original's where it had one.
 
 import { asError, type ErrorKind, InfinitError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import { kindOf } from '../statuses.ts';
 
 export interface RefusalBody {
   error: string;
@@ -10,24 +12,7 @@ export interface RefusalBody {
 }
 
 /** Statuses the hub answers with when it refuses. */
-export type RefusalStatus = 400 | 401 | 402 | 403 | 404 | 405 | 409 | 410 | 413 | 415 | 422 | 429 | 500 | 503;
-
-const kinds: Record<RefusalStatus, ErrorKind> = {
-  400: 'usage',
-  401: 'denied',
-  402: 'full',
-  403: 'denied',
-  404: 'not-found',
-  405: 'unsupported',
-  409: 'conflict',
-  410: 'not-found',
-  413: 'full',
-  415: 'unsupported',
-  422: 'corrupt',
-  429: 'full',
-  500: 'internal',
-  503: 'unavailable',
-};
+export type RefusalStatus = 400 | 401 | 402 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
 
 /** Thrown by handlers; `headers` go with the answer. */
 export class Refusal extends InfinitError {
@@ -36,7 +21,7 @@ export class Refusal extends InfinitError {
   readonly headers: Record<string, string>;
 
   constructor(status: RefusalStatus, body: RefusalBody, headers: Record<string, string> = {}) {
-    super(kinds[status], body.reason);
+    super(kindOf(status), body.reason);
     this.status = status;
     this.body = body;
     this.headers = headers;
@@ -56,6 +41,27 @@ export function conflict(object: string, name: string, reason: string): Refusal 
   return new Refusal(409, { error: `${codeOf(object)}/conflict`, reason: `${shown(object, name)} ${reason}`, name });
 }
 
+export function outdated(object: string, name: string, serial: number, known: number): Refusal {
+  const reason = `${shown(object, name)}: serial ${serial} is not newer than serial ${known} on the hub`;
+  return new Refusal(409, { error: `${codeOf(object)}/outdated`, reason, name });
+}
+
+export function tooOften(waitMs: number, reason: string): Refusal {
+  return new Refusal(429, { error: 'request/rate', reason }, { 'retry-after': String(Math.ceil(waitMs / 1000)) });
+}
+
+export function tooLong(): Refusal {
+  return new Refusal(413, { error: 'request/size', reason: `a body has at most ${limits.hubBodyBytesMax} bytes` });
+}
+
+export function noPassword(user: string): Refusal {
+  return new Refusal(404, {
+    error: 'user/no_password',
+    reason: `user "${user}" doesn't use the hub to login`,
+    name: user,
+  });
+}
+
 export function forbidden(object: string, name: string, reason: string): Refusal {
   return new Refusal(403, { error: `${codeOf(object)}/forbidden`, reason, name });
 }
@@ -69,7 +75,7 @@ export function badRequest(reason: string): Refusal {
 }
 
 /** As the command line names it: `passport "alice/n: bob"`. */
-export function shown(object: string, name: string): string {
+function shown(object: string, name: string): string {
   return `${object} "${object === 'passport' ? name.replace(/\/([^/]*)$/, ': $1') : name}"`;
 }
 

@@ -8,7 +8,8 @@ import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { formatEndpoint } from '../../runtime/endpoint.ts';
 import type { HubRequest, HubResponse } from '../hub.ts';
-import { HubApi, type HubOptions } from './api.ts';
+import { HubApi, type HubOptions, responseOf } from './api.ts';
+import { tooLong } from './refusal.ts';
 
 export interface ServeOptions extends HubOptions {
   listen: { host: string; port: number };
@@ -73,17 +74,14 @@ async function answer(api: HubApi, incoming: IncomingMessage, outgoing: ServerRe
   try {
     const body = await bodyOf(incoming);
     if (body === undefined) {
-      const error = { error: 'request/size', reason: `a body has at most ${limits.hubBodyBytesMax} bytes` };
-      const content = Buffer.from(JSON.stringify(error));
-      return send(outgoing, { status: 413, headers: { connection: 'close', ...json }, body: content });
+      const { status, headers, body: content } = responseOf(tooLong());
+      return send(outgoing, { status, headers: { ...headers, connection: 'close' }, body: content });
     }
     send(outgoing, await api.handle(requestOf(incoming, body)));
   } catch {
     outgoing.destroy(); // the client is gone
   }
 }
-
-const json = { 'content-type': 'application/json' };
 
 function send(outgoing: ServerResponse, { status, headers, body }: HubResponse): void {
   outgoing.writeHead(status, {

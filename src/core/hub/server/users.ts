@@ -11,7 +11,7 @@ import type { Answer, Call } from './call.ts';
 import { outcome } from './descriptors.ts';
 import { sendConfirmation } from './emails.ts';
 import { purgeUser } from './purge.ts';
-import { badRequest, conflict, forbidden, notFound, Refusal } from './refusal.ts';
+import { badRequest, conflict, forbidden, noPassword, notFound, Refusal } from './refusal.ts';
 
 /** Names that mean somebody else to people; `hub` is the hub's own. */
 const reserved = ['demo', 'root', 'admin', 'hub'];
@@ -75,9 +75,7 @@ export async function deleteUser(call: Call): Promise<Answer> {
 
 export async function networksOf(call: Call): Promise<Answer> {
   const user = call.self();
-  const networks = (await call.store.list('network', { owner: user })).map(({ descriptor }) => descriptor);
-  networks.push(...(await networksByPassport(call, user)));
-  return { status: 200, body: { networks: networks.slice(0, limits.hubListMax) } };
+  return { status: 200, body: { networks: (await networksWith(call, user)).slice(0, limits.hubListMax) } };
 }
 
 export async function passportsOf(call: Call): Promise<Answer> {
@@ -97,18 +95,15 @@ export function keyValueStoresOf(call: Call): Promise<Answer> {
 async function treesOf(call: Call, kind: 'volume' | 'key-value-store', field: string): Promise<Answer> {
   const user = call.self();
   const found = new Map((await call.store.list(kind, { owner: user })).map((kept) => [kept.name, kept.descriptor]));
-  const networks = [
-    ...(await call.store.list('network', { owner: user })).map(({ descriptor }) => descriptor),
-    ...(await networksByPassport(call, user)),
-  ];
-  for (const network of networks)
+  for (const network of await networksWith(call, user))
     for (const { name, descriptor } of await call.store.list(kind, { network: network.name }))
       found.set(name, descriptor);
   return { status: 200, body: { [field]: [...found.values()].slice(0, limits.hubListMax) } };
 }
 
-async function networksByPassport(call: Call, user: string) {
-  const networks = [];
+/** Those the caller owns, then those he has a passport for. */
+async function networksWith(call: Call, user: string) {
+  const networks = (await call.store.list('network', { owner: user })).map(({ descriptor }) => descriptor);
   for (const { descriptor } of await call.store.list('passport', { user })) {
     const network = await call.store.get('network', descriptor.network);
     if (network !== undefined && (await call.rightsIn(network)) !== undefined) networks.push(network);
@@ -119,14 +114,9 @@ async function networksByPassport(call: Call, user: string) {
 /** What the password must be stretched with. */
 export async function loginParameters(call: Call): Promise<Answer> {
   const name = call.name('user');
-  const user = await known(call.store, name);
+  await known(call.store, name);
   const identity = await call.store.identity(name);
-  if (identity === undefined)
-    throw new Refusal(404, {
-      error: 'user/no_password',
-      reason: `user "${user.name}" doesn't use the hub to login`,
-      name,
-    });
+  if (identity === undefined) throw noPassword(name);
   return { status: 200, body: { salt: identity.salt, scrypt_n: identity.scrypt_n } };
 }
 
