@@ -187,6 +187,7 @@ export const limits = {
   sweepsPerUserBytesMax: 32 * MiB,
   /** Filters of sweeps that ended, kept for a while. */
   sweepsRememberedBytesMax: 64 * MiB,
+  sweepsRememberedMax: 4096,
   /** Trees of which a node remembers what became of their sweeps. */
   sweepsToldMax: 1024,
   /** Marks of one walk, 12 bytes each; with more blocks the ring is marked in parts. */

@@ -97,6 +97,7 @@ export class Sweeper implements Work {
   private readonly certified = new Map<string, Certified>();
   /** Passes that ended a while ago, for who brings back what they took. */
   private readonly recent = new Map<string, Sweep & { endedMs: number }>();
+  private recentBytes = 0;
   /** Destroyed trees, by tag: whether this store is rid of them. The newest are last. */
   private readonly ended = new Map<string, { tree: string; isRid: boolean }>();
   private recalled: Promise<void> | undefined;
@@ -123,7 +124,7 @@ export class Sweeper implements Work {
 
   /** Trees whose owners have destroyed them, as verified: all their blocks go, and none is taken any more. */
   async destroyed(trees: readonly Address[]): Promise<void> {
-    await (this.recalled ??= this.recall());
+    await this.recall();
     for (const root of trees) {
       const [tree, tag] = [toHex(root), toHex(treeTagOf(root))];
       if (this.ended.has(tag)) continue;
@@ -142,7 +143,7 @@ export class Sweeper implements Work {
   }
 
   async step(signal: AbortSignal): Promise<boolean> {
-    await (this.recalled ??= this.recall());
+    await this.recall();
     const pass = (this.pass ??= this.begin());
     if (pass === undefined) return false;
     try {
@@ -162,26 +163,29 @@ export class Sweeper implements Work {
     const tag = tagOf(block);
     if (this.ended.has(tag)) return true;
     const word = asBuffer(address).readUInt32BE(0);
-    const wants = (sweep: Sweep) =>
-      sweep.tag !== tag ||
-      generation >= sweep.generation ||
-      word < sweep.first ||
-      word > sweep.last ||
-      (sweep.filter?.has(address) ?? false);
-    return ![...this.waiting.values(), ...this.recent.values()].every(wants);
+    for (const sweeps of [this.waiting, this.recent])
+      for (const { tag: of, generation: below, first, last, filter } of sweeps.values())
+        if (of === tag && generation < below && first <= word && word <= last && !filter?.has(address)) return true;
+    return false;
   }
 
   /** Keeps what is not too old and not too much. */
   private remember(name: string, sweep: Sweep): void {
     const now = this.options.clock.monotonic();
-    this.recent.delete(name);
+    this.forget(name);
     this.recent.set(name, { ...sweep, endedMs: now });
-    let bytes = [...this.recent.values()].reduce((sum, one) => sum + one.bytes, 0);
-    for (const [oldest, { bytes: freed, endedMs }] of this.recent) {
-      if (bytes <= limits.sweepsRememberedBytesMax && now - endedMs <= rememberedMs) break;
-      this.recent.delete(oldest);
-      bytes -= freed;
+    this.recentBytes += sweep.bytes;
+    for (const [oldest, { endedMs }] of this.recent) {
+      const isMuch =
+        this.recent.size > limits.sweepsRememberedMax || this.recentBytes > limits.sweepsRememberedBytesMax;
+      if (!isMuch && now - endedMs <= rememberedMs) break;
+      this.forget(oldest);
     }
+  }
+
+  private forget(name: string): void {
+    this.recentBytes -= this.recent.get(name)?.bytes ?? 0;
+    this.recent.delete(name);
   }
 
   private async take(order: SweepOrder, user: Bytes): Promise<void> {
@@ -325,7 +329,16 @@ export class Sweeper implements Work {
     return { waiting: ended.isRid ? 0 : 1, done: ended.isRid ? 1 : 0, blocks, bytes };
   }
 
-  private async recall(): Promise<void> {
+  /** Once; again when it could not be read. */
+  private recall(): Promise<void> {
+    this.recalled ??= this.readRid().catch((error: unknown) => {
+      this.recalled = undefined;
+      throw error;
+    });
+    return this.recalled;
+  }
+
+  private async readRid(): Promise<void> {
     try {
       const rid = await this.options.silo.get('meta', ridKey);
       for (let at = 0; at + addressBytes <= rid.length; at += addressBytes) {
@@ -340,10 +353,10 @@ export class Sweeper implements Work {
   private progress({ tree, generation, first, last }: SweepQuestion): SweepProgress {
     const name = toHex(tree);
     const within = (arc: { first: number; last: number }) => first <= arc.first && arc.last <= last;
+    if (generation === destroyedGeneration) return this.riddance(tree);
     let waiting = 0;
     for (const sweep of this.waiting.values())
       if (sweep.tree === name && sweep.generation === generation && within(sweep)) waiting++;
-    if (generation === destroyedGeneration) return this.riddance(tree);
     const told = this.told.get(name);
     if (told?.generation !== generation) return { waiting, done: 0, blocks: 0, bytes: 0 };
     const done = [...told.done.values()].filter(within).length;

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { encode } from '../../../src/core/base/codec.ts';
-import { isError } from '../../../src/core/base/errors.ts';
+import { InfinitError, isError } from '../../../src/core/base/errors.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import { blockAddress } from '../../../src/core/block/address.ts';
 import { encodeImmutable, treeTagOf } from '../../../src/core/block/immutable.ts';
 import { accessInClear } from '../../../src/core/block/register.ts';
@@ -325,4 +326,33 @@ test('a tree that is destroyed while a pass runs has a pass of its own', async (
   await n.run();
   for (const address of blocks) assert.ok(!(await n.held.has(address)));
   assert.equal(n.sweeper.counters.passes, 2);
+});
+
+test('what a sweep took is remembered of so many sweeps, however small they are', async () => {
+  const [tree, other] = [randomBytes(32), randomBytes(32)];
+  const n = await node(new Map([tree, other].map((one) => [hex(one), { generation: 5 }])));
+  const garbage = await n.put(tree, 4);
+  const { block } = await n.held.get(garbage);
+  await n.call(blockSweep, order(tree, 5, []));
+  await n.run();
+  for (let at = 0; at < limits.sweepsRememberedMax - 1; at++)
+    await n.call(blockSweep, order(other, 5, [], { first: at, last: at }));
+  await n.run();
+  assert.ok(n.sweeper.isGarbage(garbage, block, 4));
+  await n.call(blockSweep, order(other, 5, [], { first: 2 ** 31, last: 2 ** 31 }));
+  await n.run();
+  assert.ok(!n.sweeper.isGarbage(garbage, block, 4));
+});
+
+test('a store that could not be read when the first pass began is read again', async () => {
+  const tree = randomBytes(32);
+  const n = await node(new Map([[hex(tree), { generation: 5 }]]));
+  const garbage = await n.put(tree, 4);
+  await n.call(blockSweep, order(tree, 5, []));
+  const { get } = n.silo;
+  n.silo.get = () => Promise.reject(new InfinitError('unavailable', 'the store is away'));
+  await assert.rejects(n.run(), refused('unavailable'));
+  n.silo.get = get;
+  await n.run();
+  assert.ok(!(await n.held.has(garbage)));
 });
