@@ -111,6 +111,11 @@ export function recoveredAt({ genesis }: RegisterState): number {
   return genesis.recovery?.generation ?? 0;
 }
 
+/** Whether the owner has recovered the register between the two. */
+export function isRecovered(before: StateImage, after: StateImage): boolean {
+  return recoveredAt(after.state) > recoveredAt(before.state);
+}
+
 /** Whether it is the very state the owner signed to recover the register. */
 export function isRecovery({ state, valueHash }: StateImage): boolean {
   const { recovery: last } = state.genesis;

@@ -4,7 +4,7 @@
 import { equalBytes } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import type { Member } from '../../block/address.ts';
-import { recoveredAt, type StateImage } from '../../block/register-validity.ts';
+import { isRecovered, type StateImage } from '../../block/register-validity.ts';
 import { type Ballot, compareBallots, higherBallot, zeroBallot } from './ballot.ts';
 import type { CommitHint, Entry, Evidence, Message, Refusal, Reply } from './messages.ts';
 import { hasMember, isJoining, mayFollow, votersOf } from './quorum.ts';
@@ -159,11 +159,6 @@ function accept(
   };
 }
 
-/** Whether the owner has recovered the register between the two. */
-export function isRecovered(before: StateImage, after: StateImage): boolean {
-  return recoveredAt(after.state) > recoveredAt(before.state);
-}
-
 /** Why a state is behind what is chosen; undefined: it is not. */
 export function outdated(committed: Committed | undefined, image: StateImage): string | undefined {
   if (!committed) return undefined;
@@ -197,8 +192,10 @@ export function isCommitted({ accepted, committed }: AcceptorRecord): boolean {
   return accepted !== undefined && committed !== undefined && compareBallots(accepted.ballot, committed.ballot) === 0;
 }
 
-const tooFarAhead: Reply = { type: 'denied', reason: 'the ballot is too far ahead of this clock', passing: false };
+const tooFarAhead: Reply = { type: 'denied', ...forGood('the ballot is too far ahead of this clock') };
 
+export function forGood(reason: string): Refusal;
+export function forGood(reason: string | undefined): Refusal | undefined;
 export function forGood(reason: string | undefined): Refusal | undefined {
   return reason === undefined ? undefined : { reason: reason.slice(0, 80), passing: false };
 }

@@ -4,10 +4,9 @@
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import type { Address, Member } from '../../block/address.ts';
-import type { StateImage } from '../../block/register-validity.ts';
+import { isRecovered, type StateImage } from '../../block/register-validity.ts';
 import type { Overlay } from '../../overlay/overlay.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { isRecovered } from './acceptor.ts';
 import { type Ballot, proposerBytes } from './ballot.ts';
 import { nodesOf, votersOf } from './quorum.ts';
 

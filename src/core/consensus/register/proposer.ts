@@ -163,8 +163,9 @@ function withAnswer(attempt: Attempt, answer: Answer): Attempt {
 }
 
 /**
- * The highest entry promised with, since the owner last recovered the register. One under an earlier access list than one known to be chosen cannot be: whoever accepted the
- * later list refuses it. So a writer who was left out blocks nothing by what he put where the later list had not arrived.
+ * The highest entry promised with, since the owner last recovered the register. One under an earlier access list than one known to
+ * be chosen cannot be: whoever accepted the later list refuses it. So a writer who was left out blocks nothing by what he put where
+ * the later list had not arrived.
  */
 function withTop(attempt: Attempt): Attempt {
   const told = [...attempt.answers.values()].filter(({ entry }) => entry !== undefined);

@@ -4,8 +4,7 @@
 
 import { isError } from '../../base/errors.ts';
 import { type Address, type Member, memberName, sameMember } from '../../block/address.ts';
-import type { StateVerifier } from '../../block/register-validity.ts';
-import { isRecovered } from './acceptor.ts';
+import { isRecovered, type StateVerifier } from '../../block/register-validity.ts';
 import { type InquiryParts, inquire } from './inquiry.ts';
 import type { Entry, Moved, Reply } from './messages.ts';
 import { hasMember, isQuorum, votersOf } from './quorum.ts';

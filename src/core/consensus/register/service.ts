@@ -8,6 +8,7 @@ import { type Address, type Member, sameMembers } from '../../block/address.ts';
 import {
   type AuthorCheck,
   accessLoss,
+  isRecovered,
   isRecovery,
   readImage,
   recoveredAt,
@@ -25,7 +26,6 @@ import {
   committedBy,
   forGood,
   isCommitted,
-  isRecovered,
   outdated,
   retired,
 } from './acceptor.ts';
@@ -253,11 +253,8 @@ class RegisterStore implements RegisterService {
       const name = toHex(call.address);
       const record = records.get(name);
       if (record instanceof Error) {
-        replies.push({
-          type: 'denied',
-          reason: `the record here is unreadable: ${record.message}`.slice(0, 80),
-          passing: true,
-        });
+        const reason = `the record here is unreadable: ${record.message}`;
+        replies.push({ type: 'denied', ...forGood(reason), passing: true });
         continue;
       }
       const { reply, after, persist } = this.step(call, record, from);
@@ -281,7 +278,7 @@ class RegisterStore implements RegisterService {
   ): { reply: WireReply; after: AcceptorRecord | undefined; persist: boolean } {
     if (call.message.type !== 'read' && !from.rights.write && !from.rights.storage)
       return {
-        reply: { type: 'denied', reason: 'a read-only passport proposes nothing', passing: false },
+        reply: { type: 'denied', ...forGood('a read-only passport proposes nothing') },
         after: record,
         persist: false,
       };
@@ -295,11 +292,7 @@ class RegisterStore implements RegisterService {
       const known = 'known' in message ? message.known : undefined;
       return { reply: replyToWire(step.reply, known), after: step.record, persist: step.persist };
     } catch (error) {
-      return {
-        reply: { type: 'denied', reason: asError(error).message.slice(0, 80), passing: false },
-        after: record,
-        persist: false,
-      };
+      return { reply: { type: 'denied', ...forGood(asError(error).message) }, after: record, persist: false };
     }
   }
 
@@ -319,7 +312,7 @@ class RegisterStore implements RegisterService {
     if (message.type !== 'accept' || isRecovered(held.image, message.image)) return undefined;
     if (outdated(committedBy(held), message.image) === undefined) return undefined;
     if (!this.confirmations.isOpen(address, held.ballot)) return undefined;
-    return answer({ type: 'denied', reason: 'a later version is said to be chosen', passing: false });
+    return answer({ type: 'denied', ...forGood('a later version is said to be chosen') });
   }
 
   /** What is proved to be chosen, if it is still held. */
