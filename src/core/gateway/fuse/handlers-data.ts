@@ -44,7 +44,8 @@ function hold(serving: Serving, inode: number): void {
 
 /**
  * Cached pages stay: the kernel drops them itself when time or size changed. Where it may not cache attributes, files being
- * written go past its cache; so do those appended to, since another place than the kernel thinks may be the end. Reading only leaves nothing to flush, but where locks are ours each close has to be told.
+ * written go past its cache; so do those appended to, since another place than the kernel thinks may be the end. Reading only
+ * leaves nothing to flush, but where locks are ours each close has to be told.
  */
 function answeredFlags(serving: Serving, flags: number): number {
   if (serving.readOnly) return openReplyFlags.KEEP_CACHE | openReplyFlags.NOFLUSH;

@@ -90,6 +90,11 @@ export function countReply(count: number): Buffer {
   return reply;
 }
 
+/** Of such a reply. */
+export function countOf(reply: Buffer): number {
+  return reply.readUInt32LE(head);
+}
+
 export function offsetReply(offset: number): Buffer {
   const reply = Buffer.allocUnsafe(head + 8);
   putU64(reply, head, offset);

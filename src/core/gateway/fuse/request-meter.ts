@@ -1,7 +1,7 @@
 // What a mount counts of the kernel's requests: how long they take, by operation, and the bytes of files read and written.
 
 import type { Counter, Histogram, Metrics } from '../../base/metrics.ts';
-import type { Reply } from './replies.ts';
+import { countOf, type Reply } from './replies.ts';
 import { type Header, opcodes } from './wire.ts';
 
 const names = new Map<number, string>(Object.entries(opcodes).map(([name, opcode]) => [opcode, name.toLowerCase()]));
@@ -23,13 +23,15 @@ export class RequestMeter {
     );
   }
 
-  ended({ opcode, length }: Header, milliseconds: number, reply: Reply): void {
+  /** What failed has an empty reply. */
+  ended({ opcode }: Header, milliseconds: number, reply: Reply): void {
     this.times.observe(milliseconds, names.get(opcode) ?? 'other');
-    if (opcode === opcodes.WRITE) this.bytes.add(length, 'written');
-    else if (opcode === opcodes.READ) this.bytes.add(lengthOf(reply), 'read');
+    if (Buffer.isBuffer(reply)) {
+      if (opcode === opcodes.WRITE) this.bytes.add(countOf(reply), 'written');
+    } else if (opcode === opcodes.READ)
+      this.bytes.add(
+        reply.reduce((sum, piece) => sum + piece.length, 0),
+        'read',
+      );
   }
-}
-
-function lengthOf(reply: Reply): number {
-  return Buffer.isBuffer(reply) ? reply.length : reply.reduce((sum, piece) => sum + piece.length, 0);
 }

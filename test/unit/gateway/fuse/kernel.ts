@@ -1,6 +1,7 @@
 // The kernel's side of a session, for tests without one: requests as bytes, answers taken apart.
 
 import { deferred } from '../../../../src/core/base/lifecycle.ts';
+import type { Metrics } from '../../../../src/core/base/metrics.ts';
 import { Serving } from '../../../../src/core/gateway/fuse/serving.ts';
 import { Session } from '../../../../src/core/gateway/fuse/session.ts';
 import type { Transport } from '../../../../src/core/gateway/fuse/transport.ts';
@@ -84,6 +85,7 @@ export interface KernelOptions {
   mapOthers?: boolean;
   ownUid?: number;
   timeoutMs?: number;
+  metrics?: Metrics;
   /** Without the first exchange. */
   isSilent?: boolean;
 }
@@ -97,9 +99,9 @@ export class FakeKernel {
   private unique = 2;
 
   constructor(files: Files, options: KernelOptions = {}) {
-    const { readOnly = false, mapOthers = false, ownUid = 1000, timeoutMs, isSilent = false } = options;
+    const { readOnly = false, mapOthers = false, ownUid = 1000, timeoutMs, metrics, isSilent = false } = options;
     const log: Log = { write: (level, _, message) => this.lines.push({ level, message }) };
-    this.serving = new Serving({ files, clock: this.clock, log, readOnly, mapOthers, ownUid });
+    this.serving = new Serving({ files, clock: this.clock, log, readOnly, mapOthers, ownUid, metrics });
     this.session = new Session(this.serving, this.transport, timeoutMs);
     this.session.start().catch(() => {});
     if (!isSilent) this.send('INIT', 0, initBody());

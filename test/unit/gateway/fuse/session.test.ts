@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { InfinitError } from '../../../../src/core/base/errors.ts';
 import { type Abortable, cancelled } from '../../../../src/core/base/lifecycle.ts';
 import { limits } from '../../../../src/core/base/limits.ts';
+import { Metrics } from '../../../../src/core/base/metrics.ts';
 import { operations } from '../../../../src/core/gateway/fuse/operations.ts';
 import { opcodes, readU64 } from '../../../../src/core/gateway/fuse/wire.ts';
 import { errno } from '../../../../src/core/volume/errno.ts';
@@ -116,6 +117,18 @@ describe('requests', () => {
     assert.equal((await kernel.ask('READ', inode, readBody(100))).body.length, 8);
     assert.equal((await kernel.ask('RELEASE', inode, longs(0, 0, 0))).error, 0);
     assert.equal((await kernel.ask('READ', inode, readBody(100))).error, errno.ESTALE);
+  });
+
+  test('only the bytes of files are counted, and only those that were read or written', async () => {
+    const metrics = new Metrics();
+    const kernel = new FakeKernel(new MemoryFiles(), { metrics });
+    const inode = await makeFile(kernel, 'a');
+    assert.equal((await kernel.ask('WRITE', inode, writeBody(Buffer.from('hello'), 3))).error, 0);
+    assert.equal((await kernel.ask('READ', inode, readBody(100))).error, 0);
+    assert.notEqual((await kernel.ask('WRITE', 1, writeBody(Buffer.from('into a directory')))).error, 0);
+    const text = await metrics.text();
+    assert.match(text, /infinit_fuse_bytes_total{direction="written"} 5$/m);
+    assert.match(text, /infinit_fuse_bytes_total{direction="read"} 8$/m);
   });
 
   test('who asks owns what is made', async () => {
