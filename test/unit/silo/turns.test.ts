@@ -7,15 +7,15 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { limits } from '../../../src/core/base/limits.ts';
 import type { Clock, Runtime } from '../../../src/core/runtime/runtime.ts';
+import { Fifo } from '../../../src/core/silo/fifo.ts';
 import { loadCheckpoint, writeCheckpoint } from '../../../src/core/silo/filesystem/checkpoint.ts';
-import { Fifo } from '../../../src/core/silo/filesystem/fifo.ts';
 import { openFilesystemSilo } from '../../../src/core/silo/filesystem/filesystem.ts';
 import { applyFlush, endAtom, newFlush, stageChange } from '../../../src/core/silo/filesystem/flush.ts';
 import type { Segments } from '../../../src/core/silo/filesystem/segments.ts';
 import { SiloState } from '../../../src/core/silo/filesystem/state.ts';
 import type { Superblock } from '../../../src/core/silo/filesystem/superblock.ts';
-import { Turns, turnCosts } from '../../../src/core/silo/filesystem/turns.ts';
 import type { Silo } from '../../../src/core/silo/silo.ts';
+import { Turns, turnCosts } from '../../../src/core/silo/turns.ts';
 import { keyOf } from '../../conformance/silo.ts';
 import { siloRuntime } from './runtime.ts';
 

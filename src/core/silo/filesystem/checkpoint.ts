@@ -6,9 +6,9 @@ import { join } from 'node:path/posix';
 import { crc32 } from 'node:zlib';
 import { isError } from '../../base/errors.ts';
 import type { File, Files } from '../../runtime/runtime.ts';
+import { turnCosts } from '../turns.ts';
 import { type ShardImage, shardCount } from './index.ts';
 import type { LogPosition, SiloState } from './state.ts';
-import { turnCosts } from './turns.ts';
 
 export interface Checkpoint extends LogPosition {
   number: number;

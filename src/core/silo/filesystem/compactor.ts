@@ -3,12 +3,12 @@
 
 import type { Clock, Log } from '../../runtime/runtime.ts';
 import { recordHeaderBytes } from '../entries.ts';
+import { turnCosts } from '../turns.ts';
 import type { Change } from './flush.ts';
 import { checksum, readRecordHeader, recordFlags } from './format.ts';
 import { type IndexEntry, shardCount } from './index.ts';
 import type { Segment } from './segments.ts';
 import type { SiloState } from './state.ts';
-import { turnCosts } from './turns.ts';
 
 export interface CompactorOptions {
   state: SiloState;

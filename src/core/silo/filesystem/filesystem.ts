@@ -3,11 +3,13 @@
 
 import { join } from 'node:path/posix';
 import { toHex } from '../../base/bytes.ts';
-import { InfinitError, isError } from '../../base/errors.ts';
+import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { storeIdBytes } from '../../block/address.ts';
 import type { FileLock, Runtime } from '../../runtime/runtime.ts';
+import { lockSilo } from '../indexed.ts';
 import type { Silo, SiloConfig, SiloKind } from '../silo.ts';
+import { Turns } from '../turns.ts';
 import { checkpointNames, loadCheckpoint, writeCheckpoint } from './checkpoint.ts';
 import { pageBytes } from './format.ts';
 import { LogSilo } from './log-silo.ts';
@@ -15,7 +17,6 @@ import { type LogEnd, replayLog } from './recovery.ts';
 import { Segments } from './segments.ts';
 import { SiloState } from './state.ts';
 import { newSuperblock, readSuperblock, type Superblock, superblockName, writeSuperblock } from './superblock.ts';
-import { Turns } from './turns.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -33,7 +34,7 @@ export async function openFilesystemSilo(config: SiloConfig, runtime: Runtime, a
   const folder = folderOf(config);
   await runtime.files.makeDirectory(folder);
   await refuseStrangers(folder, runtime);
-  const lock = await lockFolder(folder, runtime);
+  const lock = await lockSilo(runtime, join(folder, lockName), folder);
   try {
     const found = await readSuperblock(runtime.files, folder);
     const superblock = found ?? (await newSuperblock(runtime, folder, segmentBytesFor(config.capacity)));
@@ -50,7 +51,7 @@ export async function clearFilesystemSilo(config: SiloConfig, runtime: Runtime):
   const folder = folderOf(config);
   if ((await runtime.files.stat(folder)) === undefined) return;
   await refuseStrangers(folder, runtime);
-  const lock = await lockFolder(folder, runtime);
+  const lock = await lockSilo(runtime, join(folder, lockName), folder);
   try {
     await removeContent(folder, runtime);
     await runtime.files.remove(join(folder, superblockName));
@@ -150,20 +151,6 @@ async function refuseStrangers(folder: string, runtime: Runtime): Promise<void> 
   const content = names.some((name) => /^(segment|checkpoint)-/.test(name));
   if (formatted || (strange === undefined && !content)) return;
   throw new InfinitError('corrupt', `${folder} is not empty and is no silo`, { hint: 'choose an empty folder' });
-}
-
-async function lockFolder(folder: string, runtime: Runtime): Promise<FileLock> {
-  try {
-    return await runtime.files.lock(join(folder, lockName));
-  } catch (error) {
-    if (!isError(error, 'exists')) throw error;
-    const pid = error.data?.pid;
-    const who = typeof pid === 'number' ? `pid ${pid}` : 'another process';
-    throw new InfinitError('exists', `the silo in ${folder} is in use by ${who}`, {
-      data: error.data ?? {},
-      cause: error,
-    });
-  }
 }
 
 function folderOf({ path }: SiloConfig): string {

@@ -4,11 +4,11 @@
 import type { Bytes } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import { recordHeaderBytes } from '../entries.ts';
+import { type Turns, turnCosts } from '../turns.ts';
 import { alignUp, checksum, recordFlags, resealRecord, writeRecordHeader } from './format.ts';
 import type { Place } from './index.ts';
 import type { Segment } from './segments.ts';
 import type { SiloState } from './state.ts';
-import { type Turns, turnCosts } from './turns.ts';
 
 export interface Change {
   space: number;

@@ -1,29 +1,22 @@
 // An open filesystem silo: reads through the index, changes through the writer, and housekeeping (checkpoints, compaction)
 // when enough was written or a minute has passed.
 
-import { compareBytes, equalBytes } from '../../base/bytes.ts';
-import { asError, InfinitError, isError } from '../../base/errors.ts';
+import { equalBytes } from '../../base/bytes.ts';
+import { asError, isError } from '../../base/errors.ts';
 import { type Abortable, checkSignal, Mutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import { type StoreId, storeIdBytes } from '../../block/address.ts';
 import type { Cancel, FileLock, Runtime } from '../../runtime/runtime.ts';
-import {
-  checkEntries,
-  checkKey,
-  checkRange,
-  closedError,
-  notFound,
-  recordHeaderBytes,
-  spaceIndex,
-} from '../entries.ts';
+import { checkEntries, checkKey, checkRange, closedError, recordHeaderBytes, spaceIndex } from '../entries.ts';
+import { type MovingRead, readMoving, sortedGroups } from '../indexed.ts';
 import type { Silo, SiloEntry, SiloKey, SiloStart, SiloUsage, Space } from '../silo.ts';
+import { turnCosts } from '../turns.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { Compactor } from './compactor.ts';
 import { checksum, type RecordHeader, readRecordHeader } from './format.ts';
 import { type IndexEntry, type Place, shardCount } from './index.ts';
 import type { SiloState } from './state.ts';
 import { writeSuperblock } from './superblock.ts';
-import { turnCosts } from './turns.ts';
 import { Writer } from './writer.ts';
 
 export interface LogSiloOptions {
@@ -40,12 +33,8 @@ export interface LogSiloOptions {
 }
 
 const headersAtOnce = 32;
-/** So few are not worth 256 groups. */
-const sortedAtOnce = 64;
 /** A range this near to the start of a value is read together with the header. */
 const nearBytes = 64 * 1024;
-/** A value may move while it is being read; more often than this it is no coincidence. */
-const readAttempts = 4;
 
 export class LogSilo implements Silo {
   /** The identity the silo had before it was found damaged at this opening. */
@@ -142,8 +131,7 @@ export class LogSilo implements Silo {
   }
 
   async size(space: Space, key: SiloKey): Promise<number | undefined> {
-    this.check(space, key);
-    return this.state.index.get(spaceIndex(space), key)?.length;
+    return this.find(space, key)?.length;
   }
 
   put(space: Space, key: SiloKey, value: Uint8Array): Promise<void> {
@@ -170,11 +158,8 @@ export class LogSilo implements Silo {
       this.checkOpen();
       await this.state.turns.take(this.state.index.slots(shard) * turnCosts.slot);
       const entries = this.state.index.shardEntries(shard).filter((entry) => entry.space === wanted);
-      for (const found of bySecondByte(await this.startsOf(entries, startBytes))) {
-        await this.state.turns.take(found.length * turnCosts.slot);
-        for (const one of found.sort((a, b) => compareBytes(a.key, b.key)))
-          if (after === undefined || compareBytes(one.key, after) > 0) yield one;
-      }
+      const found = await this.startsOf(entries, startBytes);
+      for await (const group of sortedGroups(found, after, this.state.turns)) yield* group;
     }
   }
 
@@ -232,28 +217,19 @@ export class LogSilo implements Silo {
     if (this.closing !== undefined) throw closedError();
   }
 
-  private check(space: Space, key: SiloKey): void {
+  private find(space: Space, key: SiloKey): Place | undefined {
     checkKey(space, key);
     this.checkOpen();
+    return this.state.index.get(spaceIndex(space), key);
   }
 
-  /** Reads a value that may be replaced or moved meanwhile; `read` gives undefined when it did not find it at the place. */
-  private async reading(
-    space: Space,
-    key: SiloKey,
-    read: (place: Place) => Promise<Buffer | undefined>,
-  ): Promise<Buffer> {
-    for (let attempt = 0; ; attempt++) {
-      this.check(space, key);
-      const place = this.state.index.get(spaceIndex(space), key);
-      if (place === undefined) throw notFound(space);
-      const value = await read(place);
-      if (value !== undefined) return value;
-      const stillThere = this.state.samePlace(this.state.index.get(spaceIndex(space), key), place);
-      if (!stillThere && attempt < readAttempts) continue;
-      if (await this.holdsAnother(place, key)) throw notFound(space);
-      throw new InfinitError('corrupt', `a stored ${space} fails its checksum`);
-    }
+  private reading(space: Space, key: SiloKey, read: MovingRead<Place>['read']): Promise<Buffer> {
+    return readMoving(space, {
+      find: () => this.find(space, key),
+      isSame: (now, place) => this.state.samePlace(now, place),
+      read,
+      isAnother: (place) => this.holdsAnother(place, key),
+    });
   }
 
   /** Whether a whole record of another key stands there: two keys with one hash in the index. */
@@ -348,12 +324,4 @@ export class LogSilo implements Silo {
       for (const segment of empty) await state.segments.release(segment);
     });
   }
-}
-
-/** What one shard has in groups, by the byte that follows the one the keys share: together they are sorted in small steps. */
-function bySecondByte(found: readonly SiloStart[]): SiloStart[][] {
-  if (found.length <= sortedAtOnce) return found.length === 0 ? [] : [[...found]];
-  const groups: SiloStart[][] = Array.from({ length: 256 }, () => []);
-  for (const one of found) groups[one.key[1] ?? 0]?.push(one);
-  return groups.filter((group) => group.length > 0);
 }

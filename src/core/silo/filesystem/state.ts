@@ -3,10 +3,10 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { recordHeaderBytes } from '../entries.ts';
+import { type Turns, turnCosts } from '../turns.ts';
 import { type Place, SiloIndex, shardCount } from './index.ts';
 import type { Segment, Segments } from './segments.ts';
 import type { Superblock } from './superblock.ts';
-import { type Turns, turnCosts } from './turns.ts';
 
 /** A place in the log: everything before it is durable. */
 export interface LogPosition {

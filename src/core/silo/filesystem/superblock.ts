@@ -2,11 +2,11 @@
 // damaged and takes a new identity.
 
 import { join } from 'node:path/posix';
-import { crc32 } from 'node:zlib';
 import { fromHex, toHex, utf8 } from '../../base/bytes.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { type StoreId, storeIdBytes } from '../../block/address.ts';
 import type { Files, Runtime } from '../../runtime/runtime.ts';
+import { checksumOf } from '../indexed.ts';
 import { pageBytes } from './format.ts';
 
 export interface Superblock {
@@ -114,11 +114,6 @@ function parse(fields: Record<string, unknown>, path: string): Superblock {
     throw broken(path);
   }
   return { storeId: fromHex(storeId), salt, seed: [seed[0] ?? 0, seed[1] ?? 0], direct, segmentBytes, openings };
-}
-
-/** Over the compact JSON of all other fields in the order they stand. */
-function checksumOf(fields: Record<string, unknown>): string {
-  return crc32(JSON.stringify(fields)).toString(16).padStart(8, '0');
 }
 
 function broken(path: string): InfinitError {

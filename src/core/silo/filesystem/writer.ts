@@ -6,7 +6,8 @@ import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Clock } from '../../runtime/runtime.ts';
 import { closedError, recordHeaderBytes } from '../entries.ts';
-import { Fifo } from './fifo.ts';
+import { Fifo } from '../fifo.ts';
+import { Turns, turnCosts } from '../turns.ts';
 import {
   type Atom,
   applyFlush,
@@ -21,7 +22,6 @@ import {
 } from './flush.ts';
 import { alignUp, pageBytes } from './format.ts';
 import type { SiloState } from './state.ts';
-import { Turns, turnCosts } from './turns.ts';
 
 export interface WriterOptions {
   state: SiloState;

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import { utf8 } from '../../base/bytes.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Turns, turnCosts } from '../filesystem/turns.ts';
+import { type Turns, turnCosts } from '../turns.ts';
 import { shardCount, slotBytes } from './index.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { PackState } from './state.ts';

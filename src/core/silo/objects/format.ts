@@ -2,7 +2,7 @@
 // says where each value is, so that the tables alone bring a silo up to date.
 
 import { crc32 } from 'node:zlib';
-import { type Bytes, compareBytes } from '../../base/bytes.ts';
+import type { Bytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 
@@ -142,6 +142,12 @@ function checksumOf(table: Buffer, salt: number): number {
   return crc32(table.subarray(headerBytes), crc32(table.subarray(0, headerBytes - 4), salt));
 }
 
+/** Who wrote a pack, as far as its first bytes tell. */
+export function writerOf(start: Buffer): Pick<PackHeader, 'opening' | 'writer'> {
+  if (start.length < headerBytes) return { opening: 0, writer: Buffer.alloc(0) };
+  return { opening: start.readUInt32BE(22), writer: Buffer.from(start.subarray(26, 34)) };
+}
+
 /** How long header and table are, by the first bytes of a pack; undefined when it is none. */
 export function tableBytes(start: Buffer): number | undefined {
   if (start.length < headerBytes || start.toString('latin1', 0, 4) !== magic) return undefined;
@@ -162,8 +168,7 @@ export function readTable(table: Buffer, salt: number): { header: PackHeader; ro
     number: whole.readUIntBE(4, 6),
     confirmed: whole.readUIntBE(10, 6),
     checkpoint: whole.readUIntBE(16, 6),
-    opening: whole.readUInt32BE(22),
-    writer: Buffer.from(whole.subarray(26, 34)),
+    ...writerOf(whole),
     rows: rows.length,
     bytes: whole.readUInt32BE(38),
   };
@@ -180,9 +185,4 @@ export function packName(number: number): string {
 export function packNumber(name: string): number | undefined {
   const match = /^pack-(\d{13})$/.exec(name);
   return match === null ? undefined : Number(match[1]);
-}
-
-/** As `Array.sort` wants it. */
-export function byKey(a: { key: Bytes }, b: { key: Bytes }): number {
-  return compareBytes(a.key, b.key);
 }

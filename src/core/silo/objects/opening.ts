@@ -7,8 +7,9 @@ import { limits } from '../../base/limits.ts';
 import { storeIdBytes } from '../../block/address.ts';
 import { hash } from '../../crypto/hash.ts';
 import type { FileLock, Runtime } from '../../runtime/runtime.ts';
-import { Turns } from '../filesystem/turns.ts';
+import { lockSilo } from '../indexed.ts';
 import { type Silo, spaces } from '../silo.ts';
+import { Turns } from '../turns.ts';
 import { headerBytes, packName } from './format.ts';
 import type { ObjectStore } from './object-store.ts';
 import { PackedSilo } from './packed-silo.ts';
@@ -139,17 +140,12 @@ async function isExclusive(store: ObjectStore): Promise<boolean> {
 
 async function lockStore({ store, runtime, folder }: PackedOpening): Promise<FileLock | undefined> {
   if (folder === undefined) return undefined;
-  await runtime.files.makeDirectory(folder);
   try {
-    return await runtime.files.lock(`${folder}/${toHex(hash(Buffer.from(store.where))).slice(0, 32)}.lock`);
+    await runtime.files.makeDirectory(folder);
+    const name = toHex(hash(Buffer.from(store.where))).slice(0, 32);
+    return await lockSilo(runtime, `${folder}/${name}.lock`, store.where);
   } catch (error) {
     await store.close();
-    if (!isError(error, 'exists')) throw error;
-    const pid = error.data?.pid;
-    const who = typeof pid === 'number' ? `pid ${pid}` : 'another process';
-    throw new InfinitError('exists', `the silo in ${store.where} is in use by ${who}`, {
-      data: error.data ?? {},
-      cause: error,
-    });
+    throw error;
   }
 }

@@ -7,8 +7,8 @@ import { asBuffer, type Bytes, equalBytes, latin1Of } from '../../base/bytes.ts'
 import { asError, InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { closedError } from '../entries.ts';
-import { Fifo } from '../filesystem/fifo.ts';
-import { headerBytes, layOutPack, type Pack, type PackedChange, packName, rowBytes } from './format.ts';
+import { Fifo } from '../fifo.ts';
+import { headerBytes, layOutPack, type Pack, type PackedChange, packName, rowBytes, writerOf } from './format.ts';
 import type { ObjectStore } from './object-store.ts';
 import type { PackState } from './state.ts';
 import type { Superblock } from './superblock.ts';
@@ -274,7 +274,7 @@ export class PackWriter {
         if (!isError(error, 'exists')) throw error;
       }
       const start = await store.get(name, { offset: 0, length: headerBytes });
-      const { opening, writer } = headerOf(start);
+      const { opening, writer } = writerOf(start);
       // An answer was lost, and the pack is there all the same.
       if (equalBytes(writer, superblock.writer)) return;
       if (opening >= superblock.openings) break;
@@ -331,12 +331,6 @@ export class PackWriter {
     this.idle?.();
     this.idle = undefined;
   }
-}
-
-/** Who wrote a pack, as far as its first bytes tell. */
-function headerOf(start: Buffer): { opening: number; writer: Buffer } {
-  if (start.length < headerBytes) return { opening: 0, writer: Buffer.alloc(0) };
-  return { opening: start.readUInt32BE(22), writer: start.subarray(26, 34) };
 }
 
 export function takenOver(store: ObjectStore): InfinitError {

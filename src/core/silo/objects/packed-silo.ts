@@ -2,15 +2,15 @@
 // (checkpoints, compaction) as packs pile up. docs/decisions/022-object-silos.md says what it promises and costs.
 
 import { crc32 } from 'node:zlib';
-import { compareBytes } from '../../base/bytes.ts';
-import { asError, InfinitError, isError } from '../../base/errors.ts';
+import { asError, isError } from '../../base/errors.ts';
 import { type Abortable, checkSignal, Semaphore } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import { type StoreId, storeIdBytes } from '../../block/address.ts';
 import type { FileLock, Runtime } from '../../runtime/runtime.ts';
-import { checkEntries, checkKey, checkRange, closedError, notFound, spaceIndex } from '../entries.ts';
-import { Turns, turnCosts } from '../filesystem/turns.ts';
+import { checkEntries, checkKey, checkRange, closedError, spaceIndex } from '../entries.ts';
+import { type MovingRead, readMoving, sortedGroups } from '../indexed.ts';
 import type { Silo, SiloEntry, SiloKey, SiloStart, SiloUsage, Space } from '../silo.ts';
+import { Turns, turnCosts } from '../turns.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Compactor } from './compactor.ts';
 import { packName, startBytesMax } from './format.ts';
@@ -34,8 +34,6 @@ export interface PackedSiloOptions {
   lock: FileLock | undefined;
 }
 
-/** A value may move while it is being read; more often than this it is no coincidence. */
-const readAttempts = 4;
 const startsAtOnce = 64;
 
 export class PackedSilo implements Silo {
@@ -154,13 +152,9 @@ export class PackedSilo implements Silo {
       this.checkOpen();
       await this.turns.take(this.state.index.slots(number, shard) * 4 * turnCosts.slot);
       const entries = this.state.index.entries(number, shard);
-      for (const group of bySecondByte(entries)) {
-        await this.turns.take(group.length * turnCosts.slot);
-        group.sort((a, b) => compareBytes(a.key, b.key));
-        const wanted = after === undefined ? group : group.filter(({ key }) => compareBytes(key, after) > 0);
-        for (let at = 0; at < wanted.length; at += startsAtOnce)
-          yield* await Promise.all(wanted.slice(at, at + startsAtOnce).map((entry) => this.startOf(entry, startBytes)));
-      }
+      for await (const group of sortedGroups(entries, after, this.turns))
+        for (let at = 0; at < group.length; at += startsAtOnce)
+          yield* await Promise.all(group.slice(at, at + startsAtOnce).map((entry) => this.startOf(entry, startBytes)));
     }
   }
 
@@ -227,22 +221,12 @@ export class PackedSilo implements Silo {
     return this.state.index.get(spaceIndex(space), key);
   }
 
-  /** Reads a value that may be replaced or moved meanwhile; `read` gives undefined when it did not find it at the place. */
-  private async reading(
-    space: Space,
-    key: SiloKey,
-    read: (place: Place) => Promise<Buffer | undefined>,
-  ): Promise<Buffer> {
-    for (let attempt = 0; ; attempt++) {
-      const place = this.find(space, key);
-      if (place === undefined) throw notFound(space);
-      const value = await read(place);
-      if (value !== undefined) return value;
-      const now = this.find(space, key);
-      const stillThere = now?.pack === place.pack && now.offset === place.offset;
-      if (!stillThere && attempt < readAttempts) continue;
-      throw new InfinitError('corrupt', `a stored ${space} fails its checksum`);
-    }
+  private reading(space: Space, key: SiloKey, read: MovingRead<Place>['read']): Promise<Buffer> {
+    return readMoving(space, {
+      find: () => this.find(space, key),
+      isSame: (now, place) => now?.pack === place.pack && now.offset === place.offset,
+      read,
+    });
   }
 
   /** Bytes of a value from its pack; undefined when they are not there. */
@@ -268,14 +252,6 @@ export class PackedSilo implements Silo {
     const { runtime, store } = this.options;
     runtime.log.write('warn', 'silo', asError(error).message, { store: store.where });
   }
-}
-
-/** What one shard has in groups, by the byte that follows the one the keys share: together they are sorted in small steps. */
-function bySecondByte(entries: readonly IndexEntry[]): IndexEntry[][] {
-  if (entries.length <= startsAtOnce) return entries.length === 0 ? [] : [[...entries]];
-  const groups: IndexEntry[][] = Array.from({ length: 256 }, () => []);
-  for (const entry of entries) groups[entry.key[1] ?? 0]?.push(entry);
-  return groups.filter((group) => group.length > 0);
 }
 
 /** Small silos have small packs. */

@@ -4,7 +4,7 @@
 import { isError } from '../../base/errors.ts';
 import { Semaphore } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
-import { type Turns, turnCosts } from '../filesystem/turns.ts';
+import { type Turns, turnCosts } from '../turns.ts';
 import { type Checkpoint, loadCheckpoint } from './checkpoint.ts';
 import { type PackHeader, type PackRow, packName, packNumber, readTable, tableBytes } from './format.ts';
 import type { ObjectStore } from './object-store.ts';

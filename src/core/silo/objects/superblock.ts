@@ -1,10 +1,10 @@
 // The object `silo.json` of a silo of packs: its identity, and who opened it last. JSON with a checksum; small, replaced whole.
 
-import { crc32 } from 'node:zlib';
 import { fromHex, toHex, utf8 } from '../../base/bytes.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { type StoreId, storeIdBytes } from '../../block/address.ts';
 import type { Random } from '../../runtime/runtime.ts';
+import { checksumOf } from '../indexed.ts';
 import type { ObjectStore } from './object-store.ts';
 
 export const superblockName = 'silo.json';
@@ -81,8 +81,4 @@ function parse(bytes: Buffer): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-function checksumOf(fields: Record<string, unknown>): string {
-  return crc32(JSON.stringify(fields)).toString(16).padStart(8, '0');
 }

@@ -2,8 +2,8 @@
 // would go beyond the limits waits for the next turn, first come first served. Counts and not time: a busy machine changes
 // nothing, and a run can be repeated.
 
-import { limits } from '../../base/limits.ts';
-import type { Clock } from '../../runtime/runtime.ts';
+import { limits } from '../base/limits.ts';
+import type { Clock } from '../runtime/runtime.ts';
 import { Fifo } from './fifo.ts';
 
 /** What work costs, in changes answered, whose callers then go on with work of their own. */
