@@ -347,6 +347,8 @@ export const limits = {
   linkSilosMax: 64,
   /** Named in a network's descriptor, which fits the network register with them. */
   revokedUsersMax: 200,
+  /** A node tells the hub where it is, and asks where others are, this often unless told otherwise. */
+  hubPeriodMs: 300 * second,
   /** Hearing of a newer network register makes a node look at most this often. */
   registerLookPeriodMs: 1 * second,
   fuseOptionsMax: 64,

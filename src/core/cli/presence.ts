@@ -9,8 +9,6 @@ import { bytesFlag, durationFlag, inputFlag, integerFlag, peerFlag, portFlag, pr
 import type { Invocation } from './invocation.ts';
 import type { CacheSizes, HubPresence, Presence, PresenceFiles } from './running.ts';
 
-const hubIntervalS = 300;
-
 export const runFlags = {
   ...inputFlag,
   ...peerFlag,
@@ -77,7 +75,8 @@ export function hubPresenceOf(flags: HubFlagValues): Omit<HubPresence, 'client'>
   const push = flags.publish || flags['push-endpoints'];
   const fetch = flags.publish || flags['fetch-endpoints'];
   if (!push && !fetch) return undefined;
-  return { push, fetch, intervalMs: (flags['fetch-endpoints-interval'] ?? hubIntervalS) * 1000 };
+  const seconds = flags['fetch-endpoints-interval'];
+  return { push, fetch, intervalMs: seconds === undefined ? limits.hubPeriodMs : seconds * 1000 };
 }
 
 /** What the parser makes of `runFlags`. */

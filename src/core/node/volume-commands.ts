@@ -4,6 +4,7 @@ import { readFile, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { fromBase64, toBase64, utf8 } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
 import type { Acting, Running, RunOptions, RunVolumeOptions, VolumeStatus } from '../cli/running.ts';
 import type { MountOptionsJson, VolumeDescriptor } from '../descriptor/descriptor.ts';
 import { keyToJson, sameKey } from '../descriptor/keys.ts';
@@ -31,7 +32,6 @@ const farewellMs = 100;
 const stopTimeoutMs = 10 * 60_000;
 const endTimeoutMs = 60_000;
 const endPollMs = 100;
-const hubIntervalMs = 300_000;
 
 export const runVolume: Running['runVolume'] = async (options: RunVolumeOptions) => {
   const { context, as } = options;
@@ -79,7 +79,7 @@ function runOptionsOf(options: RunVolumeOptions, volume: VolumeDescriptor, mount
 /** What the mount has to do with the hub; says so when it should have, and none is named. */
 async function hubOf(
   { openHub, warn }: RunVolumeOptions,
-  { publish = false, push = publish, fetch = publish, poll_beyond: intervalMs = hubIntervalMs }: MountOptionsJson,
+  { publish = false, push = publish, fetch = publish, poll_beyond: intervalMs = limits.hubPeriodMs }: MountOptionsJson,
 ): Promise<Pick<RunOptions, 'hub'>> {
   if (!push && !fetch) return {};
   if (openHub !== undefined) return { hub: { client: await openHub(), push, fetch, intervalMs } };
