@@ -8,11 +8,10 @@ import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { linkNetwork } from '../descriptor/links.ts';
 import { removeLink } from '../descriptor/removal.ts';
 import { createFilesystemSilo } from '../descriptor/silos.ts';
+import { drainedFacts } from '../node/draining.ts';
 import { foundNetwork } from '../node/found.ts';
 import type { Context } from '../node/link.ts';
 import { askNetwork } from '../node/running-network.ts';
-
-const lookMs = 500;
 
 /** The silo that stands for a network's data when none is named; made when it is not there. */
 export async function defaultSilo(context: Context, network: string): Promise<string> {
@@ -48,13 +47,7 @@ export async function drained(context: Context, as: string, network: string, sig
   const drain = async (action: string) =>
     (await askNetwork({ context, as }, network, 'drain', { action })) as DrainFacts;
   try {
-    let facts = await drain('start');
-    while (facts.state === 'draining') {
-      await context.runtime.clock.sleep(lookMs, { signal });
-      facts = await drain('status');
-    }
-    if (facts.state !== 'drained')
-      throw new InfinitError('unavailable', facts.error ?? 'others did not take over what this device keeps');
+    await drainedFacts(await drain('start'), () => drain('status'), { context, signal });
   } catch (error) {
     if (isError(error, 'not-found'))
       throw new InfinitError('unavailable', `network "${network}" does not run here`, { cause: error });

@@ -22,7 +22,7 @@ import type { Endpoint } from '../runtime/runtime.ts';
 import { inBackground, reporting } from './background.ts';
 import { collectQueries } from './collecting.ts';
 import { diagnose as examine } from './doctor/doctor.ts';
-import { resign } from './draining.ts';
+import { drainedFacts, drainLookMs, resign } from './draining.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
@@ -32,7 +32,6 @@ import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveU
 import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
 
-const drainLookMs = 500;
 /** A process that ends takes no longer unless something is in use. */
 const endingLookMs = 3000;
 
@@ -90,18 +89,13 @@ export const drainNetwork: Running['drainNetwork'] = async ({ cancel, progress, 
   const { name } = await getLink(options.context, options.as, options.name);
   const drain = async (action: string) => (await ask(options, 'drain', { action })) as DrainFacts;
   if (cancel) return { ...(await drain('cancel')), name };
-  const { clock } = options.context.runtime;
-  let facts = await drain('start');
-  while (facts.state === 'draining') {
-    progress(facts);
-    await clock.sleep(drainLookMs, { signal: options.signal });
-    facts = await drain('status').catch((cause: unknown) => {
+  const status = () =>
+    drain('status').catch((cause: unknown) => {
       if (!isError(asError(cause).cause, 'not-found')) throw cause;
       const message = `the node of network "${name}" ended before it was drained`;
       throw new InfinitError('unavailable', message, { cause, hint: 'start it again, and drain it then' });
     });
-  }
-  if (facts.state !== 'drained') throw new InfinitError('unavailable', facts.error ?? 'the drain was given up');
+  const facts = await drainedFacts(await drain('start'), status, { ...options, progress });
   await drain('finish');
   await waitUntilEnded(options, () => progress(facts));
   return { ...facts, name };

@@ -1,7 +1,7 @@
 // Leaving the network for good: what `network drain` asks of the running node, and what `--resign-on-shutdown` does at its end.
 
 import { asError, InfinitError, isError } from '../base/errors.ts';
-import type { DrainFacts } from '../cli/running.ts';
+import type { Acting, DrainFacts } from '../cli/running.ts';
 import type { Drain } from '../store/drain.ts';
 import type { Queries } from './monitor.ts';
 import type { Node } from './node.ts';
@@ -9,6 +9,8 @@ import type { Node } from './node.ts';
 /** A shutdown does not wait longer for others to take over what is here. */
 const resignLimitMs = 5 * 60_000;
 const resignTellMs = 10_000;
+/** Who waits for a drain looks so often. */
+export const drainLookMs = 500;
 
 const actions = ['start', 'status', 'cancel', 'finish'] as const;
 type Action = (typeof actions)[number];
@@ -70,6 +72,23 @@ export class Draining {
   private facts(): DrainFacts {
     return { ...this.drain.status(), ...(this.failure === undefined ? {} : { error: this.failure }) };
   }
+}
+
+/** How a running node that was asked to drain ends up; throws `unavailable` when others do not take over what it keeps. */
+export async function drainedFacts(
+  started: DrainFacts,
+  status: () => Promise<DrainFacts>,
+  options: Pick<Acting, 'context' | 'signal'> & { progress?(facts: DrainFacts): void },
+): Promise<DrainFacts> {
+  const { context, signal, progress } = options;
+  let facts = started;
+  while (facts.state === 'draining') {
+    progress?.(facts);
+    await context.runtime.clock.sleep(drainLookMs, { signal });
+    facts = await status();
+  }
+  if (facts.state === 'drained') return facts;
+  throw new InfinitError('unavailable', facts.error ?? 'others did not take over what this device keeps');
 }
 
 /** Hands over what the node holds before it ends; `force` ends it at once. Never throws: the process ends either way. */
