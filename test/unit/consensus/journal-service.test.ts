@@ -7,6 +7,7 @@ import { toHex } from '../../../src/core/base/bytes.ts';
 import { encode } from '../../../src/core/base/codec.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { type Deferred, deferred } from '../../../src/core/base/lifecycle.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
 import { accessInClear } from '../../../src/core/block/register.ts';
 import { signBatch } from '../../../src/core/block/register-batch.ts';
@@ -199,4 +200,15 @@ test('the journal of a deleted tree goes whole', async () => {
   assert.equal(await service.follow(agreed({}, true)), false);
   assert.equal(await loadJournal(silo, tree), undefined);
   for await (const key of silo.list('journal')) assert.fail(`left: ${toHex(key)}`);
+});
+
+test('the journal of a deleted tree leaves its place to the next one of its writer', async (t) => {
+  const adjustable = limits as { journalsPerUserMax: number };
+  const { journalsPerUserMax } = limits;
+  adjustable.journalsPerUserMax = 1;
+  t.after(() => (adjustable.journalsPerUserMax = journalsPerUserMax));
+  const { open, service } = served();
+  assert.deepEqual(await open(), { type: 'ok', last: 0 });
+  await service.remove(tree);
+  assert.deepEqual(await open(), { type: 'ok', last: 0 });
 });

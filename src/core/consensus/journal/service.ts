@@ -140,6 +140,7 @@ class JournalStore implements JournalService {
     await (await this.journals.get(toHex(tree)))?.written;
     await removeJournal(this.options.silo, tree);
     this.journals.delete(toHex(tree));
+    for (const places of this.places.values()) places.delete(toHex(tree));
   }
 
   async answer(tree: Address, { creator, step }: Prepared): Promise<JournalResponse> {
