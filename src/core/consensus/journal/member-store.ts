@@ -1,7 +1,7 @@
 // Where a member keeps journals in its silo: space `journal`, keys `tree 16, segment 4, first 6, last 6`; the record of the
 // tree itself has segment 0xffffffff. A batch is one record; a journal is found again by listing its keys.
 
-import { type Bytes, compareBytes, concatBytes, equalBytes, u32Bytes, u48Bytes } from '../../base/bytes.ts';
+import { type Bytes, compareBytes, concatBytes, equalBytes, toHex, u32Bytes, u48Bytes } from '../../base/bytes.ts';
 import { type CodecType, decode, encode, fixed, list, struct, u32, u48, u64 } from '../../base/codec.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
@@ -52,6 +52,11 @@ function keyOf(tree: Address, segment: number, first: number, last: number): Sil
   return concatBytes([prefixOf(tree), u32Bytes(segment), u48Bytes(first), u48Bytes(last)]);
 }
 
+/** Of the record of the tree itself. */
+export function metaKey(tree: Address): SiloKey {
+  return keyOf(tree, metaSegment, 0, 0);
+}
+
 function parseKey(key: SiloKey): { segment: number; first: number; last: number } {
   const view = Buffer.from(key);
   return { segment: view.readUInt32BE(16), first: view.readUIntBE(20, 6), last: view.readUIntBE(26, 6) };
@@ -81,7 +86,7 @@ function metaEntry(tree: Address, { fence, segments, access }: MemberJournal): S
     base,
   }));
   const value = encode(metaRecord, { tree, fence, segments: listed, access });
-  return { space: 'journal', key: keyOf(tree, metaSegment, 0, 0), value };
+  return { space: 'journal', key: metaKey(tree), value };
 }
 
 function batchEntry(tree: Address, { segment, batch, chain }: JournalChange & { type: 'append' }): SiloEntry {
@@ -106,7 +111,7 @@ export interface StoredJournal {
  * removed here, before anything is built on their place. Throws `corrupt` when what is left does not chain.
  */
 export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJournal | undefined> {
-  const meta = await read(silo, keyOf(tree, metaSegment, 0, 0));
+  const meta = await read(silo, metaKey(tree));
   if (!meta) return undefined;
   const record = decodeMeta(meta);
   if (!equalBytes(record.tree, tree)) throw new InfinitError('corrupt', 'a journal record is of another tree');
@@ -124,16 +129,27 @@ export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJour
   return { fence: record.fence, access: record.access, segments: [...segments.values()] };
 }
 
-/** The trees of which there is a journal, as their records say; what cannot be read is left out. */
-export async function* storedTrees(silo: Silo): AsyncIterable<Address> {
+/**
+ * The trees of which there is a journal, as their records say; what cannot be read is left out. `known`: those read before, by key,
+ * so that each record is read once.
+ */
+export async function* storedTrees(silo: Silo, known: Map<string, Address>): AsyncIterable<Address> {
   for await (const key of silo.list('journal')) {
     if (parseKey(key).segment !== metaSegment) continue;
-    const meta = await read(silo, key).catch(() => undefined);
-    try {
-      if (meta) yield decodeMeta(meta).tree;
-    } catch (error) {
-      if (!isError(error, 'corrupt', 'unsupported')) throw error;
-    }
+    const tree = known.get(toHex(key)) ?? (await treeOf(silo, key));
+    if (tree === undefined) continue;
+    known.set(toHex(key), tree);
+    yield tree;
+  }
+}
+
+async function treeOf(silo: Silo, key: SiloKey): Promise<Address | undefined> {
+  const meta = await read(silo, key).catch(() => undefined);
+  try {
+    return meta && decodeMeta(meta).tree;
+  } catch (error) {
+    if (!isError(error, 'corrupt', 'unsupported')) throw error;
+    return undefined;
   }
 }
 
@@ -149,7 +165,7 @@ export async function removeJournal(silo: Silo, tree: Address): Promise<void> {
 
 /** Without reading it. */
 export async function hasJournal(silo: Silo, tree: Address): Promise<boolean> {
-  return (await silo.size('journal', keyOf(tree, metaSegment, 0, 0))) !== undefined;
+  return (await silo.size('journal', metaKey(tree))) !== undefined;
 }
 
 /** The key just before the journal's first possible one. */

@@ -13,7 +13,15 @@ import type { Silo } from '../../silo/silo.ts';
 import { type RegisterSnapshot, rootHeader } from '../consensus.ts';
 import { segmentStart } from './chain.ts';
 import { MemberJournal, type MemberStep, type VerifiedRoot } from './member.ts';
-import { entriesOf, hasJournal, loadJournal, readBatches, removeJournal, storedTrees } from './member-store.ts';
+import {
+  entriesOf,
+  hasJournal,
+  loadJournal,
+  metaKey,
+  readBatches,
+  removeJournal,
+  storedTrees,
+} from './member-store.ts';
 import {
   type JournalAnswer,
   type JournalMethod,
@@ -113,6 +121,8 @@ class JournalStore implements JournalService {
   private readonly journals = new Map<string, Promise<Loaded>>();
   /** Journals made here, by the user that made them. */
   private readonly places = new Map<string, Set<string>>();
+  /** Trees of which there are journals, by the keys of their records. */
+  private readonly stored = new Map<string, Address>();
 
   constructor(options: JournalServiceOptions) {
     this.options = options;
@@ -121,7 +131,7 @@ class JournalStore implements JournalService {
   }
 
   trees(): AsyncIterable<Address> {
-    return storedTrees(this.options.silo);
+    return storedTrees(this.options.silo, this.stored);
   }
 
   async follow({ address: tree, payload, deleted, author, access }: RegisterSnapshot): Promise<boolean> {
@@ -137,10 +147,12 @@ class JournalStore implements JournalService {
   }
 
   async remove(tree: Address): Promise<void> {
-    await (await this.journals.get(toHex(tree)))?.written;
+    const name = toHex(tree);
+    await (await this.journals.get(name))?.written;
     await removeJournal(this.options.silo, tree);
-    this.journals.delete(toHex(tree));
-    for (const places of this.places.values()) places.delete(toHex(tree));
+    this.journals.delete(name);
+    this.stored.delete(toHex(metaKey(tree)));
+    for (const places of this.places.values()) places.delete(name);
   }
 
   async answer(tree: Address, { creator, step }: Prepared): Promise<JournalResponse> {
