@@ -194,6 +194,9 @@ export function cut(range: Range): Range[] {
   }));
 }
 
+/** All addresses. */
+export const wholeRing: Range = { from: Buffer.alloc(addressBytes), to: Buffer.alloc(addressBytes, 255) };
+
 /** The next address; undefined behind the last one. */
 export function addressBehind(address: Address): Address | undefined {
   const next = numberOf(address) + 1n;

@@ -2,15 +2,22 @@
 // weights. Each is given to the nodes that are to hold it, and the copy here goes only when all of them have confirmed theirs by
 // store, with at least the generation it has here (docs/protocols.md 1.7, 3; I3). Until then it is served as before.
 
-import { equalBytes, toHex } from '../base/bytes.ts';
-import { type Address, addressBytes, type NodeId } from '../block/address.ts';
+import { compareBytes, equalBytes } from '../base/bytes.ts';
+import type { Address, NodeId } from '../block/address.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Absence } from './absence.ts';
 import type { Arc } from './arcs.ts';
 import type { BlockTransfer } from './block-transfer.ts';
 import type { HeldBlocks } from './held-blocks.ts';
-import { addressBefore, addressBehind, type Inventory, type InventoryEntry, type Range } from './inventory.ts';
+import {
+  addressBefore,
+  addressBehind,
+  type Inventory,
+  type InventoryEntry,
+  type Range,
+  wholeRing,
+} from './inventory.ts';
 import type { Work } from './worker.ts';
 
 export interface RebalanceParts {
@@ -138,13 +145,13 @@ export class Rebalance implements Work {
 /** All addresses outside of the ranges. */
 function gaps(ranges: readonly Range[]): Range[] {
   const found: Range[] = [];
-  let from: Address | undefined = Buffer.alloc(addressBytes);
-  for (const range of [...ranges].sort((a, b) => (toHex(a.from) < toHex(b.from) ? -1 : 1))) {
-    if (from !== undefined && toHex(from) < toHex(range.from))
+  let from: Address | undefined = wholeRing.from;
+  for (const range of [...ranges].sort((a, b) => compareBytes(a.from, b.from))) {
+    if (from !== undefined && compareBytes(from, range.from) < 0)
       found.push({ from, to: addressBefore(range.from) as Address });
     from = addressBehind(range.to);
   }
-  if (from !== undefined) found.push({ from, to: Buffer.alloc(addressBytes, 255) });
+  if (from !== undefined) found.push({ ...wholeRing, from });
   return found;
 }
 

@@ -5,11 +5,10 @@
 import { toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { addressBytes } from '../block/address.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Silo, Space } from '../silo/silo.ts';
 import type { HeldBlocks } from './held-blocks.ts';
-import { addressBehind, type Inventory } from './inventory.ts';
+import { addressBehind, type Inventory, wholeRing } from './inventory.ts';
 import type { Throttle } from './throttle.ts';
 import type { Work } from './worker.ts';
 
@@ -33,8 +32,6 @@ export interface RottenRecord {
 const recordSpaces: readonly Space[] = ['register', 'journal', 'meta'];
 const stepBlocks = 16;
 const stepBytes = 4 * 1024 * 1024;
-const firstAddress = Buffer.alloc(addressBytes);
-const lastAddress = Buffer.alloc(addressBytes, 255);
 
 /** What is counted of the current pass stays where it was when the process ends: the next one begins anew. */
 export class Scrub implements Work {
@@ -43,7 +40,7 @@ export class Scrub implements Work {
   private readonly parts: ScrubParts;
   private readonly rotten = new Map<string, RottenRecord>();
   /** Of the blocks; undefined behind the last. */
-  private nextBlock: Uint8Array | undefined = firstAddress;
+  private nextBlock: Uint8Array | undefined = wholeRing.from;
   private space = 0;
   private rest: AsyncIterator<Uint8Array> | undefined;
   private beganMs: number;
@@ -104,7 +101,7 @@ export class Scrub implements Work {
   }
 
   private beginPass(): void {
-    this.nextBlock = firstAddress;
+    this.nextBlock = wholeRing.from;
     this.space = 0;
     this.rest = undefined;
     this.doneOfPass = 0;
@@ -114,7 +111,7 @@ export class Scrub implements Work {
 
   private async next(): Promise<{ space: Space; key: Uint8Array } | undefined> {
     if (this.nextBlock !== undefined) {
-      const [entry] = this.parts.inventory.entries({ from: this.nextBlock, to: lastAddress }, 1);
+      const [entry] = this.parts.inventory.entries({ ...wholeRing, from: this.nextBlock }, 1);
       this.nextBlock = entry && addressBehind(entry.address);
       if (entry !== undefined) return { space: 'block', key: entry.address };
     }
