@@ -1,16 +1,14 @@
 // Signing in to a provider of object stores by its own web page: from a registered application to the secret that is kept.
 
 import type { Abortable } from '../base/lifecycle.ts';
-import type { Runtime } from '../runtime/runtime.ts';
 import { dropboxTokenUrl } from './objects/dropbox/dropbox.ts';
 import { googleSignIn } from './objects/google/google-drive.ts';
 import { signInByCode, signInByDevice } from './objects/oauth.ts';
-
-type Parts = Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>;
+import type { HttpParts } from './objects/requests.ts';
 
 /** With the code from Dropbox's page. Throws `denied`. */
 export async function signInToDropbox(
-  parts: Parts,
+  parts: HttpParts,
   { appKey, appSecret, code }: { appKey: string; appSecret: string; code: string },
 ): Promise<Record<string, string>> {
   const client = { id: appKey, secret: appSecret };
@@ -20,7 +18,7 @@ export async function signInToDropbox(
 
 /** Shows an address and a code, and waits until a person entered it there on any device. Throws `denied`, `unavailable`. */
 export async function signInToGoogleDrive(
-  parts: Parts,
+  parts: HttpParts,
   { clientId, clientSecret }: { clientId: string; clientSecret: string },
   show: (url: string, code: string) => void,
   options: Abortable = {},

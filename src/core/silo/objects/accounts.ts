@@ -11,11 +11,11 @@ export function needAccount({ type, account, root }: SiloConfig): { account: str
 }
 
 /** Throws `corrupt` when one is missing. */
-export function needTexts(
+export function needTexts<Name extends string>(
   secret: Readonly<Record<string, string>>,
-  names: readonly string[],
-): Readonly<Record<string, string>> {
+  names: readonly Name[],
+): Readonly<Record<Name, string>> {
   const missing = names.find((name) => secret[name] === undefined);
   if (missing !== undefined) throw new InfinitError('corrupt', `credentials lack "${missing}"`);
-  return secret;
+  return secret as Readonly<Record<Name, string>>;
 }

@@ -5,10 +5,7 @@ import { utf8 } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
-import type { Runtime } from '../../runtime/runtime.ts';
-import { ask, hostOf, parseJson, retrying } from './requests.ts';
-
-type Parts = Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>;
+import { ask, type HttpParts, hostOf, parseJson, readPatienceMs, retrying } from './requests.ts';
 
 /** An application that is registered with the provider. */
 export interface OAuthClient {
@@ -22,7 +19,6 @@ export interface DeviceSignIn {
   scope: string;
 }
 
-const patienceMs = 30_000;
 const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
 const pollMsMin = 1000;
 const pollMsMax = 60_000;
@@ -34,7 +30,7 @@ const earlyMs = 60_000;
  * he refuses, `unavailable` when the code ends first.
  */
 export async function signInByDevice(
-  parts: Parts,
+  parts: HttpParts,
   { deviceUrl, tokenUrl, scope }: DeviceSignIn,
   client: OAuthClient,
   show: (url: string, code: string) => void,
@@ -61,7 +57,7 @@ export async function signInByDevice(
 
 /** The refresh token for a code that the provider showed to a person. Throws `denied`. */
 export async function signInByCode(
-  parts: Parts,
+  parts: HttpParts,
   tokenUrl: string,
   client: OAuthClient,
   code: string,
@@ -74,7 +70,7 @@ export async function signInByCode(
 }
 
 export interface TokenOptions {
-  parts: Parts;
+  parts: HttpParts;
   tokenUrl: string;
   client: OAuthClient;
   refreshToken: string;
@@ -128,12 +124,12 @@ export class Tokens {
 
 /** The answer, whether it grants or refuses: both are JSON. */
 function post(
-  parts: Parts,
+  parts: HttpParts,
   url: string,
   form: Record<string, string>,
   options: Abortable,
 ): Promise<Record<string, unknown>> {
-  return retrying(parts, hostOf(url), { ...options, patienceMs }, async () => {
+  return retrying(parts, hostOf(url), { ...options, patienceMs: readPatienceMs }, async () => {
     const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' };
     const body = [utf8(new URLSearchParams(form).toString())];
     const request = { method: 'POST', url, headers, body, responseBytesMax: limits.frameBytesMax };

@@ -8,7 +8,7 @@ import { storeIdBytes } from '../../block/address.ts';
 import { hash } from '../../crypto/hash.ts';
 import type { FileLock, Runtime } from '../../runtime/runtime.ts';
 import { lockSilo } from '../indexed.ts';
-import { type Silo, spaces } from '../silo.ts';
+import { type Silo, type SiloConfig, type SiloKind, type SiloSurroundings, spaces } from '../silo.ts';
 import { Turns } from '../turns.ts';
 import { headerBytes, packName } from './format.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -33,6 +33,22 @@ export interface PackedOpening {
   folder: string | undefined;
 }
 
+/** A kind of silos of packs, by how the store of one is found. */
+export function packedKind(
+  name: string,
+  storeOf: (config: SiloConfig, around: SiloSurroundings) => Promise<ObjectStore> | ObjectStore,
+): SiloKind {
+  const openingOf = async (config: SiloConfig, around: SiloSurroundings): Promise<PackedOpening> => {
+    const { runtime, addedBytes, folder } = around;
+    return { store: await storeOf(config, around), runtime, capacity: config.capacity, addedBytes, folder };
+  };
+  return {
+    name,
+    open: async (config, around) => openPackedSilo(await openingOf(config, around)),
+    clear: async (config, around) => clearPackedSilo(await openingOf(config, around)),
+  };
+}
+
 const probeName = 'probe';
 const ownName = /^(silo\.json|probe|pack-\d{13}|checkpoint-\d{15}(-\d{5})?)$/;
 /** Another process that had the silo before may have written last packs while this one looked. */
@@ -42,9 +58,10 @@ export async function openPackedSilo(opening: PackedOpening): Promise<Silo> {
   const { store, runtime } = opening;
   const lock = await lockStore(opening);
   try {
-    if ((await readSuperblock(store)) === undefined) await format(store, runtime);
+    const known = await readSuperblock(store);
+    if (known === undefined) await format(store, runtime);
     for (let attempt = 1; ; attempt++) {
-      const silo = await openFormatted(opening, lock);
+      const silo = await openFormatted(opening, lock, attempt === 1 ? known : undefined);
       if (silo !== undefined) return silo;
       if (attempt >= openingsMax)
         throw new InfinitError('exists', `the silo in ${store.where} is in use by another process`);
@@ -75,9 +92,13 @@ export async function clearPackedSilo(opening: PackedOpening): Promise<void> {
 }
 
 /** Undefined when the last packs were not yet known: another attempt finds them. */
-async function openFormatted(opening: PackedOpening, lock: FileLock | undefined): Promise<Silo | undefined> {
+async function openFormatted(
+  opening: PackedOpening,
+  lock: FileLock | undefined,
+  known: Superblock | undefined,
+): Promise<Silo | undefined> {
   const { store, runtime, capacity, addedBytes } = opening;
-  const found = await readSuperblock(store);
+  const found = known ?? (await readSuperblock(store));
   if (found === undefined) throw new InfinitError('corrupt', `${store.where} lost its ${superblockName}`);
   const superblock: Superblock = { ...found, openings: found.openings + 1, writer: runtime.random.bytes(writerBytes) };
   const seed = runtime.random.bytes(4).readInt32BE();

@@ -6,6 +6,12 @@ import { type Abortable, checkSignal } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { HttpRequest, HttpResponse, Runtime } from '../../runtime/runtime.ts';
 
+/** What is needed to speak to a provider. */
+export type HttpParts = Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>;
+
+/** How long what changes nothing is tried. */
+export const readPatienceMs = 30_000;
+
 export interface RetryOptions extends Abortable {
   /** After so long without success it gives up. */
   patienceMs: number;
@@ -57,6 +63,20 @@ export async function ask(
   throw new InfinitError('unavailable', `${hostOf(request.url)} answers ${status}`, {
     data: { status, retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : 0 },
   });
+}
+
+/** The header that asks for a part of an object, which is not empty. */
+export function rangeHeader(range: { offset: number; length: number } | undefined): { range?: string } {
+  return range === undefined ? {} : { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
+}
+
+/** Statuses of answers with all of an object or a part, or for a part behind its end. */
+export const readStatuses: readonly number[] = [200, 206, 416];
+
+/** What such an answer has of the part that was asked for; a server that knows no ranges sends everything. */
+export function partOf({ status, body }: HttpResponse, range: { offset: number; length: number } | undefined): Buffer {
+  if (status === 416) return Buffer.alloc(0);
+  return range !== undefined && status === 200 ? body.subarray(range.offset, range.offset + range.length) : body;
 }
 
 export function hostOf(url: string): string {

@@ -1,60 +1,61 @@
 // The silo `dropbox`: packs in a folder of a Dropbox, by version 2 of its HTTP interface.
 
 import { type Bytes, utf8 } from '../../../base/bytes.ts';
-import { InfinitError } from '../../../base/errors.ts';
+import { InfinitError, isError } from '../../../base/errors.ts';
 import type { Abortable } from '../../../base/lifecycle.ts';
 import { limits } from '../../../base/limits.ts';
-import type { HttpResponse, Runtime } from '../../../runtime/runtime.ts';
-import type { SiloConfig, SiloKind, SiloSurroundings } from '../../silo.ts';
+import type { HttpResponse } from '../../../runtime/runtime.ts';
 import { needAccount, needTexts } from '../accounts.ts';
 import { Tokens } from '../oauth.ts';
 import type { ObjectStore, StoredObject } from '../object-store.ts';
-import { clearPackedSilo, openPackedSilo, type PackedOpening } from '../opening.ts';
-import { ask, parseJson, retrying, unexpected } from '../requests.ts';
+import { packedKind } from '../opening.ts';
+import {
+  ask,
+  type HttpParts,
+  parseJson,
+  partOf,
+  rangeHeader,
+  readPatienceMs,
+  readStatuses,
+  retrying,
+  unexpected,
+} from '../requests.ts';
 
 export const dropboxTokenUrl = 'https://api.dropboxapi.com/oauth2/token';
 const api = 'https://api.dropboxapi.com/2/files';
 const content = 'https://content.dropboxapi.com/2/files';
-const readPatienceMs = 30_000;
 
-export const dropboxKind: SiloKind = {
-  name: 'dropbox',
-  open: async (config, around) => openPackedSilo(await openingOf(config, around)),
-  clear: async (config, around) => clearPackedSilo(await openingOf(config, around)),
-};
-
-async function openingOf(config: SiloConfig, around: SiloSurroundings): Promise<PackedOpening> {
-  const { runtime, addedBytes, folder } = around;
+export const dropboxKind = packedKind('dropbox', async (config, around) => {
+  const { runtime } = around;
   const { account, root } = needAccount(config);
   const secret = needTexts(await around.secrets('dropbox', account), ['app_key', 'app_secret', 'refresh_token']);
   const tokens = new Tokens({
     parts: runtime,
     tokenUrl: dropboxTokenUrl,
-    client: { id: secret.app_key as string, secret: secret.app_secret as string },
-    refreshToken: secret.refresh_token as string,
+    client: { id: secret.app_key, secret: secret.app_secret },
+    refreshToken: secret.refresh_token,
     what: `Dropbox credentials "${account}"`,
     hint: `infinit credentials add --dropbox ${account} --replace`,
   });
-  const store = new DropboxFolder(runtime, tokens, `/${root}`);
-  return { store, runtime, capacity: config.capacity, addedBytes, folder };
-}
+  return new DropboxFolder(runtime, tokens, `/${root}`);
+});
 
 interface Call {
   url: string;
   /** The argument: in a header beside content, else the body. */
   argument: Record<string, unknown>;
   content?: readonly Bytes[];
-  range?: string;
+  headers?: { range?: string };
   patienceMs?: number;
 }
 
 export class DropboxFolder implements ObjectStore {
   readonly where: string;
-  private readonly runtime: Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>;
+  private readonly runtime: HttpParts;
   private readonly tokens: Tokens;
   private readonly root: string;
 
-  constructor(runtime: Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>, tokens: Tokens, root: string) {
+  constructor(runtime: HttpParts, tokens: Tokens, root: string) {
     this.runtime = runtime;
     this.tokens = tokens;
     this.root = root;
@@ -69,11 +70,9 @@ export class DropboxFolder implements ObjectStore {
 
   async get(name: string, range?: { offset: number; length: number }, options: Abortable = {}): Promise<Buffer> {
     if (range?.length === 0) return Buffer.alloc(0);
-    const bytes = range && `bytes=${range.offset}-${range.offset + range.length - 1}`;
-    const call = { url: `${content}/download`, argument: { path: this.path(name) }, content: [] };
-    const { status, body } = await this.call({ ...call, ...(bytes && { range: bytes }) }, options);
-    if (status === 416) return Buffer.alloc(0);
-    return range !== undefined && status === 200 ? body.subarray(range.offset, range.offset + range.length) : body;
+    const argument = { path: this.path(name) };
+    const call = { url: `${content}/download`, argument, content: [], headers: rangeHeader(range) };
+    return partOf(await this.call(call, options), range);
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {
@@ -93,7 +92,7 @@ export class DropboxFolder implements ObjectStore {
     try {
       await this.call({ url: `${api}/delete_v2`, argument, patienceMs: limits.objectOutageMs });
     } catch (error) {
-      if (!(error instanceof InfinitError && error.kind === 'not-found')) throw error;
+      if (!isError(error, 'not-found')) throw error;
     }
   }
 
@@ -108,7 +107,7 @@ export class DropboxFolder implements ObjectStore {
     try {
       return parseJson((await this.call({ url, argument })).body);
     } catch (error) {
-      if (error instanceof InfinitError && error.kind === 'not-found') return undefined;
+      if (isError(error, 'not-found')) return undefined;
       throw error;
     }
   }
@@ -117,19 +116,19 @@ export class DropboxFolder implements ObjectStore {
     const patience = { ...options, patienceMs: call.patienceMs ?? readPatienceMs };
     return retrying(this.runtime, this.where, patience, async () => {
       const response = await this.once(call, options);
-      if ([200, 206, 416].includes(response.status)) return response;
+      if (readStatuses.includes(response.status)) return response;
       throw this.refusal(call.url, response);
     });
   }
 
-  private async once({ url, argument, content, range }: Call, options: Abortable): Promise<HttpResponse> {
+  private async once({ url, argument, content, headers: more }: Call, options: Abortable): Promise<HttpResponse> {
     const token = await this.tokens.get();
     const text = JSON.stringify(argument);
     const headers = {
       authorization: `Bearer ${token}`,
       'content-type': content === undefined ? 'application/json' : 'application/octet-stream',
       ...(content !== undefined && { 'dropbox-api-arg': ascii(text) }),
-      ...(range !== undefined && { range }),
+      ...more,
     };
     const response = await ask(
       this.runtime.http,

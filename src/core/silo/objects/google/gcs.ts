@@ -2,35 +2,26 @@
 // account: its own sign-in does not grant this service to devices.
 
 import { InfinitError } from '../../../base/errors.ts';
-import type { SiloConfig, SiloKind, SiloSurroundings } from '../../silo.ts';
 import { needAccount, needTexts } from '../accounts.ts';
-import { clearPackedSilo, openPackedSilo, type PackedOpening } from '../opening.ts';
+import { packedKind } from '../opening.ts';
 import { S3Bucket } from '../s3/bucket.ts';
 
 const endpoint = 'https://storage.googleapis.com';
 
-export const gcsKind: SiloKind = {
-  name: 'gcs',
-  open: async (config, around) => openPackedSilo(await openingOf(config, around)),
-  clear: async (config, around) => clearPackedSilo(await openingOf(config, around)),
-};
-
-async function openingOf(config: SiloConfig, around: SiloSurroundings): Promise<PackedOpening> {
-  const { runtime, addedBytes, folder } = around;
+export const gcsKind = packedKind('gcs', async (config, around) => {
   const { account, root } = needAccount(config);
   if (config.bucket === undefined) throw new InfinitError('usage', 'a gcs silo needs a bucket');
   const secret = needTexts(await around.secrets('gcs', account), ['access_key_id', 'secret_access_key']);
   const region = 'auto';
-  const store = new S3Bucket({
-    runtime,
+  return new S3Bucket({
+    runtime: around.runtime,
     place: { account, bucket: config.bucket, folder: root, region, endpoint },
     service: 'gcs',
     key: {
-      accessKeyId: secret.access_key_id as string,
-      secretAccessKey: secret.secret_access_key as string,
+      accessKeyId: secret.access_key_id,
+      secretAccessKey: secret.secret_access_key,
       region,
     },
     storageClass: undefined,
   });
-  return { store, runtime, capacity: config.capacity, addedBytes, folder };
-}
+});

@@ -5,13 +5,22 @@ import { type Bytes, utf8 } from '../../../base/bytes.ts';
 import { InfinitError } from '../../../base/errors.ts';
 import { type Abortable, KeyedMutex } from '../../../base/lifecycle.ts';
 import { limits } from '../../../base/limits.ts';
-import type { HttpResponse, Runtime } from '../../../runtime/runtime.ts';
-import type { SiloConfig, SiloKind, SiloSurroundings } from '../../silo.ts';
+import type { HttpResponse } from '../../../runtime/runtime.ts';
 import { needAccount, needTexts } from '../accounts.ts';
 import { Tokens } from '../oauth.ts';
 import type { ObjectStore, StoredObject } from '../object-store.ts';
-import { clearPackedSilo, openPackedSilo, type PackedOpening } from '../opening.ts';
-import { ask, parseJson, retrying, unexpected } from '../requests.ts';
+import { packedKind } from '../opening.ts';
+import {
+  ask,
+  type HttpParts,
+  parseJson,
+  partOf,
+  rangeHeader,
+  readPatienceMs,
+  readStatuses,
+  retrying,
+  unexpected,
+} from '../requests.ts';
 
 /** Files of this application only. */
 export const googleSignIn = {
@@ -22,30 +31,25 @@ export const googleSignIn = {
 const files = 'https://www.googleapis.com/drive/v3/files';
 const uploads = 'https://www.googleapis.com/upload/drive/v3/files';
 const folderType = 'application/vnd.google-apps.folder';
-const readPatienceMs = 30_000;
 
-export const googleDriveKind: SiloKind = {
-  name: 'google-drive',
-  open: async (config, around) => openPackedSilo(await openingOf(config, around)),
-  clear: async (config, around) => clearPackedSilo(await openingOf(config, around)),
-};
-
-async function openingOf(config: SiloConfig, around: SiloSurroundings): Promise<PackedOpening> {
-  const { runtime, addedBytes, folder } = around;
+export const googleDriveKind = packedKind('google-drive', async (config, around) => {
+  const { runtime } = around;
   const { account, root } = needAccount(config);
-  const names = ['client_id', 'client_secret', 'refresh_token'];
-  const secret = needTexts(await around.secrets('google-drive', account), names);
+  const secret = needTexts(await around.secrets('google-drive', account), [
+    'client_id',
+    'client_secret',
+    'refresh_token',
+  ]);
   const tokens = new Tokens({
     parts: runtime,
     tokenUrl: googleSignIn.tokenUrl,
-    client: { id: secret.client_id as string, secret: secret.client_secret as string },
-    refreshToken: secret.refresh_token as string,
+    client: { id: secret.client_id, secret: secret.client_secret },
+    refreshToken: secret.refresh_token,
     what: `Google Drive credentials "${account}"`,
     hint: `infinit credentials add --google-drive ${account} --replace`,
   });
-  const store = new DriveFolder(runtime, tokens, root);
-  return { store, runtime, capacity: config.capacity, addedBytes, folder };
-}
+  return new DriveFolder(runtime, tokens, root);
+});
 
 interface Call {
   method: string;
@@ -64,7 +68,7 @@ interface Listed {
 
 export class DriveFolder implements ObjectStore {
   readonly where: string;
-  private readonly runtime: Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>;
+  private readonly runtime: HttpParts;
   private readonly tokens: Tokens;
   private readonly root: string;
   /** Of each name, once it was listed or made. */
@@ -72,7 +76,7 @@ export class DriveFolder implements ObjectStore {
   private folder: Promise<string> | undefined;
   private readonly order = new KeyedMutex();
 
-  constructor(runtime: Pick<Runtime, 'http' | 'clock' | 'random' | 'log'>, tokens: Tokens, root: string) {
+  constructor(runtime: HttpParts, tokens: Tokens, root: string) {
     this.runtime = runtime;
     this.tokens = tokens;
     this.root = root;
@@ -106,11 +110,8 @@ export class DriveFolder implements ObjectStore {
     const id = (await this.known()).get(name);
     if (id === undefined) throw new InfinitError('not-found', 'the object is not there');
     if (range?.length === 0) return Buffer.alloc(0);
-    const headers = range && { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
-    const call = { method: 'GET', url: `${files}/${id}?alt=media`, good: [200, 206, 416], ...(headers && { headers }) };
-    const { status, body } = await this.call(call, options);
-    if (status === 416) return Buffer.alloc(0);
-    return range !== undefined && status === 200 ? body.subarray(range.offset, range.offset + range.length) : body;
+    const call = { method: 'GET', url: `${files}/${id}?alt=media`, headers: rangeHeader(range), good: readStatuses };
+    return partOf(await this.call(call, options), range);
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {

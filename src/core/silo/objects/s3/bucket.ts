@@ -8,14 +8,23 @@ import { limits } from '../../../base/limits.ts';
 import { hash } from '../../../crypto/hash.ts';
 import type { S3Json } from '../../../descriptor/descriptor.ts';
 import { services } from '../../../descriptor/services.ts';
-import type { HttpResponse, Runtime } from '../../../runtime/runtime.ts';
+import type { HttpResponse } from '../../../runtime/runtime.ts';
 import type { ObjectStore, StoredObject } from '../object-store.ts';
-import { ask, retrying, unexpected } from '../requests.ts';
+import {
+  ask,
+  type HttpParts,
+  partOf,
+  rangeHeader,
+  readPatienceMs,
+  readStatuses,
+  retrying,
+  unexpected,
+} from '../requests.ts';
 import { bucketUrl } from './address.ts';
 import { encoded, type SigningKey, signedHeaders } from './sigv4.ts';
 
 export interface S3BucketOptions {
-  runtime: Pick<Runtime, 'clock' | 'random' | 'log' | 'http'>;
+  runtime: HttpParts;
   place: S3Json;
   /** Whose credentials they are. */
   service: 'aws' | 'gcs';
@@ -32,8 +41,6 @@ interface Call {
   body?: readonly Bytes[];
   patienceMs?: number;
 }
-
-const readPatienceMs = 30_000;
 
 export class S3Bucket implements ObjectStore {
   readonly where: string;
@@ -64,13 +71,8 @@ export class S3Bucket implements ObjectStore {
 
   async get(name: string, range?: { offset: number; length: number }, options: Abortable = {}): Promise<Buffer> {
     if (range?.length === 0) return Buffer.alloc(0);
-    const headers = range && { range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
-    const response = await this.call({ method: 'GET', name, ...(headers && { headers }) }, [200, 206, 416], options);
-    if (response.status === 416) return Buffer.alloc(0);
-    // A server that knows no ranges sends everything.
-    if (range !== undefined && response.status === 200)
-      return response.body.subarray(range.offset, range.offset + range.length);
-    return response.body;
+    const call = { method: 'GET', name, headers: rangeHeader(range) };
+    return partOf(await this.call(call, readStatuses, options), range);
   }
 
   async *list(prefix: string): AsyncGenerator<StoredObject> {

@@ -5,25 +5,16 @@ import { type Bytes, concatBytes } from '../../../base/bytes.ts';
 import { InfinitError } from '../../../base/errors.ts';
 import { limits } from '../../../base/limits.ts';
 import type { ProgramEnd, Runtime } from '../../../runtime/runtime.ts';
-import type { SiloConfig, SiloKind, SiloSurroundings } from '../../silo.ts';
 import type { ObjectStore, StoredObject } from '../object-store.ts';
-import { clearPackedSilo, openPackedSilo, type PackedOpening } from '../opening.ts';
-import { retrying } from '../requests.ts';
+import { packedKind } from '../opening.ts';
+import { readPatienceMs, retrying } from '../requests.ts';
 import { bytesField, openFlags, SftpRefusal, SftpSession, statuses, text } from './session.ts';
 
-export const sftpKind: SiloKind = {
-  name: 'sftp',
-  open: async (config, around) => openPackedSilo(openingOf(config, around)),
-  clear: async (config, around) => clearPackedSilo(openingOf(config, around)),
-};
-
-function openingOf(config: SiloConfig, around: SiloSurroundings): PackedOpening {
-  const { runtime, addedBytes, folder } = around;
+export const sftpKind = packedKind('sftp', (config, { runtime }) => {
   const { host, path, port, ssh_config: sshConfig } = config;
   if (host === undefined || path === undefined) throw new InfinitError('usage', 'an sftp silo needs a host and a path');
-  const store = new SftpFolder({ runtime, host, path, port, sshConfig });
-  return { store, runtime, capacity: config.capacity, addedBytes, folder };
-}
+  return new SftpFolder({ runtime, host, path, port, sshConfig });
+});
 
 export interface SftpFolderOptions {
   runtime: Pick<Runtime, 'programs' | 'clock' | 'random' | 'log'>;
@@ -36,7 +27,6 @@ export interface SftpFolderOptions {
 }
 
 const pieceBytes = 32 * 1024;
-const readPatienceMs = 30_000;
 
 export class SftpFolder implements ObjectStore {
   readonly where: string;
@@ -50,7 +40,7 @@ export class SftpFolder implements ObjectStore {
   }
 
   put(name: string, parts: readonly Bytes[], options: { onlyNew?: boolean } = {}): Promise<void> {
-    const content = concatBytes([...parts, Buffer.alloc(0)]);
+    const content = concatBytes(parts);
     // A name of its own, also beside other processes: what an earlier attempt left is never taken for whole.
     const random = this.options.runtime.random.bytes(6).toString('hex');
     const draft = this.path(`draft-${random}-${++this.drafts}`);
@@ -77,7 +67,8 @@ export class SftpFolder implements ObjectStore {
         const to = Math.min(size, range === undefined ? size : from + range.length);
         const starts = Array.from({ length: Math.ceil((to - from) / pieceBytes) }, (_, i) => from + i * pieceBytes);
         const read = (start: number) => readPiece(session, handle, start, Math.min(pieceBytes, to - start));
-        return concatBytes([...(await Promise.all(starts.map(read))), Buffer.alloc(0)]);
+        // Copied: a piece is a part of all that had arrived.
+        return Buffer.concat(await Promise.all(starts.map(read)));
       } finally {
         await session.close(handle);
       }
@@ -239,7 +230,7 @@ async function readPiece(session: SftpSession, handle: Buffer, offset: number, l
     pieces.push(piece);
     bytes += piece.length;
   }
-  return concatBytes([...pieces, Buffer.alloc(0)]);
+  return concatBytes(pieces);
 }
 
 function isRefusal(error: unknown, ...kinds: number[]): boolean {
