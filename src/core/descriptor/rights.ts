@@ -15,7 +15,7 @@ export interface PassportRights {
 
 /**
  * Throws `denied` naming the check that failed. With `now` (milliseconds since 1970) expiry is tested, with a tolerance of
- * `limits.clockSkewMs`. Revocation is the caller's to test (`isRevoked`).
+ * `limits.clockSkewMs`. Revocation is the caller's to test (`restsOnRevoked`).
  */
 export function verifyPassport(
   network: NetworkDescriptor,
@@ -40,9 +40,15 @@ export function verifyPassport(
 
 const revocations = new WeakMap<NetworkDescriptor, ReadonlyMap<string, number>>();
 
-/** Whether the network's owner revoked that passport. His own never is; the delegate's it rests on is the caller's to test. */
+/** Whether the network's owner revoked that very passport. His own never is. */
 export function isRevoked(network: NetworkDescriptor, { user, serial }: PassportDescriptor): boolean {
   return !sameKey(user, network.owner) && serial <= revokedThrough(network, user);
+}
+
+/** Whether that passport, or the delegate's it rests on, was revoked. */
+export function restsOnRevoked(network: NetworkDescriptor, passport: PassportDescriptor): boolean {
+  const { certifier_passport: delegate } = passport;
+  return isRevoked(network, passport) || (delegate !== undefined && isRevoked(network, delegate));
 }
 
 /** The highest serial of that user's passports that is revoked; -1: none. */

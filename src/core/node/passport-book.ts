@@ -12,7 +12,7 @@ import { adminsOf } from '../descriptor/admins.ts';
 import { canonicalJson } from '../descriptor/canonical.ts';
 import type { NetworkDescriptor, PassportDescriptor } from '../descriptor/descriptor.ts';
 import { keyFromJson } from '../descriptor/keys.ts';
-import { isRevoked, verifyPassport } from '../descriptor/rights.ts';
+import { restsOnRevoked, verifyPassport } from '../descriptor/rights.ts';
 import { passportHash } from '../descriptor/signing.ts';
 import { parseDescriptor } from '../descriptor/stream.ts';
 import type { PeerIdentity, Peers } from '../peer/peer.ts';
@@ -84,19 +84,13 @@ export class PassportBook implements AuthorCheck {
   /** Whether a passport gives that right now: unexpired, unrevoked. */
   private lets(passport: PassportDescriptor, right: 'write' | 'storage'): boolean {
     try {
-      const rights = verifyPassport(this.options.network(), passport, { now: this.options.runtime.clock.now() });
-      return rights[right] && !this.isRevoked(passport);
+      const network = this.options.network();
+      const rights = verifyPassport(network, passport, { now: this.options.runtime.clock.now() });
+      return rights[right] && !restsOnRevoked(network, passport);
     } catch (error) {
       if (isError(error)) return false;
       throw error;
     }
-  }
-
-  /** Or the delegate's it rests on. */
-  private isRevoked(passport: PassportDescriptor): boolean {
-    const network = this.options.network();
-    const { certifier_passport: delegate } = passport;
-    return isRevoked(network, passport) || (delegate !== undefined && isRevoked(network, delegate));
   }
 
   /**

@@ -4,7 +4,7 @@ import type { Check } from '../../descriptor/check.ts';
 import type { NetworkDescriptor, PublicKeyJson } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { isName } from '../../descriptor/names.ts';
-import { isRevoked, type PassportRights, verifyPassport } from '../../descriptor/rights.ts';
+import { type PassportRights, restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
 import type { Random } from '../../runtime/runtime.ts';
 import type { HubRequest, HubStore } from '../hub.ts';
 import { checkedBody } from './json.ts';
@@ -125,9 +125,7 @@ export class Call {
     const passport = await this.store.get('passport', `${network.name}/${this.caller.name}`);
     if (passport === undefined || !sameKey(passport.user, this.caller.key)) return undefined;
     try {
-      if (isRevoked(network, passport)) return undefined;
-      const delegate = passport.certifier_passport;
-      if (delegate !== undefined && isRevoked(network, delegate)) return undefined;
+      if (restsOnRevoked(network, passport)) return undefined;
       return verifyPassport(network, passport, { now: this.nowMs });
     } catch {
       return undefined; // it has expired, or the network has another owner by now

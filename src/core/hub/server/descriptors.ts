@@ -6,7 +6,7 @@ import { canonicalJson } from '../../descriptor/canonical.ts';
 import type { Descriptors, NetworkDescriptor, PassportDescriptor, TreeKind } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { checkSuccession } from '../../descriptor/networks.ts';
-import { isRevoked, verifyPassport } from '../../descriptor/rights.ts';
+import { restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
 import { withoutMountpoint } from '../../descriptor/signing.ts';
 import { checkDescriptor, labelOf } from '../../descriptor/stream.ts';
 import type { HubKind, HubStore } from '../hub.ts';
@@ -197,8 +197,7 @@ function concerns(call: Call, { network, user }: PassportPath, { certifier }: Pa
 function checkPassport(call: Call, name: string, network: NetworkDescriptor, passport: PassportDescriptor): void {
   if (sameKey(passport.user, network.owner)) throw forbidden('passport', name, 'the owner of a network needs none');
   verifyPassport(network, passport, { now: call.nowMs });
-  const delegate = passport.certifier_passport;
-  if (isRevoked(network, passport) || (delegate !== undefined && isRevoked(network, delegate)))
+  if (restsOnRevoked(network, passport))
     throw forbidden('passport', name, `the passport is revoked by the owner of network "${network.name}"`);
 }
 

@@ -6,7 +6,7 @@ import { needCredentials } from '../../descriptor/credentials.ts';
 import type { LinkedNetworkDescriptor, NetworkDescriptor, SiloDescriptor } from '../../descriptor/descriptor.ts';
 import { strayFiles } from '../../descriptor/home-repository.ts';
 import { sameKey } from '../../descriptor/keys.ts';
-import { isRevoked, passportExpiry, verifyPassport } from '../../descriptor/rights.ts';
+import { passportExpiry, restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
 import { type Service, services } from '../../descriptor/services.ts';
 import { verifyKeyValueStore, verifyNetwork, verifyVolume } from '../../descriptor/signing.ts';
 import { type Finding, faulty, type Section, type Surroundings, sound, suspicious, usable } from './doctor.ts';
@@ -127,8 +127,7 @@ function networkFinding(
     if (broken !== undefined)
       return faulty(name, `silo "${broken.name}" is faulty: ${broken.reason ?? 'unknown'}`, { linked, silos: bad });
     verifyPassport(network, link.passport, { now });
-    const delegate = link.passport.certifier_passport;
-    if (isRevoked(network, link.passport) || (delegate !== undefined && isRevoked(network, delegate)))
+    if (restsOnRevoked(network, link.passport))
       return faulty(name, 'your passport was revoked', { linked, hint: 'ask the owner for a new one' });
     if (network.founding === null)
       return suspicious(name, 'it is not founded yet', {
