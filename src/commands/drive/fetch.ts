@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class DriveFetch extends HubCommand {
   static override summary = 'Take drives from the hub: one, or all that are yours or offered to you';
@@ -11,10 +10,8 @@ export default class DriveFetch extends HubCommand {
   static override flags = nameFlag('drive');
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(DriveFetch);
-    const name = args.name ?? flags.name;
+    const wanted = this.oneOrAll('drive', await this.parse(DriveFetch));
     const { fetchDrives } = await import('../../core/hub/client/drives.ts');
-    const wanted = name === undefined ? undefined : qualify('drive', name, this.user);
     this.tellFetched(await fetchDrives(await this.sharing(), wanted));
   }
 }

@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class DrivePull extends HubCommand {
   static override summary = 'Take a drive off the hub; its owner only';
@@ -11,7 +10,6 @@ export default class DrivePull extends HubCommand {
   static override flags = nameFlag('drive');
 
   async run(): Promise<void> {
-    const name = this.nameOf(await this.parse(DrivePull));
-    await this.pull('drive', qualify('drive', name, this.user));
+    await this.pullNamed('drive', await this.parse(DrivePull));
   }
 }

@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class DrivePush extends HubCommand {
   static override summary = 'Put a drive on the hub, for whom you invite';
@@ -11,7 +10,6 @@ export default class DrivePush extends HubCommand {
   static override flags = nameFlag('drive');
 
   async run(): Promise<void> {
-    const name = this.nameOf(await this.parse(DrivePush));
-    await this.push('drive', qualify('drive', name, this.user));
+    await this.pushNamed('drive', await this.parse(DrivePush));
   }
 }

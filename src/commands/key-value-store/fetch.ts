@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag, networkFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class KeyValueStoreFetch extends HubCommand {
   static override summary = 'Take key-value stores from the hub: one, or all that are yours or of your networks';
@@ -14,14 +13,6 @@ export default class KeyValueStoreFetch extends HubCommand {
   static override flags = { ...nameFlag('key-value store'), ...networkFlag };
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(KeyValueStoreFetch);
-    const name = args.name ?? flags.name;
-    const { fetchTrees } = await import('../../core/hub/client/sharing.ts');
-    this.tellFetched(
-      await fetchTrees(await this.sharing(), 'key-value-store', {
-        name: name === undefined ? undefined : qualify('key-value store', name, this.user),
-        network: flags.network === undefined ? undefined : qualify('network', flags.network, this.user),
-      }),
-    );
+    await this.fetchTrees('key-value-store', await this.parse(KeyValueStoreFetch));
   }
 }

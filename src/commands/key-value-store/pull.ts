@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class KeyValueStorePull extends HubCommand {
   static override summary = 'Take a key-value store off the hub; its owner only';
@@ -13,7 +12,6 @@ export default class KeyValueStorePull extends HubCommand {
   static override flags = nameFlag('key-value store');
 
   async run(): Promise<void> {
-    const name = this.nameOf(await this.parse(KeyValueStorePull));
-    await this.pull('key-value-store', qualify('key-value store', name, this.user));
+    await this.pullNamed('key-value-store', await this.parse(KeyValueStorePull));
   }
 }

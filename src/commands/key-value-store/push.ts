@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class KeyValueStorePush extends HubCommand {
   static override summary = 'Put a key-value store on the hub, for those in its network';
@@ -11,7 +10,6 @@ export default class KeyValueStorePush extends HubCommand {
   static override flags = nameFlag('key-value store');
 
   async run(): Promise<void> {
-    const name = this.nameOf(await this.parse(KeyValueStorePush));
-    await this.push('key-value-store', qualify('key-value store', name, this.user));
+    await this.pushNamed('key-value-store', await this.parse(KeyValueStorePush));
   }
 }

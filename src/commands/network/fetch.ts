@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class NetworkFetch extends HubCommand {
   static override summary = 'Take networks from the hub: one, or all you own or have a passport for';
@@ -14,10 +13,8 @@ export default class NetworkFetch extends HubCommand {
   static override flags = nameFlag('network');
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(NetworkFetch);
-    const name = args.name ?? flags.name;
+    const wanted = this.oneOrAll('network', await this.parse(NetworkFetch));
     const { fetchNetworks } = await import('../../core/hub/client/sharing.ts');
-    const wanted = name === undefined ? undefined : qualify('network', name, this.user);
     this.tellFetched(await fetchNetworks(await this.sharing(), wanted));
   }
 }

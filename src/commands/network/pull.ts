@@ -3,7 +3,6 @@
 import { Flags } from '@oclif/core';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class NetworkPull extends HubCommand {
   static override summary = 'Take a network off the hub; its owner only';
@@ -16,6 +15,6 @@ export default class NetworkPull extends HubCommand {
 
   async run(): Promise<void> {
     const parsed = await this.parse(NetworkPull);
-    await this.pull('network', qualify('network', this.nameOf(parsed), this.user), parsed.flags.purge);
+    await this.pullNamed('network', parsed, parsed.flags.purge);
   }
 }

@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag, networkFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class VolumeFetch extends HubCommand {
   static override summary = 'Take volumes from the hub: one, or all that are yours or of your networks';
@@ -14,14 +13,6 @@ export default class VolumeFetch extends HubCommand {
   static override flags = { ...nameFlag('volume'), ...networkFlag };
 
   async run(): Promise<void> {
-    const { args, flags } = await this.parse(VolumeFetch);
-    const name = args.name ?? flags.name;
-    const { fetchTrees } = await import('../../core/hub/client/sharing.ts');
-    this.tellFetched(
-      await fetchTrees(await this.sharing(), 'volume', {
-        name: name === undefined ? undefined : qualify('volume', name, this.user),
-        network: flags.network === undefined ? undefined : qualify('network', flags.network, this.user),
-      }),
-    );
+    await this.fetchTrees('volume', await this.parse(VolumeFetch));
   }
 }

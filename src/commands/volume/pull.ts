@@ -3,7 +3,6 @@
 import { Flags } from '@oclif/core';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class VolumePull extends HubCommand {
   static override summary = 'Take a volume off the hub; its owner only';
@@ -16,6 +15,6 @@ export default class VolumePull extends HubCommand {
 
   async run(): Promise<void> {
     const parsed = await this.parse(VolumePull);
-    await this.pull('volume', qualify('volume', this.nameOf(parsed), this.user), parsed.flags.purge);
+    await this.pullNamed('volume', parsed, parsed.flags.purge);
   }
 }

@@ -2,7 +2,6 @@
 
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { qualify } from '../../core/descriptor/names.ts';
 
 export default class VolumePush extends HubCommand {
   static override summary = 'Put a volume on the hub, for those in its network';
@@ -11,7 +10,6 @@ export default class VolumePush extends HubCommand {
   static override flags = nameFlag('volume');
 
   async run(): Promise<void> {
-    const name = this.nameOf(await this.parse(VolumePush));
-    await this.push('volume', qualify('volume', name, this.user));
+    await this.pushNamed('volume', await this.parse(VolumePush));
   }
 }

@@ -1,12 +1,53 @@
 // What commands that speak with the hub share: `push`, `fetch` and `pull` of an object, and how their answers are told.
 
-import type { DescriptorKind } from '../descriptor/descriptor.ts';
+import type { DescriptorKind, TreeKind } from '../descriptor/descriptor.ts';
 import { describe } from '../descriptor/home-repository.ts';
+import { qualify } from '../descriptor/names.ts';
+import { labelOf } from '../descriptor/stream.ts';
 import type { Fetched } from '../hub/client/sharing.ts';
 import { BaseCommand } from './base-command.ts';
 import { fetchedLines, pulled, remotely } from './texts.ts';
 
+/** Kinds whose names are `owner/name`. */
+type OwnedKind = 'network' | 'drive' | TreeKind;
+
+interface Named {
+  args: { name?: string | undefined };
+  flags: { name?: string | undefined };
+}
+
 export abstract class HubCommand extends BaseCommand {
+  protected pushNamed(kind: OwnedKind, parsed: Named): Promise<void> {
+    return this.push(kind, this.qualified(kind, this.nameOf(parsed)));
+  }
+
+  protected pullNamed(kind: OwnedKind, parsed: Named, purge?: boolean): Promise<void> {
+    return this.pull(kind, this.qualified(kind, this.nameOf(parsed)), purge);
+  }
+
+  /** The one that is named; undefined: all. */
+  protected oneOrAll(kind: OwnedKind, parsed: Named): string | undefined {
+    const isNamed = (parsed.args.name ?? parsed.flags.name) !== undefined;
+    return isNamed ? this.qualified(kind, this.nameOf(parsed)) : undefined;
+  }
+
+  protected async fetchTrees(
+    kind: TreeKind,
+    parsed: Named & { flags: { network?: string | undefined } },
+  ): Promise<void> {
+    const { network } = parsed.flags;
+    const { fetchTrees } = await import('../hub/client/sharing.ts');
+    const asked = {
+      name: this.oneOrAll(kind, parsed),
+      network: network === undefined ? undefined : this.qualified('network', network),
+    };
+    this.tellFetched(await fetchTrees(await this.sharing(), kind, asked));
+  }
+
+  private qualified(kind: OwnedKind, name: string): string {
+    return qualify(labelOf(kind), name, this.user);
+  }
+
   /** From home to hub. */
   protected async push(kind: Exclude<DescriptorKind, 'user'>, name: string): Promise<void> {
     const { push } = await import('../hub/client/sharing.ts');
