@@ -40,10 +40,9 @@ export default class KeyValueStoreDelete extends KeyCommand {
 
   private async clear(name: string, flags: { force: boolean; peer?: string[] | undefined }): Promise<void> {
     const { invocation, script } = this;
-    const [acting, running] = [await this.acting(), await this.running()];
-    const voices = { warn: (text: string) => void this.warn(text), tell: (line: string) => this.tell(line) };
-    const store = { kind: 'key-value-store', name } as const;
-    const { value, lines } = await clearTree({ invocation, script, acting, running, ...voices }, store, flags);
+    const parts = { invocation, script, acting: await this.acting(), running: await this.running() };
+    const warn = (text: string) => this.warn(text);
+    const { value, lines } = await clearTree({ ...parts, warn }, { kind: 'key-value-store', name }, flags);
     this.render(value, lines);
   }
 

@@ -1,12 +1,11 @@
 // infinit user create
 
-import { Flags } from '@oclif/core';
 import { InfinitError } from '../../core/base/errors.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { copyFlag, descriptionFlag, nameArg, nameFlag, pushFlag } from '../../core/cli/flags.ts';
 import { readKeyFile } from '../../core/cli/key-file.ts';
 import { pretty, remotely, saved } from '../../core/cli/texts.ts';
-import { identityFlags, passwordOf } from '../../core/cli/user-hub-flags.ts';
+import { identityFlags, keyFlag, passwordOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserCreate extends BaseCommand {
   static override summary = 'Create a user: a key pair kept on this device';
@@ -18,9 +17,8 @@ export default class UserCreate extends BaseCommand {
   static override flags = {
     ...nameFlag('user'),
     ...descriptionFlag,
-    key: Flags.string({ char: 'k', description: 'existing Ed25519 key (OpenSSH or PEM)', helpValue: 'FILE' }),
-    email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
-    fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
+    ...keyFlag,
+    ...personFlags,
     ...copyFlag,
     ...pushFlag('user'),
     ...identityFlags,

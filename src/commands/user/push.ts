@@ -5,7 +5,7 @@ import { readAvatar } from '../../core/cli/avatar.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
 import { remotely } from '../../core/cli/texts.ts';
-import { identityFlags, passwordOf } from '../../core/cli/user-hub-flags.ts';
+import { identityFlags, passwordOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserPush extends HubCommand {
   static override summary = 'Put a user on the hub, its private key only with --full and sealed';
@@ -16,8 +16,7 @@ export default class UserPush extends HubCommand {
   static override args = nameArg('user');
   static override flags = {
     ...nameFlag('user'),
-    email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
-    fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
+    ...personFlags,
     ...identityFlags,
     avatar: Flags.string({ description: 'picture: png, jpeg, gif or webp', helpValue: 'FILE' }),
   };

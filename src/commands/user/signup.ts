@@ -1,11 +1,10 @@
 // infinit user signup
 
-import { Flags } from '@oclif/core';
 import { descriptionFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
 import { readKeyFile } from '../../core/cli/key-file.ts';
 import { remotely, saved } from '../../core/cli/texts.ts';
-import { identityFlags, passwordOf } from '../../core/cli/user-hub-flags.ts';
+import { identityFlags, keyFlag, passwordOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserSignup extends HubCommand {
   static override summary = 'Create a user here and on the hub; nothing is kept when the hub refuses';
@@ -17,9 +16,8 @@ export default class UserSignup extends HubCommand {
   static override flags = {
     ...nameFlag('user'),
     ...descriptionFlag,
-    key: Flags.string({ char: 'k', description: 'existing Ed25519 key (OpenSSH or PEM)', helpValue: 'FILE' }),
-    email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
-    fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
+    ...keyFlag,
+    ...personFlags,
     ...identityFlags,
   };
 

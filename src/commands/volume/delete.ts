@@ -26,10 +26,9 @@ export default class VolumeDelete extends BaseCommand {
     if (pull) await this.pullFromHub('volume', qualify('volume', name, this.user), purge);
     if (parsed.flags['clear-content']) {
       const { invocation, script } = this;
-      const [acting, running] = [await this.acting(), await this.running()];
-      const parts = { invocation, script, acting, running };
-      const voices = { warn: (text: string) => void this.warn(text), tell: (line: string) => this.tell(line) };
-      const { value, lines } = await clearTree({ ...parts, ...voices }, { kind: 'volume', name }, parsed.flags);
+      const parts = { invocation, script, acting: await this.acting(), running: await this.running() };
+      const warn = (text: string) => this.warn(text);
+      const { value, lines } = await clearTree({ ...parts, warn }, { kind: 'volume', name }, parsed.flags);
       return this.render(value, lines);
     }
     const { deleteVolume } = await import('../../core/descriptor/volumes.ts');

@@ -19,10 +19,7 @@ type ServiceFlags = { [K in keyof typeof serviceFlags]: boolean };
 
 /** The services the options name; `s3` is kept as `aws`. */
 export function namedServices(flags: ServiceFlags): Service[] {
-  const named = (Object.keys(services) as Service[]).filter(
-    (service) => flags[service] || (service === 'aws' && flags.s3),
-  );
-  return named;
+  return (Object.keys(services) as Service[]).filter((service) => flags[service] || (service === 'aws' && flags.s3));
 }
 
 /** Throws `usage` unless the options name one. */

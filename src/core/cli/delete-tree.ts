@@ -7,6 +7,7 @@ import type { TreeKind } from '../descriptor/descriptor.ts';
 import { peerFlag, pullFlag } from './flags.ts';
 import type { Invocation } from './invocation.ts';
 import { expandPeers, withoutUndefined } from './presence.ts';
+import { Progress } from './progress.ts';
 import { formatBytes } from './quantities.ts';
 import type { Acting, DestroyFacts, Running } from './running.ts';
 import { removedJson, removedLines, treeDeletionWarning } from './texts.ts';
@@ -33,13 +34,12 @@ interface Clearing {
   script: boolean;
   acting: Acting;
   running: Pick<Running, 'destroy'>;
-  warn(text: string): void;
-  tell(line: string): void;
+  warn(text: string): unknown;
 }
 
 /** What to answer. Throws `cancelled` when the person does not mean it. */
 export async function clearTree(
-  { invocation, script, acting, running, warn, tell }: Clearing,
+  { invocation, script, acting, running, warn }: Clearing,
   { kind, name: given }: { kind: TreeKind; name: string },
   flags: ClearFlagValues,
 ): Promise<{ value: unknown; lines: string[] }> {
@@ -50,16 +50,13 @@ export async function clearTree(
     if (!(await confirmByTyping(invocation, `Type the name of the ${label} to delete it:`, given)))
       throw new InfinitError('cancelled', `${label} "${given}" is kept: the name typed is another`);
   }
-  let told = '';
-  const progress = (facts: DestroyFacts) => {
-    const line = progressLine(facts);
-    if (line !== told && !script) tell(line);
-    told = line;
-  };
+  const shown = new Progress(invocation.stderr, { quiet: script });
+  const progress = (facts: DestroyFacts) =>
+    shown.tell(progressLine(facts), facts.of === 0 ? undefined : facts.nodes / facts.of);
   const peers = await expandPeers(invocation, flags.peer);
   const { force } = flags;
   const options = { ...acting, kind, name: given, force, progress, ...withoutUndefined({ peers }) };
-  const { name, ...facts } = await running.destroy(options);
+  const { name, ...facts } = await running.destroy(options).finally(() => shown.done());
   const removed = [{ kind, name }];
   return {
     value: removedJson(removed).map((one) => ({ ...one, ...facts })),

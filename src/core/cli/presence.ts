@@ -51,16 +51,8 @@ export const storedHubFlags = {
 /** The same with the short forms of older scripts. */
 export const hubFlags = {
   ...storedHubFlags,
-  'push-endpoints': Flags.boolean({
-    char: 'p',
-    aliases: ['push'],
-    description: storedHubFlags['push-endpoints'].description as string,
-  }),
-  'fetch-endpoints': Flags.boolean({
-    char: 'f',
-    aliases: ['fetch'],
-    description: storedHubFlags['fetch-endpoints'].description as string,
-  }),
+  'push-endpoints': { ...storedHubFlags['push-endpoints'], char: 'p' as const, aliases: ['push'] },
+  'fetch-endpoints': { ...storedHubFlags['fetch-endpoints'], char: 'f' as const, aliases: ['fetch'] },
 };
 
 export interface HubFlagValues {

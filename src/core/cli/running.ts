@@ -10,6 +10,7 @@ import type {
 } from '../descriptor/descriptor.ts';
 import type { HubClient } from '../hub/client/client.ts';
 import type { Runtime } from '../runtime/runtime.ts';
+import type { DrainProgress } from '../store/drain.ts';
 import type { KeyStore } from '../volume/keys.ts';
 
 /** Common to every call. */
@@ -102,17 +103,7 @@ export interface RunNetworkOptions extends RunOptions {
 }
 
 /** How far a node is in leaving for good; JSON-safe. */
-export interface DrainFacts {
-  state: 'idle' | 'draining' | 'drained';
-  /** It is still a member of. */
-  registers: number;
-  /** Volumes and stores that count on this node's journal. */
-  journals: number;
-  blocks: number;
-  /** Of them: held by enough others. */
-  confirmed: number;
-  /** Other nodes that hold each block in the end. */
-  copies: number;
+export interface DrainFacts extends DrainProgress {
   /** Why it ended early. */
   error?: string;
 }

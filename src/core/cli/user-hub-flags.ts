@@ -1,11 +1,17 @@
-// Options of commands that put users on the hub: `user create --push`, `signup`, `push`.
+// Options of commands that make users and put them on the hub: `user create`, `signup`, `push`.
 
 import { Flags } from '@oclif/core';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import type { Invocation } from './invocation.ts';
-import { isInteractive } from './invocation.ts';
+import { type Invocation, isInteractive } from './invocation.ts';
 
+export const keyFlag = {
+  key: Flags.string({ char: 'k', description: 'existing Ed25519 key (OpenSSH or PEM)', helpValue: 'FILE' }),
+};
+export const personFlags = {
+  email: Flags.string({ char: 'e', description: 'e-mail address', helpValue: 'EMAIL' }),
+  fullname: Flags.string({ description: 'full name', helpValue: 'NAME' }),
+};
 export const passwordFlag = {
   password: Flags.string({
     char: 'P',

@@ -18,7 +18,6 @@ export interface BeginningOptions {
   /** Bytes. */
   capacity?: number | undefined;
   network: string;
-  replicationFactor?: number | undefined;
   volume: string;
   /** Absolute. */
   mountpoint: string;
@@ -68,12 +67,12 @@ async function beginNetwork(
   options: BeginningOptions,
   there: (begun: Begun) => void,
 ): Promise<void> {
-  const { user: as, silo, replicationFactor, found } = options;
+  const { user: as, silo, found } = options;
   const name = qualify('network', options.network, as);
   const silos = [silo];
   const isKnown = await context.repository.has('network', name);
   const isLinked = await context.repository.has('linked-network', `${as}/${name}`);
-  if (!isKnown) await createNetwork(context, { as, name, silos, replicationFactor, found });
+  if (!isKnown) await createNetwork(context, { as, name, silos, found });
   else if (!isLinked) await linkNetwork(context, { as, name, silos, found });
   there({ kind: 'network', name, made: !isKnown });
   there({ kind: 'linked-network', name: `${as}/${name}`, made: !isLinked });

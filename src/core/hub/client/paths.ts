@@ -23,7 +23,7 @@ export function networkPath(network: string, ...parts: readonly string[]): strin
 }
 
 export function userPath(user: string, ...parts: readonly string[]): string {
-  return ['/users', user, ...parts].map((part, index) => (index === 0 ? part : encodeURIComponent(part))).join('/');
+  return ['/users', ...[user, ...parts].map(encodeURIComponent)].join('/');
 }
 
 export function invitationPath(drive: string, user: string): string {
