@@ -12,7 +12,7 @@ import { holderOf, nodeLockPath } from '../descriptor/removal.ts';
 import { getSilo } from '../descriptor/silos.ts';
 import { getUser, userKeyPair } from '../descriptor/users.ts';
 import type { Endpoint, FileLock, Runtime } from '../runtime/runtime.ts';
-import { MeteredSilo } from '../silo/metered.ts';
+import { meteredSilo } from '../silo/metered.ts';
 import { openSilo } from '../silo/registry.ts';
 import type { Silo } from '../silo/silo.ts';
 import { stripedSilo } from '../silo/striped.ts';
@@ -144,7 +144,7 @@ async function openSilos({ context, as }: OpenOptions, names: readonly string[],
 function asOne(named: readonly NamedSilo[], { clock, metrics }: Runtime): Silo {
   const silos = named.map(({ silo }) => silo);
   const one = silos.length === 1 ? (silos[0] as Silo) : stripedSilo(silos);
-  return metrics === undefined ? one : new MeteredSilo(one, clock, metrics);
+  return metrics === undefined ? one : meteredSilo(one, clock, metrics);
 }
 
 /** What was opened, closed in the opposite order, each once, all even when one fails. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Metrics } from '../../../src/core/base/metrics.ts';
-import { MeteredSilo } from '../../../src/core/silo/metered.ts';
+import { meteredSilo } from '../../../src/core/silo/metered.ts';
 import type { Silo } from '../../../src/core/silo/silo.ts';
 import { Process, World } from '../../fakes/world.ts';
 
@@ -18,7 +18,7 @@ test('operations are timed, failures too, and bytes counted', async () => {
     verify: () => Promise.reject(new Error('rotten')),
   } as unknown as Silo;
   const metrics = new Metrics();
-  const silo = new MeteredSilo(inner, clock, metrics);
+  const silo = meteredSilo(inner, clock, metrics);
   const key = Buffer.alloc(32);
   const work = (async () => {
     await silo.get('block', key);

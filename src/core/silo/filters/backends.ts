@@ -1,4 +1,4 @@
-// What filters share: their backends by number, and everything of a silo passed on as it is.
+// What filters share: their backends by number.
 
 import { InfinitError } from '../../base/errors.ts';
 import type { Silo, SiloConfig, SiloSurroundings } from '../silo.ts';
@@ -27,26 +27,4 @@ export async function openAll(
 
 export async function clearBackends(config: SiloConfig, around: SiloSurroundings): Promise<void> {
   for (const backend of config.backend ?? []) await around.clear(backend);
-}
-
-/** A silo that does as the inner one does, for filters that change a few of its methods. */
-export function passing(inner: Silo): Silo {
-  return {
-    get storeId() {
-      return inner.storeId;
-    },
-    get: (space, key, options) => inner.get(space, key, options),
-    getRange: (space, key, offset, length) => inner.getRange(space, key, offset, length),
-    size: (space, key) => inner.size(space, key),
-    put: (space, key, value) => inner.put(space, key, value),
-    delete: (space, key) => inner.delete(space, key),
-    batch: (entries) => inner.batch(entries),
-    list: (space, after) => inner.list(space, after),
-    scan: (space, startBytes, after) => inner.scan(space, startBytes, after),
-    usage: () => inner.usage(),
-    sequence: () => inner.sequence(),
-    verify: (space, key) => inner.verify(space, key),
-    renew: () => inner.renew(),
-    close: () => inner.close(),
-  };
 }

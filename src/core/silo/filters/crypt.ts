@@ -10,8 +10,9 @@ import { deriveKey, hmac } from '../../crypto/hash.ts';
 import { passphraseCheck, passphraseKey } from '../../crypto/passphrase.ts';
 import type { Random } from '../../runtime/runtime.ts';
 import { checkEntries, checkKey, checkRange, notFound, spaceIndex } from '../entries.ts';
+import { passing } from '../passing.ts';
 import type { Silo, SiloConfig, SiloEntry, SiloKey, SiloKind, SiloStart, Space } from '../silo.ts';
-import { clearBackends, oneBackend, passing } from './backends.ts';
+import { clearBackends, oneBackend } from './backends.ts';
 
 const format = 1;
 const headBytes = 1 + nonceBytes;
@@ -60,13 +61,9 @@ export function cryptSilo(inner: Silo, secret: Bytes, random: Pick<Random, 'byte
     return open(keyAt(space, key), nonce, stored.subarray(headBytes), associated(space, key));
   };
   const get: Silo['get'] = async (space, key, options) => opened(space, key, await inner.get(space, key, options));
-  const batch = (entries: readonly SiloEntry[]): Promise<void> => {
-    try {
-      checkEntries(entries, outerBytes);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return inner.batch(
+  const batch = async (entries: readonly SiloEntry[]): Promise<void> => {
+    checkEntries(entries, outerBytes);
+    await inner.batch(
       entries.map((entry) => {
         const { space, key, value } = entry;
         return value === undefined ? entry : { space, key, value: sealed(space, key, value) };
@@ -79,11 +76,7 @@ export function cryptSilo(inner: Silo, secret: Bytes, random: Pick<Random, 'byte
     const decipher = createDecipheriv('aes-256-ctr', keyAt(space, key), counterBlock(nonce, first));
     return decipher.update(body).subarray(offset - first * cipherBlockBytes);
   };
-  return {
-    ...passing(inner),
-    get storeId() {
-      return inner.storeId;
-    },
+  return passing(inner, {
     get,
     verify: async (space, key) => void (await get(space, key)),
     size: async (space, key) => {
@@ -103,7 +96,7 @@ export function cryptSilo(inner: Silo, secret: Bytes, random: Pick<Random, 'byte
       throw new InfinitError('unavailable', `a stored ${space} changes faster than it can be read`);
     },
     scan: (space, startBytes, after) => scanned(inner, space, startBytes, after, decrypted),
-  };
+  });
 }
 
 interface Part {

@@ -3,8 +3,9 @@
 
 import { InfinitError } from '../../base/errors.ts';
 import type { Random } from '../../runtime/runtime.ts';
+import { passing } from '../passing.ts';
 import type { Silo, SiloKind, Space } from '../silo.ts';
-import { clearBackends, oneBackend, passing } from './backends.ts';
+import { clearBackends, oneBackend } from './backends.ts';
 
 export interface Faults {
   /** One read of so many is damaged; undefined: none. */
@@ -36,15 +37,11 @@ export function faultySilo(inner: Silo, random: Random, { corruptEvery, breakAft
     changes++;
     return call();
   };
-  return {
-    ...passing(inner),
-    get storeId() {
-      return inner.storeId;
-    },
+  return passing(inner, {
     get: (space, key, options) => read(space, inner.get(space, key, options)),
     verify: (space, key) => read(space, inner.verify(space, key)),
     put: (space, key, value) => change(() => inner.put(space, key, value)),
     delete: (space, key) => change(() => inner.delete(space, key)),
     batch: (entries) => change(() => inner.batch(entries)),
-  };
+  });
 }
