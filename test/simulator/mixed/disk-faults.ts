@@ -115,7 +115,7 @@ export class DiskFaults {
     const mirror = kit.watch.stores.of(node.device.host);
     mirror.rotted = true;
     kit.watch.stores.doubtful.add(mirror.storeId);
-    disk.rot(`${siloFolder}/${name}`, 1 + kit.random.below(400));
+    disk.rot(`${siloFolder}/${name}`, 1 + kit.random.below(40));
     return true;
   }
 }

@@ -197,7 +197,7 @@ export const plants: readonly Plant[] = [
     // Rotten records of registers are met before rotten blocks: nobody can agree on what they say.
     rules: ['I1', 'G6', 'progress', 'converged'],
     seeds: 8,
-    faults: ['rot'],
+    faults: ['rot', 'loseDisk', 'join', 'kill'],
   },
   {
     name: 'commit-loses-a-record',

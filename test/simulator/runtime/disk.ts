@@ -114,13 +114,16 @@ export class FileNode {
     return copy;
   }
 
-  /** Flips single bits of durable pages, as disks do over years. */
+  /** Flips single bits of pages that hold something, as disks do over years: most of a file made in advance is zeros that nobody reads. */
   rot(random: SeededRandom, bits: number, within = this.size): void {
-    for (let i = 0; i < bits && this.size > 0; i++) {
-      const at = random.below(Math.min(within, this.size));
-      const index = Math.floor(at / pageBytes);
+    const end = Math.min(within, this.size);
+    const held = [...this.pages].filter(([index, page]) => index * pageBytes < end && !page.equals(zeroPage));
+    const written = held.map(([index]) => index).sort((a, b) => a - b);
+    for (let i = 0; i < bits && written.length > 0; i++) {
+      const index = written[random.below(written.length)] as number;
       const page = Buffer.from(this.pages.get(index) ?? zeroPage);
-      page[at % pageBytes] = (page[at % pageBytes] as number) ^ (1 << random.below(8));
+      const at = random.below(Math.min(pageBytes, end - index * pageBytes));
+      page[at] = (page[at] as number) ^ (1 << random.below(8));
       this.pages.set(index, page);
       if (!this.dirty.has(index)) this.durablePages.set(index, page);
     }

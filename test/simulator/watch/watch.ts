@@ -214,7 +214,7 @@ export class Watch implements Observer {
       coverage.reach(`answer/jnl ${answer.type}`);
       this.named(life, store, method);
       if (method === 'jnl.fence' && answer.type === 'tails') this.fenced(life, store, request as Shown);
-    } else if (method === 'block.get') {
+    } else if (method === 'block.get' || method === 'block.fetch') {
       const { address } = request as { address: Bytes };
       this.blocks.served(life.host, address, (response as { block: Bytes }).block);
     } else if (method === 'block.sweep') {
