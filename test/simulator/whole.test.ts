@@ -176,3 +176,26 @@ test('a stopped network changes its overlay; a node that starts with the old one
   for (const { linked } of cluster.devices) assert.equal(linked?.node.overlay.inspect().overlay, 'kouncil');
   assert.equal(await world.settle(owner.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
 });
+
+test('a node that does not rebalance by itself ends with all that was asked of it', { timeout: 120_000 }, async () => {
+  const world = createWorld({ seed: 1 });
+  const { devices } = await makeCluster(world, { nodes: 2, clients: 0 });
+  const [a, b] = devices;
+  if (!a || !b) throw new Error('two devices');
+  await world.settle(a.startNode([]));
+  const rebalancing = { expand: false, inspectAtStart: true };
+  const { node, close } = await world.settle(b.startNode([a.endpoint], { rebalancing }));
+  await world.runFor(10_000);
+  assert.ok(!node.workers.some(({ name }) => ['membership', 'repair'].includes(name)));
+  // Draining moves members of registers, and a bad copy is replaced, whatever happens without being asked.
+  await world.settle(node.drain?.run(new AbortController().signal) ?? Promise.reject(), { limitMs: 120_000 });
+  node.blocks?.held.events.emit('bad', Buffer.alloc(32, 1));
+  await world.settle(close());
+  let looked = 0;
+  node.overlay.liveness = () => {
+    looked++;
+    return 'unknown';
+  };
+  await world.runFor(120_000);
+  assert.equal(looked, 0);
+});

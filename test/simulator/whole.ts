@@ -14,7 +14,7 @@ import { createNetwork, importNetwork } from '../../src/core/descriptor/networks
 import { createFilesystemSilo } from '../../src/core/descriptor/silos.ts';
 import { createUser } from '../../src/core/descriptor/users.ts';
 import { foundNetwork } from '../../src/core/node/found.ts';
-import { type Context, type LinkedNode, openLinkedNode } from '../../src/core/node/link.ts';
+import { type Context, type LinkedNode, type OpenOptions, openLinkedNode } from '../../src/core/node/link.ts';
 import { type OpenStore, openKeyValueStore } from '../../src/core/node/trees.ts';
 import type { Endpoint } from '../../src/core/runtime/runtime.ts';
 import type { Host } from './runtime/host.ts';
@@ -52,9 +52,10 @@ export class Device {
     return { host: this.host.name, port };
   }
 
-  async startNode(seeds: readonly Endpoint[]): Promise<LinkedNode> {
+  async startNode(seeds: readonly Endpoint[], options: Pick<OpenOptions, 'rebalancing'> = {}): Promise<LinkedNode> {
     const listen = this.endpoint;
-    const linked = await openLinkedNode({ context: this.context, as, network: networkName, role: 'storage', listen });
+    const opening = { context: this.context, as, network: networkName, role: 'storage', listen } as const;
+    const linked = await openLinkedNode({ ...opening, ...options });
     return this.run(linked, seeds);
   }
 

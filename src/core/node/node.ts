@@ -88,6 +88,8 @@ export class Node {
   readonly networkRegister: NetworkRegister | undefined;
   readonly options: NodeOptions;
   readonly workers: Worker[] = [];
+  /** Not among them where nothing moves by itself; a drain and what is found bad wake them there, too. */
+  private movers: readonly Worker[] = [];
   /** Of a storage node. */
   blocks: Blocks | undefined;
   /** Of a storage node: what moves data in the background shares it. */
@@ -222,8 +224,8 @@ export class Node {
       await sweeper.destroyed(roots);
       members.destroyed(roots);
     };
-    if (this.options.rebalancing?.expand === false) return;
-    this.workers.push(...members.workers, ...this.blocks.movers);
+    this.movers = [...members.workers, ...this.blocks.movers];
+    if (this.options.rebalancing?.expand !== false) this.workers.push(...this.movers);
   }
 
   private watchRegister(): void {
@@ -380,7 +382,7 @@ export class Node {
     await this.absence.stop();
     this.witness?.stop();
     this.registerService?.stop();
-    for (const worker of this.workers) await worker.stop();
+    for (const worker of [...this.workers, ...this.movers]) await worker.stop();
     await this.overlay.leave();
     await this.overlay.stop();
     await this.registers.close();
