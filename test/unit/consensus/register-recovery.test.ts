@@ -7,6 +7,7 @@ import { toHex } from '../../../src/core/base/bytes.ts';
 import { registerAddress } from '../../../src/core/block/address.ts';
 import { accessInClear } from '../../../src/core/block/register.ts';
 import { imageOf, readImage, signRecovery } from '../../../src/core/block/register-validity.ts';
+import type { NewAccess } from '../../../src/core/consensus/consensus.ts';
 import { Floor } from '../../../src/core/consensus/register/floor.ts';
 import { registerBatch } from '../../../src/core/consensus/register/messages.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
@@ -54,14 +55,16 @@ test('who has a slow clock creates registers at stores that have forgotten later
 });
 
 /** n0 has what was written first; n1 and n2, who have the rest too, are lost. */
-async function lost() {
+async function lost(change: Partial<NewAccess> = {}) {
   const field = setUp();
   const { world, cluster, create, write, read } = field;
   await world.settle(create());
   await write('c0', 'early');
   await world.runFor(1000);
   world.host('n0').crash();
-  await write('c0', 'late');
+  const late = { payload: Buffer.from('late'), access: { ...access, ...change } };
+  if (Object.keys(change).length === 0) await write('c0', 'late');
+  else await world.settle(cluster.client('c0').registers.share(address, user, () => late));
   assert.equal(await read('c1'), 'late');
   for (const name of ['n1', 'n2']) world.host(name).crash();
   cluster.restart('n0');
@@ -112,6 +115,16 @@ test('those who come back after all have no say any more, and give up what they 
   assert.equal(await read('c2'), 'with them');
   const { proof } = await world.settle(cluster.client('c1').registers.read(address));
   assert.equal(readImage(networkId, proof).state.genesis.recovery?.generation, 1000);
+});
+
+test('who has seen an access list that is lost goes on from the one that stands', async () => {
+  const { cluster, write, read, recover } = await lost({ worldWrite: true });
+  const { snapshot } = await recover(user, 'c2');
+  assert.equal(snapshot.access.version, 1);
+  await write('c1', 'after');
+  for (const name of ['n1', 'n2']) cluster.restart(name);
+  await write('c0', 'and on');
+  assert.equal(await read('c2'), 'and on');
 });
 
 test('nobody but the owner recovers a register, and not while a majority is there', async () => {

@@ -164,30 +164,25 @@ function withAnswer(attempt: Attempt, answer: Answer): Attempt {
 
 /**
  * The highest entry promised with, since the owner last recovered the register. One under an earlier access list than one known to
- * be chosen cannot be: whoever accepted the later list refuses it. So a writer who was left out blocks nothing by what he put where
- * the later list had not arrived.
+ * be chosen since then cannot be: whoever accepted the later list refuses it. So a writer who was left out blocks nothing by what he
+ * put where the later list had not arrived.
  */
 function withTop(attempt: Attempt): Attempt {
-  const told = [...attempt.answers.values()].filter(({ entry }) => entry !== undefined);
-  const chosen = told.filter(({ committed }) => committed).map(({ entry }) => accessVersion(entry?.image));
-  const least = Math.max(accessVersion(attempt.known), ...chosen);
-  const recovered = Math.max(0, ...told.map(({ entry }) => recoveryOf(entry?.image)));
+  const told = [...attempt.answers.values()].flatMap(({ entry, committed }) => (entry ? [{ entry, committed }] : []));
+  const chosen = told.filter(({ committed }) => committed).map(({ entry }) => entry.image.state);
+  if (attempt.known) chosen.push(attempt.known.state);
+  const recovered = Math.max(...[...told.map(({ entry }) => entry.image.state), ...chosen].map(recoveredAt), 0);
+  const standing = chosen.filter((state) => recoveredAt(state) === recovered);
+  const least = Math.max(...standing.map(({ access }) => access.version), 0);
   let top: Entry | undefined;
   let topCommitted = false;
   for (const { entry, committed } of told) {
-    if (entry === undefined || accessVersion(entry.image) < least || recoveryOf(entry.image) < recovered) continue;
+    const { state } = entry.image;
+    if (state.access.version < least || recoveredAt(state) < recovered) continue;
     const order = top ? compareBallots(entry.ballot, top.ballot) : 1;
     if (order >= 0) [top, topCommitted] = [entry, committed || (order === 0 && topCommitted)];
   }
   return { ...attempt, top, topCommitted };
-}
-
-function accessVersion(image: StateImage | undefined): number {
-  return image?.state.access.version ?? 0;
-}
-
-function recoveryOf(image: StateImage | undefined): number {
-  return image === undefined ? 0 : recoveredAt(image.state);
 }
 
 /** Whether so many of those a first state names have promised higher ballots that it can never be chosen at this one. */
