@@ -206,6 +206,9 @@ test('connectivity: nodes that take connections and such that do not, the hub an
   offMs = -10 * 60_000;
   const [off] = (await examine([], { hub: address })).hub ?? [];
   assert.match(off?.reason ?? '', /clock of this machine is (599|600|601) s ahead/);
+  offMs = 10 * 60_000;
+  const [late] = (await examine([], { hub: address })).hub ?? [];
+  assert.match(late?.reason ?? '', /clock of this machine is (599|600|601) s behind the hub's/);
   const [absent] = (await examine([], { hub: `http://${nowhere}` })).hub ?? [];
   assert.deepEqual([absent?.sane, /^the hub does not answer/.test(absent?.reason ?? '')], [false, true]);
   const [unseen] = (await examine([], { server: nowhere })).reachability ?? [];

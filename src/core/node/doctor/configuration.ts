@@ -9,7 +9,16 @@ import { sameKey } from '../../descriptor/keys.ts';
 import { passportExpiry, restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
 import { type Service, services } from '../../descriptor/services.ts';
 import { verifyKeyValueStore, verifyNetwork, verifyVolume } from '../../descriptor/signing.ts';
-import { type Finding, faulty, type Section, type Surroundings, sound, suspicious, usable } from './doctor.ts';
+import {
+  type Finding,
+  faulty,
+  ownLinks,
+  type Section,
+  type Surroundings,
+  sound,
+  suspicious,
+  usable,
+} from './doctor.ts';
 
 const soonMs = 7 * 24 * 60 * 60 * 1000;
 
@@ -95,12 +104,9 @@ async function folderFinding(
   }
 }
 
-async function networkFindings({ context, as, ignoreNonLinked }: Surroundings, silos: Finding[]): Promise<Finding[]> {
-  const links = new Map(
-    (await context.repository.list('linked-network'))
-      .filter(({ descriptor }) => descriptor.user === as)
-      .map(({ descriptor }) => [descriptor.name, descriptor]),
-  );
+async function networkFindings(surroundings: Surroundings, silos: Finding[]): Promise<Finding[]> {
+  const { context, ignoreNonLinked } = surroundings;
+  const links = new Map((await ownLinks(surroundings)).map((link) => [link.name, link]));
   const findings: Finding[] = [];
   for (const { name, descriptor } of await context.repository.list('network')) {
     const link = links.get(name);
@@ -122,10 +128,10 @@ function networkFinding(
     verifyNetwork(network);
     if (link === undefined)
       return suspicious(name, 'this device is not linked to it', { linked, hint: `infinit network link ${name}` });
-    const bad = link.silos.map((silo) => silos.find((one) => one.name === silo) ?? faulty(silo, 'does not exist'));
-    const [broken] = bad.filter(({ sane }) => !sane);
+    const own = link.silos.map((silo) => silos.find((one) => one.name === silo) ?? faulty(silo, 'does not exist'));
+    const broken = own.find(({ sane }) => !sane);
     if (broken !== undefined)
-      return faulty(name, `silo "${broken.name}" is faulty: ${broken.reason ?? 'unknown'}`, { linked, silos: bad });
+      return faulty(name, `silo "${broken.name}" is faulty: ${broken.reason ?? 'unknown'}`, { linked, silos: own });
     verifyPassport(network, link.passport, { now });
     if (restsOnRevoked(network, link.passport))
       return faulty(name, 'your passport was revoked', { linked, hint: 'ask the owner for a new one' });

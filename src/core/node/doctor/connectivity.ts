@@ -8,7 +8,7 @@ import type { LinkedNetworkDescriptor } from '../../descriptor/descriptor.ts';
 import { formatEndpoint, parseEndpoint } from '../../runtime/endpoint.ts';
 import { askNetwork } from '../running-network.ts';
 import { NodeState } from '../state.ts';
-import { type Finding, faulty, type Section, type Surroundings, sound, suspicious } from './doctor.ts';
+import { type Finding, faulty, ownLinks, type Section, type Surroundings, sound, suspicious } from './doctor.ts';
 import { connects, look } from './throughput.ts';
 
 const timeoutMs = 3000;
@@ -47,9 +47,13 @@ async function hubFinding(address: string, nowMs: number): Promise<Finding> {
     const told = Date.parse(response.headers.get('date') ?? '');
     const aheadMs = Number.isNaN(told) ? 0 : nowMs - told;
     if (Math.abs(aheadMs) > limits.clockSkewMs)
-      return faulty(address, `the clock of this machine is ${Math.round(aheadMs / second)} s ahead of the hub's`, {
-        hint: 'set the clock: the hub refuses requests that are five minutes off',
-      });
+      return faulty(
+        address,
+        `the clock of this machine is ${Math.round(Math.abs(aheadMs) / second)} s ${aheadMs > 0 ? 'ahead of' : 'behind'} the hub's`,
+        {
+          hint: 'set the clock: the hub refuses requests that are five minutes off',
+        },
+      );
     if (response.status >= 500) return faulty(address, `the hub answers with status ${response.status}`);
     return sound(address);
   } catch (error) {
@@ -59,10 +63,8 @@ async function hubFinding(address: string, nowMs: number): Promise<Finding> {
 }
 
 async function networks(surroundings: Surroundings): Promise<Finding[]> {
-  const { context, as } = surroundings;
   const findings: Finding[] = [];
-  for (const { descriptor: link } of await context.repository.list('linked-network')) {
-    if (link.user !== as) continue;
+  for (const link of await ownLinks(surroundings)) {
     try {
       findings.push(await networkFinding(link.name, await nodesOf(surroundings, link)));
     } catch (error) {

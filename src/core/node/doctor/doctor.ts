@@ -5,6 +5,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { InfinitError } from '../../base/errors.ts';
 import type { Finding, FindingGroup, Section } from '../../cli/running.ts';
+import type { LinkedNetworkDescriptor } from '../../descriptor/descriptor.ts';
 import type { Context } from '../link.ts';
 import { configuration } from './configuration.ts';
 import { connectivity } from './connectivity.ts';
@@ -36,6 +37,12 @@ export async function diagnose(surroundings: Surroundings, wanted: readonly Find
   const sections: Section[] = [];
   for (const group of wanted) sections.push(...(await groups[group](surroundings)));
   return sections;
+}
+
+/** The acting user's links of this device. */
+export async function ownLinks({ context, as }: Surroundings): Promise<LinkedNetworkDescriptor[]> {
+  const links = await context.repository.list('linked-network');
+  return links.map(({ descriptor }) => descriptor).filter(({ user }) => user === as);
 }
 
 export type { Finding, Section };

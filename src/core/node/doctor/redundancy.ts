@@ -3,7 +3,7 @@
 
 import { isError } from '../../base/errors.ts';
 import { askNetwork } from '../running-network.ts';
-import { type Finding, faulty, type Section, type Surroundings, sound, suspicious } from './doctor.ts';
+import { type Finding, faulty, ownLinks, type Section, type Surroundings, sound, suspicious } from './doctor.ts';
 
 /** What `network inspect --redundancy` answers, as far as it matters here; a client tells of the network register only. */
 export interface RedundancyAnswer {
@@ -25,12 +25,11 @@ export interface RedundancyAnswer {
 const second = 1000;
 const minute = 60 * second;
 
-export async function redundancy({ context, as }: Surroundings): Promise<Section[]> {
+export async function redundancy(surroundings: Surroundings): Promise<Section[]> {
   const findings: Finding[] = [];
-  for (const { descriptor: link } of await context.repository.list('linked-network')) {
-    if (link.user !== as) continue;
+  for (const link of await ownLinks(surroundings)) {
     try {
-      const answer = (await askNetwork({ context, as }, link.name, 'redundancy')) as RedundancyAnswer;
+      const answer = (await askNetwork(surroundings, link.name, 'redundancy')) as RedundancyAnswer;
       const found = redundancyFindings(link.name, answer);
       findings.push(...(found.length === 0 ? [sound(link.name)] : found));
     } catch (error) {
