@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import nacl from 'tweetnacl';
 import { type Bytes, concatBytes } from '../base/bytes.ts';
-import { InfinitError } from '../base/errors.ts';
+import { InfinitError, isError } from '../base/errors.ts';
 import { labelledHash } from './hash.ts';
 import type { KeyPair } from './keys.ts';
 
@@ -54,6 +54,17 @@ export function sealToBoxKey(recipient: Bytes, plain: Bytes, oneTimeSecret: Byte
     oneTime.secretKey,
   );
   return concatBytes([Buffer.from([format]), oneTime.publicKey, box]);
+}
+
+/** Whether anything can be sealed to an Ed25519 public key: others name keys as they like. */
+export function isSealable(publicKey: Bytes): boolean {
+  try {
+    sealTo(publicKey, Buffer.alloc(1), Buffer.alloc(32, 1));
+    return true;
+  } catch (error) {
+    if (isError(error, 'corrupt')) return false;
+    throw error;
+  }
 }
 
 /** Opens with the X25519 pair it was sealed to. Throws `corrupt`. */

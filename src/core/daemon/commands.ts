@@ -108,7 +108,7 @@ export const installUnits: Supervising['installUnits'] = async ({ context, isSys
   const program = [process.execPath, ...process.execArgv, process.argv[1] ?? 'infinit'];
   const written = unitFiles({ isSystem, folder, program, words, variables });
   const { files } = context.runtime;
-  if ((await files.stat(folder)) === undefined) await files.makeDirectory(folder);
+  await files.makeDirectory(folder);
   for (const { path, content } of written) await files.replace(path, utf8(content), { mode: 0o644 });
   return written;
 };

@@ -12,7 +12,7 @@ import { accessInClear } from '../../block/register.ts';
 import type { NewAccess, RegisterSnapshot } from '../../consensus/consensus.ts';
 import { labelledHash } from '../../crypto/hash.ts';
 import { type KeyPair, publicKeyBytes } from '../../crypto/keys.ts';
-import { sealTo } from '../../crypto/sealed-box.ts';
+import { isSealable } from '../../crypto/sealed-box.ts';
 import { checkName, isName } from '../../descriptor/names.ts';
 import type { TreeEntry } from '../../store/tree-entries.ts';
 import { treeIdBytes } from '../../tree/root.ts';
@@ -169,13 +169,7 @@ export class Groups {
     const known = this.sealable.get(name);
     if (known !== undefined) return known;
     if (this.sealable.size >= sealableKeptMax) this.sealable.clear();
-    let can = true;
-    try {
-      sealTo(key, Buffer.alloc(1), Buffer.alloc(32, 1));
-    } catch (error) {
-      if (!isError(error, 'corrupt')) throw error;
-      can = false;
-    }
+    const can = isSealable(key);
     this.sealable.set(name, can);
     return can;
   }

@@ -3,8 +3,7 @@
 
 import type { Abortable } from '../../base/lifecycle.ts';
 import { adminsOf } from '../../descriptor/admins.ts';
-import type { Work } from '../../store/worker.ts';
-import { Worker } from '../../store/worker.ts';
+import { type Work, Worker } from '../../store/worker.ts';
 import type { Tree } from '../../tree/tree.ts';
 import type { SpecialAttributes } from '../../volume/files/special.ts';
 import type { LinkedNode } from '../link.ts';
