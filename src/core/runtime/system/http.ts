@@ -24,7 +24,9 @@ export function systemHttp(): HttpClient {
         protocol = load(url.protocol);
         loaded.set(url.protocol, protocol);
       }
-      return perform(await protocol, url, request, options);
+      const ready = await protocol;
+      checkSignal(options.signal);
+      return perform(ready, url, request, options);
     },
   };
 }
@@ -52,9 +54,12 @@ function perform(protocol: Protocol, url: URL, request: HttpRequest, { signal }:
   const length = body.reduce((sum, part) => sum + part.length, 0);
   const where = url.host;
   return new Promise((resolve, reject) => {
-    const end = (error: Error) => {
+    const settle = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
+    };
+    const end = (error: Error) => {
+      settle();
       reject(isError(error) ? error : noAnswer(where, error));
     };
     const call = protocol.request(
@@ -66,8 +71,7 @@ function perform(protocol: Protocol, url: URL, request: HttpRequest, { signal }:
       },
       (answer) =>
         collect(answer, responseBytesMax, where).then((whole) => {
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', abort);
+          settle();
           resolve(whole);
         }, end),
     );
@@ -97,7 +101,7 @@ async function collect(answer: IncomingMessage, bytesMax: number, where: string)
   }
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(answer.headers)) headers[name] = [value ?? ''].flat().join(', ');
-  return { status: answer.statusCode ?? 0, headers, body: concatBytes(pieces.length > 0 ? pieces : [Buffer.alloc(0)]) };
+  return { status: answer.statusCode ?? 0, headers, body: concatBytes(pieces) };
 }
 
 function noAnswer(where: string, cause: Error): InfinitError {
