@@ -14,9 +14,6 @@ const retryMsMax = 200;
 /** Any number that others do not use: schemas are made one at a time over all processes. */
 const schemaLock = 1_229_867_593;
 
-/** What runs statements: the pool, or the connection of a transaction. */
-type Queryable = Pick<Pool | PoolClient, 'query'>;
-
 /** By its address `postgres://user@host:port/name`; the password may also be in PGPASSWORD or ~/.pgpass. */
 export async function openPostgres(address: string): Promise<Database> {
   const { default: pg } = await import('pg');
@@ -33,7 +30,7 @@ export async function openPostgres(address: string): Promise<Database> {
     },
   });
   pool.on('error', () => {}); // an idle connection broke: the next query makes a new one
-  const database = new PostgresDatabase(pool);
+  const database = postgresDatabase(pool);
   try {
     await database.get('SELECT 1 AS one');
   } catch (error) {
@@ -46,105 +43,67 @@ export async function openPostgres(address: string): Promise<Database> {
 /** 64-bit integers and sums of them come as text. */
 const numberOf: Readonly<Record<number, (text: string) => number>> = { 20: Number, 1700: Number };
 
-class PostgresDatabase implements Database {
-  private readonly pool: Pool;
-  private readonly statements: Statements;
+function postgresDatabase(pool: Pool): Database {
+  const statements = statementsOn(pool);
+  return {
+    ...statements,
+    exec: (sql) => statements.exec(`BEGIN; SELECT pg_advisory_xact_lock(${schemaLock}); ${sql}; COMMIT`),
+    transaction: (task, { lock } = {}) => transaction(pool, task, lock),
+    close: () => pool.end(),
+  };
+}
 
-  constructor(pool: Pool) {
-    this.pool = pool;
-    this.statements = new Statements(pool);
-  }
+type Task<T> = (database: Database) => Promise<T>;
 
-  exec(sql: string): Promise<void> {
-    return this.statements.exec(`BEGIN; SELECT pg_advisory_xact_lock(${schemaLock}); ${sql}; COMMIT`);
-  }
-  run(sql: string, values?: readonly SqlValue[]): Promise<{ changes: number }> {
-    return this.statements.run(sql, values);
-  }
-  get(sql: string, values?: readonly SqlValue[]): Promise<SqlRow | undefined> {
-    return this.statements.get(sql, values);
-  }
-  all(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]> {
-    return this.statements.all(sql, values);
-  }
-
-  async transaction<T>(task: (database: Database) => Promise<T>, { lock }: { lock?: string } = {}): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      const client = await this.pool.connect().catch((error: unknown) => {
-        throw postgresError(error);
-      });
-      try {
-        const result = await this.attempt(client, task, lock);
-        client.release();
-        return result;
-      } catch (error) {
-        const broken = await client.query('ROLLBACK').then(
-          () => undefined,
-          (failure: Error) => failure,
-        );
-        client.release(broken);
-        if (!isRace(error) || attempt === attemptsMax) throw error;
-      }
-      await new Promise((resolve) => setTimeout(resolve, pauseMs(attempt)));
+async function transaction<T>(pool: Pool, task: Task<T>, lock: string | undefined): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw postgresError(error);
+    });
+    try {
+      const result = await once(client, task, lock);
+      client.release();
+      return result;
+    } catch (error) {
+      const broken = await client.query('ROLLBACK').then(
+        () => undefined,
+        (failure: Error) => failure,
+      );
+      client.release(broken);
+      if (!isRace(error) || attempt === attemptsMax) throw error;
     }
-  }
-
-  private async attempt<T>(
-    client: PoolClient,
-    task: (database: Database) => Promise<T>,
-    lock: string | undefined,
-  ): Promise<T> {
-    const statements = new Statements(client);
-    const inside: Database = {
-      exec: (sql) => statements.exec(sql),
-      run: (sql, values) => statements.run(sql, values),
-      get: (sql, values) => statements.get(sql, values),
-      all: (sql, values) => statements.all(sql, values),
-      transaction: (nested) => nested(inside),
-      close: async () => {},
-    };
-    if (lock === undefined) await statements.exec('BEGIN ISOLATION LEVEL SERIALIZABLE');
-    else {
-      await statements.exec('BEGIN');
-      await statements.get('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [lock]);
-    }
-    const result = await task(inside);
-    await statements.exec('COMMIT');
-    return result;
-  }
-
-  close(): Promise<void> {
-    return this.pool.end();
+    await new Promise((resolve) => setTimeout(resolve, pauseMs(attempt)));
   }
 }
 
-class Statements {
-  private readonly queryable: Queryable;
+async function once<T>(client: PoolClient, task: Task<T>, lock: string | undefined): Promise<T> {
+  const statements = statementsOn(client);
+  const inside: Database = { ...statements, transaction: (nested) => nested(inside), close: async () => {} };
+  if (lock === undefined) await statements.exec('BEGIN ISOLATION LEVEL SERIALIZABLE');
+  else {
+    await statements.exec('BEGIN');
+    await statements.get('SELECT pg_advisory_xact_lock(hashtextextended(?, 0))', [lock]);
+  }
+  const result = await task(inside);
+  await statements.exec('COMMIT');
+  return result;
+}
 
-  constructor(queryable: Queryable) {
-    this.queryable = queryable;
-  }
-
-  async exec(sql: string): Promise<void> {
-    await this.query(sql);
-  }
-  async run(sql: string, values?: readonly SqlValue[]): Promise<{ changes: number }> {
-    return { changes: (await this.query(numbered(sql), values)).rowCount ?? 0 };
-  }
-  async get(sql: string, values?: readonly SqlValue[]): Promise<SqlRow | undefined> {
-    return (await this.all(sql, values))[0];
-  }
-  async all(sql: string, values?: readonly SqlValue[]): Promise<SqlRow[]> {
-    return (await this.query(numbered(sql), values)).rows;
-  }
-
-  private async query(sql: string, values?: readonly SqlValue[]): Promise<QueryResult<SqlRow>> {
+/** On the pool, or on the connection of a transaction. */
+function statementsOn(queryable: Pick<Pool | PoolClient, 'query'>): Omit<Database, 'transaction' | 'close'> {
+  const query = async (sql: string, values?: readonly SqlValue[]): Promise<QueryResult<SqlRow>> => {
     try {
-      return await this.queryable.query<SqlRow>(sql, values as unknown[]);
+      return await queryable.query<SqlRow>(sql, values as unknown[]);
     } catch (error) {
       throw postgresError(error);
     }
-  }
+  };
+  return {
+    exec: async (sql) => void (await query(sql)),
+    run: async (sql, values) => ({ changes: (await query(numbered(sql), values)).rowCount ?? 0 }),
+    get: async (sql, values) => (await query(numbered(sql), values)).rows[0],
+    all: async (sql, values) => (await query(numbered(sql), values)).rows,
+  };
 }
 
 /** `?` as PostgreSQL has it: `$1`, `$2`. Texts within a statement hold none. */
