@@ -1,6 +1,7 @@
 // Signature version 4 of Amazon Web Services, for S3 and what is compatible with it: the headers that sign one request.
 
 import { toHex, utf8 } from '../../../base/bytes.ts';
+import { isoTime } from '../../../base/time.ts';
 import { hash, hmac } from '../../../crypto/hash.ts';
 
 export interface SigningKey {
@@ -70,25 +71,5 @@ export function encoded(text: string): string {
 
 /** `20150830T123600Z`. */
 export function timestamp(now: number): string {
-  const days = Math.floor(now / 86_400_000);
-  const seconds = Math.floor(now / 1000) - days * 86_400;
-  const digits = (value: number, count: number) => String(value).padStart(count, '0');
-  const [year, month, day] = civil(days);
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-  return `${digits(year, 4)}${digits(month, 2)}${digits(day, 2)}T${digits(hours, 2)}${digits(minutes, 2)}${digits(seconds % 60, 2)}Z`;
-}
-
-/** Year, month and day of a day counted from 1970, in eras of 400 years that begin in March. */
-function civil(days: number): [number, number, number] {
-  const shifted = days + 719_468;
-  const era = Math.floor(shifted / 146_097);
-  const ofEra = shifted - era * 146_097;
-  const yearOfEra = Math.floor(
-    (ofEra - Math.floor(ofEra / 1460) + Math.floor(ofEra / 36_524) - Math.floor(ofEra / 146_096)) / 365,
-  );
-  const ofYear = ofEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
-  const monthIndex = Math.floor((5 * ofYear + 2) / 153);
-  const day = ofYear - Math.floor((153 * monthIndex + 2) / 5) + 1;
-  const month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9;
-  return [yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, day];
+  return isoTime(now).replace(/[-:]|\.\d+/g, '');
 }
