@@ -1,6 +1,6 @@
 // infinit init
 
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { InfinitError, isError } from '../core/base/errors.ts';
 import { capacityFlag } from '../core/cli/flags.ts';
@@ -79,16 +79,15 @@ export default class Init extends RunCommand {
   }
 
   private planOf(flags: Given): Plan {
-    const { homeDirectory, workingDirectory, env } = this.invocation;
-    const path = (given: string | undefined) => given && resolve(workingDirectory, given);
+    const { homeDirectory, env } = this.invocation;
     return {
       user: checkName('user', this.user),
       silo: checkName('silo', flags.silo ?? 'local'),
-      path: path(flags.path),
+      path: this.pathOf(flags.path),
       capacity: flags.capacity,
       network: checkName('network', flags.network ?? 'cluster'),
       volume: checkName('volume', flags.volume ?? 'shared'),
-      mountpoint: path(flags.mountpoint) ?? join(env.HOME || homeDirectory, 'infinit'),
+      mountpoint: this.pathOf(flags.mountpoint) ?? join(env.HOME || homeDirectory, 'infinit'),
     };
   }
 
@@ -106,7 +105,7 @@ export default class Init extends RunCommand {
       plan.network = await name('Name of the network', 'network', flags.network, plan.network);
       plan.volume = await name('Name of the volume', 'volume', flags.volume, plan.volume);
       const mountpoint = await this.answer('Where it is mounted', flags.mountpoint, { fallback: plan.mountpoint });
-      plan.mountpoint = resolve(this.invocation.workingDirectory, mountpoint);
+      plan.mountpoint = this.pathOf(mountpoint);
       this.tell('', ...summary(plan), '');
       if (!(await askYes(this.invocation, 'Make all this?'))) throw new InfinitError('cancelled', 'cancelled');
       return plan;
@@ -119,7 +118,7 @@ export default class Init extends RunCommand {
   private async askSilo(plan: Plan, flags: Given): Promise<void> {
     const standard = join(this.environment.home.data, 'blocks', plan.silo);
     const path = await this.answer('Folder for the data', undefined, { fallback: standard });
-    plan.path = path === standard ? undefined : resolve(this.invocation.workingDirectory, path);
+    plan.path = path === standard ? undefined : this.pathOf(path);
     if (flags.capacity !== undefined) return;
     const most = await this.answer('How much it may keep there, such as 50GB', undefined, {
       fallback: 'no limit',

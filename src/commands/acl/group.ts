@@ -1,6 +1,5 @@
 // infinit acl group
 
-import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { type GroupFacts, groupChangesOf, groupLines } from '../../core/cli/access.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
@@ -44,7 +43,7 @@ export default class AclGroup extends BaseCommand {
     const changes = groupChangesOf(name, flags);
     const acting = await this.acting();
     const { volumeAttribute } = await this.running();
-    const at = { ...acting, path: resolve(this.invocation.workingDirectory, flags.path) };
+    const at = { ...acting, path: this.pathOf(flags.path) };
     for (const [attribute, value] of changes) await volumeAttribute({ ...at, attribute, value });
     if (flags.delete) return this.render({ name, deleted: true }, `Deleted group "${name}".`);
     const shown = await volumeAttribute({ ...at, attribute: `infinit.group.list.${name}` });

@@ -1,6 +1,5 @@
 // infinit acl register
 
-import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 
@@ -27,7 +26,7 @@ export default class AclRegister extends BaseCommand {
     const { flags } = await this.parse(AclRegister);
     const name = flags.user ?? this.user;
     const acting = await this.acting();
-    const path = resolve(this.invocation.workingDirectory, flags.path);
+    const path = this.pathOf(flags.path);
     const { getUser } = await import('../../core/descriptor/users.ts');
     const { name: user, public_key } = await getUser(acting.context, name);
     const { volumeAttribute } = await this.running();

@@ -1,6 +1,5 @@
 // infinit acl set
 
-import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { changesOf, pathFlag, walkFlags } from '../../core/cli/access.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
@@ -50,7 +49,7 @@ export default class AclSet extends BaseCommand {
     const acting = await this.acting();
     const { volumeAttribute } = await this.running();
     for (const path of flags.path) {
-      const at = { ...acting, path: resolve(this.invocation.workingDirectory, path) };
+      const at = { ...acting, path: this.pathOf(path) };
       for (const [attribute, value] of changes) await volumeAttribute({ ...at, attribute, value });
       if (flags.verbose) this.say(`Set access of "${path}".`);
     }

@@ -1,6 +1,6 @@
 // infinit daemon install-units
 
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { DaemonCommand, daemonFlags } from '../../core/cli/daemon-command.ts';
 import { homeVariables } from '../../core/cli/home.ts';
@@ -25,10 +25,10 @@ export default class DaemonInstallUnits extends DaemonCommand {
 
   async run(): Promise<void> {
     const { flags } = await this.parse(DaemonInstallUnits);
-    const { env, homeDirectory, workingDirectory, isRoot } = this.invocation;
+    const { env, homeDirectory, isRoot } = this.invocation;
     const isSystem = isRoot && !flags['user-unit'];
     const userFolder = join(env.XDG_CONFIG_HOME || join(homeDirectory, '.config'), 'systemd/user');
-    const folder = flags.folder === undefined ? undefined : resolve(workingDirectory, flags.folder);
+    const folder = this.pathOf(flags.folder);
     const acting = await this.acting();
     const { installUnits } = await this.supervising();
     const units = await installUnits({

@@ -3,7 +3,7 @@
 import { Flags } from '@oclif/core';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { remotely, saved } from '../../core/cli/texts.ts';
+import { remotelyDone, saved } from '../../core/cli/texts.ts';
 import { checkName, qualify } from '../../core/descriptor/names.ts';
 
 export default class DriveInvite extends HubCommand {
@@ -46,12 +46,13 @@ export default class DriveInvite extends HubCommand {
     const invited = await inviteToDrive(sharing, { drive, users, createHome: home, passport, push });
     this.render(
       invited,
-      invited.flatMap((one) => [
-        ...(one.passport === undefined ? [] : [saved('passport', one.passport)]),
-        one.outcome === undefined
-          ? `Locally saved invitation of "${one.user}" to drive "${drive}".`
-          : remotely(one.outcome, 'drive', drive).replace('drive descriptor', `invitation of "${one.user}" to drive`),
-      ]),
+      invited.flatMap(({ user, passport, outcome }) => {
+        const what = `invitation of "${user}" to drive "${drive}"`;
+        return [
+          ...(passport === undefined ? [] : [saved('passport', passport)]),
+          outcome === undefined ? `Locally saved ${what}.` : remotelyDone(outcome, what),
+        ];
+      }),
     );
   }
 }

@@ -1,6 +1,6 @@
 // infinit hub run
 
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { InfinitError } from '../../core/base/errors.ts';
 import { limits } from '../../core/base/limits.ts';
@@ -56,7 +56,6 @@ export default class HubRun extends BaseCommand {
   async run(): Promise<void> {
     const { flags } = await this.parse(HubRun);
     const { host = '127.0.0.1', port = defaultPort, database } = flags;
-    const path = (file: string | undefined) => file && resolve(this.invocation.workingDirectory, file);
     const tls = await this.tls(flags['tls-cert'], flags['tls-key']);
     if (tls === undefined && !isLoopback(host)) this.warn('without --tls-cert requests travel in the clear');
     const { runHub } = await this.running();
@@ -67,12 +66,13 @@ export default class HubRun extends BaseCommand {
         url: flags.url === undefined ? undefined : originOf(flags.url),
         smtp: flags.smtp && this.withPassword(flags.smtp),
         passportsPerNetworkMax: flags['limit-passports'],
-        portFile: path(flags['port-file']),
+        portFile: this.pathOf(flags['port-file']),
       }),
       host,
       port,
       database:
-        (isAddress(database) ? database : path(database)) ?? join(this.environment.home.state, 'hub', 'hub.sqlite'),
+        (isAddress(database) ? database : this.pathOf(database)) ??
+        join(this.environment.home.state, 'hub', 'hub.sqlite'),
       ready: ({ url, pid }) => this.render({ url, pid }, `Running hub on ${url}.`),
     });
   }

@@ -1,6 +1,5 @@
 // infinit volume import
 
-import { resolve } from 'node:path';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { inputFlag } from '../../core/cli/flags.ts';
 import { imported } from '../../core/cli/texts.ts';
@@ -21,7 +20,7 @@ export default class VolumeImport extends BaseCommand {
     const content = await this.importFrom(flags.input);
     const core = await this.core();
     const { importVolume } = await import('../../core/descriptor/volumes.ts');
-    const mountpoint = flags.mountpoint && resolve(this.invocation.workingDirectory, flags.mountpoint);
+    const mountpoint = this.pathOf(flags.mountpoint);
     const result = await importVolume(core, content, { mountpoint });
     this.render({ name: result.name, result: result.result }, imported('volume', result.name, result.result));
   }

@@ -38,6 +38,12 @@ export function fromBase64(text: string): Buffer {
   return Buffer.from(text, 'base64');
 }
 
+/** Whether a text is the only base64 of so many bytes. */
+export function isBase64(text: string, bytes: number): boolean {
+  const decoded = fromBase64(text);
+  return decoded.length === bytes && toBase64(decoded) === text;
+}
+
 export function utf8(text: string): Buffer {
   return Buffer.from(text, 'utf8');
 }

@@ -1,6 +1,7 @@
 // What every command shares: common options, the environment, the core (loaded when first asked for), and one way to speak.
 // A command parses, makes one call into the core, and renders; errors go up to `main.ts`.
 
+import { resolve } from 'node:path';
 import { Command, type Config, Flags } from '@oclif/core';
 import type { CommandError } from '@oclif/core/interfaces';
 import { InfinitError, isError } from '../base/errors.ts';
@@ -125,6 +126,11 @@ export abstract class BaseCommand extends Command {
     const text = typeof input === 'string' ? input : input.message;
     this.tell(...text.split('\n').map((line) => `${this.paintError.yellow('WARNING:')} ${line}`));
     return input;
+  }
+
+  /** A path as given, seen from where the command was called. */
+  protected pathOf<P extends string | undefined>(given: P): P | string {
+    return given && resolve(this.invocation.workingDirectory, given);
   }
 
   /** The name given as argument or as `--name`; throws `usage` when both or, unless there is a default, none. */

@@ -1,6 +1,6 @@
 // What `daemon run` and `daemon start` share: the same daemon, here or in the background.
 
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import type { LogLevel } from '../runtime/runtime.ts';
 import { prometheusFlag } from './flags.ts';
@@ -68,18 +68,17 @@ export abstract class DaemonCommand extends RunCommand {
 
   /** The flags as options again, with absolute paths. */
   protected daemonWords(flags: DaemonFlagValues): string[] {
-    const path = (given: string | undefined) => given && resolve(this.invocation.workingDirectory, given);
     const option = (name: string, values: readonly (string | undefined)[]) =>
       values.flatMap((value) => (value === undefined ? [] : [`--${name}`, value]));
     return [
       ...option('mount', flags.mount ?? []),
       ...option('network', flags.network ?? []),
-      ...option('mount-root', [path(flags['mount-root'])]),
+      ...option('mount-root', [this.pathOf(flags['mount-root'])]),
       ...option('advertise-host', flags['advertise-host'] ?? []),
       ...(flags.fetch ? ['--fetch'] : []),
       ...(flags.push ? ['--push'] : []),
       ...option('log-level', [flags['log-level']]),
-      ...option('log-path', [path(flags['log-path'])]),
+      ...option('log-path', [this.pathOf(flags['log-path'])]),
       ...option('prometheus', [flags.prometheus]),
     ];
   }
@@ -89,8 +88,7 @@ export abstract class DaemonCommand extends RunCommand {
     flags: DaemonFlagValues,
     where: 'here' | 'background',
   ): Promise<Omit<RunDaemonOptions, 'ready'>> {
-    const path = (given: string | undefined) => given && resolve(this.invocation.workingDirectory, given);
-    const logs = path(flags['log-path']);
+    const logs = this.pathOf(flags['log-path']);
     const level = flags['log-level'] === undefined ? undefined : levels[flags['log-level']];
     this.logging = { ...this.logging, level: level ?? this.logging.level ?? 'info' };
     if (where === 'here' && logs !== undefined) this.logging = { ...this.logging, path: join(logs, 'daemon.log') };
@@ -101,7 +99,7 @@ export abstract class DaemonCommand extends RunCommand {
       networks: flags.network ?? [],
       endpoints: { fetch: flags.fetch, push: flags.push },
       ...withoutUndefined({
-        mountRoot: path(flags['mount-root']),
+        mountRoot: this.pathOf(flags['mount-root']),
         advertiseHosts: flags['advertise-host'],
         logs,
         logLevel: level,

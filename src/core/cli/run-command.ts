@@ -1,6 +1,5 @@
 // What commands that start part of a node share: options as values for the composition root, founding, requests on input.
 
-import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { limits } from '../base/limits.ts';
 import type { Found } from '../descriptor/links.ts';
@@ -74,7 +73,7 @@ export abstract class RunCommand extends BaseCommand {
 
   /** Where the log goes, from now on. */
   protected logTo(file: string | undefined): string | undefined {
-    const log = file && resolve(this.invocation.workingDirectory, file);
+    const log = this.pathOf(file);
     if (log !== undefined) this.logging = { ...this.logging, path: log };
     return log;
   }

@@ -57,8 +57,12 @@ export function removedLines(removed: readonly Removed[]): string[] {
 
 /** What a push did. */
 export function remotely(outcome: Outcome, kind: DescriptorKind, name: string): string {
+  return remotelyDone(outcome, pretty(kind, name));
+}
+
+export function remotelyDone(outcome: Outcome, what: string): string {
   const done = { created: 'created', updated: 'updated', unchanged: 'already updated' }[outcome];
-  return `Remotely ${done} ${pretty(kind, name)}.`;
+  return `Remotely ${done} ${what}.`;
 }
 
 export function pulled(kind: DescriptorKind, name: string): string {

@@ -1,9 +1,8 @@
 // What clients may send beside descriptors, as checks of untrusted JSON.
 
-import { fromBase64, toBase64 } from '../base/bytes.ts';
+import { isBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { seedBytes } from '../crypto/keys.ts';
 import { base64, type Check, described, integer, list, matching, object } from '../descriptor/check.ts';
 import type { DriveUser, UserDescriptor } from '../descriptor/descriptor.ts';
 import { driveUser } from '../descriptor/schema.ts';
@@ -56,6 +55,5 @@ export function userBody(value: unknown): UserBody {
 
 /** An id of a node in a path: 32 bytes, base64. */
 export function isNodeId(text: string): boolean {
-  const bytes = fromBase64(text);
-  return bytes.length === seedBytes && toBase64(bytes) === text;
+  return isBase64(text, 32);
 }

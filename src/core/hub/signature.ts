@@ -1,7 +1,7 @@
 // How a request is signed: Ed25519 over method, host, path, query, hash of the body, time, nonce and user. The hub takes each nonce
 // once and times near its own only, so a request that somebody saw is worth nothing. Layout: docs/hub.md.
 
-import { fromBase64, toBase64, utf8 } from '../base/bytes.ts';
+import { fromBase64, isBase64, toBase64, utf8 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { hash } from '../crypto/hash.ts';
@@ -72,11 +72,6 @@ export function isSignedBy(publicKey: Uint8Array, claim: Claim, request: Signabl
 function signedText(request: Signable, { user, timeS, nonce }: Omit<Claim, 'signature'>): Buffer {
   const { method, host, path, query, body } = request;
   return utf8([method, host, path, query, toBase64(hash(body)), timeS, nonce, user].join('\n'));
-}
-
-function isBase64(text: string, bytes: number): boolean {
-  const decoded = fromBase64(text);
-  return decoded.length === bytes && toBase64(decoded) === text;
 }
 
 function malformed(header: string): InfinitError {

@@ -1,6 +1,5 @@
 // infinit silo create filesystem
 
-import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../../core/cli/base-command.ts';
 import { capacityFlag, copyFlag, descriptionFlag, nameArg, nameFlag } from '../../../core/cli/flags.ts';
@@ -25,7 +24,7 @@ export default class SiloCreateFilesystem extends BaseCommand {
     const parsed = await this.parse(SiloCreateFilesystem);
     const { output, path, description, capacity } = parsed.flags;
     const name = this.nameOf(parsed);
-    const folder = path && resolve(this.invocation.workingDirectory, path);
+    const folder = this.pathOf(path);
     const core = await this.core();
     const { createFilesystemSilo } = await import('../../../core/descriptor/silos.ts');
     const { silo, notEmpty } = await createFilesystemSilo(core, { name, description, capacity, path: folder });

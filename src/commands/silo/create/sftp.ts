@@ -1,6 +1,5 @@
 // infinit silo create sftp
 
-import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { BaseCommand } from '../../../core/cli/base-command.ts';
 import { capacityFlag, copyFlag, descriptionFlag, integerFlag, nameArg, nameFlag } from '../../../core/cli/flags.ts';
@@ -39,7 +38,7 @@ export default class SiloCreateSftp extends BaseCommand {
     const silo = await createSftpSilo(core, {
       ...flags,
       name,
-      sshConfig: sshConfig && resolve(this.invocation.workingDirectory, sshConfig),
+      sshConfig: this.pathOf(sshConfig),
     });
     await this.present(silo, saved('silo', name), output, pretty('silo', name));
   }

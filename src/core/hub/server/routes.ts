@@ -134,6 +134,9 @@ function remove(path: string, summary: string, handle: Handle): Route {
   return { method: 'DELETE', path, access: 'signed', summary, gives: 'Result', handle };
 }
 
+/** Every request is held against all of them. */
+const split = routes.map((route) => ({ route, parts: segmentsOf(route.path) }));
+
 export interface Match {
   route: Route;
   params: Record<string, string>;
@@ -141,8 +144,7 @@ export interface Match {
 
 /** Routes with that path, each method once. `segments` are decoded. */
 export function matching(segments: readonly string[]): Match[] {
-  return routes.flatMap((route) => {
-    const parts = segmentsOf(route.path);
+  return split.flatMap(({ route, parts }) => {
     if (parts.length !== segments.length) return [];
     const params: Record<string, string> = {};
     for (const [index, part] of parts.entries()) {
