@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib';
 import { utf8 } from '../../base/bytes.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { spaces } from '../silo.ts';
 import { type Turns, turnCosts } from '../turns.ts';
 import { shardCount, slotBytes } from './index.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -35,9 +36,9 @@ export async function writeCheckpoint(
   store: ObjectStore,
   state: PackState,
   turns: Turns,
-  at: { number: number; pack: number; spaces: number; salt: number },
+  at: { number: number; pack: number; salt: number },
 ): Promise<Checkpoint> {
-  const { number, pack, spaces, salt } = at;
+  const { number, pack, salt } = at;
   const { sequence } = state;
   let [parts, bytes] = [0, 0];
   let groups: Buffer[] = [];
@@ -49,7 +50,7 @@ export async function writeCheckpoint(
     bytes += waiting;
     [groups, waiting] = [[], 0];
   };
-  for (let space = 0; space < spaces; space++) {
+  for (let space = 0; space < spaces.length; space++) {
     for (let shard = 0; shard < shardCount; shard++) {
       const slots = state.index.slots(space, shard);
       if (slots === 0) continue;

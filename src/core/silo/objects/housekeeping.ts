@@ -6,7 +6,6 @@ import { asError, type InfinitError } from '../../base/errors.ts';
 import { Mutex, Semaphore } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import { spaces } from '../silo.ts';
 import type { Turns } from '../turns.ts';
 import { type Checkpoint, removeOlderCheckpoints, writeCheckpoint } from './checkpoint.ts';
 import type { Compactor } from './compactor.ts';
@@ -82,7 +81,7 @@ export class Housekeeping {
       const empty = [...state.packs.values()].filter(({ number, liveRows }) => liveRows === 0 && number <= pack);
       const [packs, bytes] = [this.packsSince, this.bytesSince];
       const number = Math.max(this.number, superblock.openings * checkpointsPerOpening) + 1;
-      const at = { number, pack, spaces: spaces.length, salt: superblock.salt };
+      const at = { number, pack, salt: superblock.salt };
       const written = await writeCheckpoint(store, state, turns, at);
       this.number = number;
       this.checkpointBytes = written.bytes;

@@ -8,7 +8,7 @@ import { storeIdBytes } from '../../block/address.ts';
 import { hash } from '../../crypto/hash.ts';
 import type { FileLock, Runtime } from '../../runtime/runtime.ts';
 import { lockSilo } from '../indexed.ts';
-import { type Silo, type SiloConfig, type SiloKind, type SiloSurroundings, spaces } from '../silo.ts';
+import type { Silo, SiloConfig, SiloKind, SiloSurroundings } from '../silo.ts';
 import { Turns } from '../turns.ts';
 import { headerBytes, packName } from './format.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -103,7 +103,7 @@ async function openFormatted(
   const superblock: Superblock = { ...found, openings: found.openings + 1, writer: runtime.random.bytes(writerBytes) };
   const seed = runtime.random.bytes(4).readInt32BE();
   const turns = new Turns(runtime.clock);
-  const newState = () => new PackState(spaces.length, seed);
+  const newState = () => new PackState(seed);
   const { state, checkpoint, last, stale, damaged } = await recover(store, superblock.salt, turns, newState);
   if (damaged) {
     const was = superblock.storeId;

@@ -43,7 +43,7 @@ export async function recover(
   const newest = Math.max(0, ...[...tables.values()].map((table) => table?.header.checkpoint ?? 0));
   if (newest <= (checkpoint?.number ?? 0)) {
     for (const [number, bytes] of sizes) if (number <= (checkpoint?.pack ?? 0)) state.addPack(number, bytes);
-    state.recount();
+    await state.recount(turns);
     return { checkpoint, ...(await replay({ state, from: checkpoint?.pack ?? 0, tail, tables, sizes }, turns)) };
   }
   // A checkpoint is lost, and with it what packs that are gone had said: all that is left is read.

@@ -1,7 +1,8 @@
 // What an open silo of packs knows: the index, how much of each pack still counts, and the numbers that run.
 
-import type { PackRow } from './format.ts';
-import { rowBytes } from './format.ts';
+import { spaces } from '../silo.ts';
+import { type Turns, turnCosts } from '../turns.ts';
+import { type PackRow, rowBytes } from './format.ts';
 import { PackIndex, type Place, shardCount } from './index.ts';
 
 export interface PackFacts {
@@ -18,7 +19,6 @@ export class PackState {
   readonly index: PackIndex;
   /** By number: all there are. */
   readonly packs = new Map<number, PackFacts>();
-  private readonly spaces: number;
   /** Acknowledged changes since formatting. */
   sequence = 0;
   /** Of all objects that are packs. */
@@ -26,9 +26,8 @@ export class PackState {
   usedBytes = 0;
   entries = 0;
 
-  constructor(spaces: number, seed: number) {
-    this.spaces = spaces;
-    this.index = new PackIndex(spaces, seed);
+  constructor(seed: number) {
+    this.index = new PackIndex(spaces.length, seed);
   }
 
   get blocks(): number {
@@ -58,13 +57,15 @@ export class PackState {
     if (!row.deletion) this.count(place, 1);
   }
 
-  /** Counts everything anew, after the index was loaded. */
-  recount(): void {
+  /** Counts everything anew, after the index was loaded; it must not change meanwhile. */
+  async recount(turns: Turns): Promise<void> {
     this.usedBytes = this.entries = 0;
     for (const pack of this.packs.values()) pack.liveBytes = pack.liveRows = 0;
-    for (let space = 0; space < this.spaces; space++)
-      for (let shard = 0; shard < shardCount; shard++)
+    for (let space = 0; space < spaces.length; space++)
+      for (let shard = 0; shard < shardCount; shard++) {
+        await turns.take(this.index.slots(space, shard) * turnCosts.slot);
         for (const entry of this.index.entries(space, shard)) this.count(entry, 1);
+      }
   }
 
   private count(place: Place, sign: 1 | -1): void {
