@@ -108,8 +108,7 @@ export class Flusher {
       else await abortable(state.exclusive, options).catch((error: unknown) => this.refused(data, error));
     }
     state.appending = append;
-    const end = state.dirty.isEmpty ? state.end : state.dirty.end;
-    const offset = append ? (state.dirty.isEmpty ? Math.max(asked.offset, end) : end) : asked.offset;
+    const offset = append ? likelyEnd(state, asked.offset) : asked.offset;
     const guard = this.options.tree.locks.guardOf(state.inode);
     if (state.dirty.isEmpty) {
       state.dirtySinceMs = this.options.runtime.clock.monotonic();
@@ -368,6 +367,11 @@ export class Flusher {
     const plain = cells.flatMap((one) => one.map(({ bytes }) => bytes));
     return placedOperation(flights, cells, await this.options.tree.writeChunks(plain));
   }
+}
+
+/** Where what is appended goes unless others append, too. */
+function likelyEnd(state: FileState, guess: number): number {
+  return state.dirty.isEmpty ? Math.max(guess, state.end) : state.dirty.end;
 }
 
 /** It may have happened: what is appended would be there twice. */
