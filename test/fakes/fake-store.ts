@@ -264,6 +264,7 @@ class FakeRegisters implements Registers {
     return this.asked(() => {
       const made = snapshot({
         address,
+        recovered: 0,
         generation: 0,
         members: request.members,
         joint: false,

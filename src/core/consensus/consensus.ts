@@ -15,6 +15,8 @@ import { endpoint } from '../overlay/overlay.ts';
 /** A register as agreed at one moment, verified: its signatures hold and its author may write. */
 export interface RegisterSnapshot {
   readonly address: Address;
+  /** Generation of the owner's last recovery, 0 before one: what follows it is newer than all before, and may have a lower version. */
+  readonly recovered: number;
   /** Counts configurations. */
   readonly generation: number;
   readonly members: readonly Member[];

@@ -65,11 +65,18 @@ export interface RootRegisterOptions {
   members?: readonly Member[] | undefined;
 }
 
+/** What an access list gives this user. */
+interface Opened {
+  access: AccessList;
+  secret: Bytes;
+  keys: TreeKeys;
+}
+
 /** The root register of one tree. */
 export class RootRegister {
   private readonly options: RootRegisterOptions;
   private newest: Root | undefined;
-  private opened: { access: number; secret: Bytes; keys: TreeKeys } | undefined;
+  private opened: Opened | undefined;
 
   constructor(options: RootRegisterOptions) {
     this.options = options;
@@ -80,7 +87,7 @@ export class RootRegister {
     return this.newest;
   }
 
-  /** Those of the newest access list seen. Throws `unavailable` before a root was read. */
+  /** Those under the access list of the newest root. Throws `unavailable` before a root was read. */
   get keys(): TreeKeys {
     return this.current.keys;
   }
@@ -100,7 +107,7 @@ export class RootRegister {
    */
   async write(change: RootChange, options: Abortable = {}): Promise<Root> {
     const { store, address, user } = this.options;
-    const payload = (current: RegisterSnapshot) => this.sealed(change(this.seen(current)), this.keys);
+    const payload = (current: RegisterSnapshot) => this.sealed(change(this.seen(current)), this.openedBy(current).keys);
     try {
       return this.seen(await store.registers.write(address, user, payload, { ...options, members: this.members }));
     } catch (error) {
@@ -122,7 +129,8 @@ export class RootRegister {
       (current) => {
         const root = this.seen(current);
         const { header, body, access, secret } = change(root);
-        const nameKey = equalBytes(secret, this.secret) ? body.nameKey : nameKeyOf(this.keys, root.body);
+        const before = this.openedBy(current);
+        const nameKey = equalBytes(secret, before.secret) ? body.nameKey : nameKeyOf(before.keys, root.body);
         return { payload: this.sealed({ header, body: { ...body, nameKey } }, deriveTreeKeys(secret)), access };
       },
       { members: this.members },
@@ -141,30 +149,38 @@ export class RootRegister {
 
   private seen(snapshot: RegisterSnapshot): Root {
     const header = readHeader(snapshot, this.options.treeId);
-    const root = { snapshot, header, body: openRootBody(this.keysFor(snapshot), header) };
-    const { newest } = this;
-    const older = newest !== undefined && newest.snapshot.version > snapshot.version;
-    const sameButOlder =
-      newest?.snapshot.version === snapshot.version && newest.snapshot.generation > snapshot.generation;
-    if (!older && !sameButOlder) this.newest = root;
+    const opened = this.openedBy(snapshot);
+    const root = { snapshot, header, body: openRootBody(opened.keys, header) };
+    if (this.newest === undefined || compareAge(snapshot, this.newest.snapshot) >= 0) {
+      this.newest = root;
+      this.opened = opened;
+    }
     return root;
   }
 
-  private get current(): { secret: Bytes; keys: TreeKeys } {
+  private get current(): Opened {
     if (this.opened === undefined) throw new InfinitError('unavailable', 'the root of the tree has not been read');
     return this.opened;
   }
 
-  /** The keys under the snapshot's access list; those of the latest list are kept. */
-  private keysFor({ access }: RegisterSnapshot): TreeKeys {
+  /** Under the snapshot's access list. */
+  private openedBy({ access }: RegisterSnapshot): Opened {
     const { opened } = this;
-    if (opened?.access === access.version) return opened.keys;
+    if (opened && sameList(opened.access, access)) return opened;
     const secret = this.options.secretOf(access);
-    const known = opened && equalBytes(opened.secret, secret) ? opened.keys : deriveTreeKeys(secret);
-    if (opened === undefined || opened.access < access.version)
-      this.opened = { access: access.version, secret, keys: known };
-    return known;
+    const keys = opened && equalBytes(opened.secret, secret) ? opened.keys : deriveTreeKeys(secret);
+    return { access, secret, keys };
   }
+}
+
+/** A recovered register may have another list of the same version. */
+function sameList(a: AccessList, b: AccessList): boolean {
+  return a.version === b.version && equalBytes(a.signature, b.signature);
+}
+
+/** Which root is newer; whatever its version, one after a recovery by the owner. */
+function compareAge(a: RegisterSnapshot, b: RegisterSnapshot): number {
+  return a.recovered - b.recovered || a.version - b.version || a.generation - b.generation;
 }
 
 /** Throws `conflict` unless the root is still of this epoch and led by this session. */

@@ -1,12 +1,13 @@
 // A register's agreed state as the layers above see it.
 
-import type { StateImage } from '../../block/register-validity.ts';
+import { recoveredAt, type StateImage } from '../../block/register-validity.ts';
 import type { RegisterSnapshot } from '../consensus.ts';
 
 export function snapshotOf(image: StateImage): RegisterSnapshot {
   const { config, access, value } = image.state;
   return {
     address: image.address,
+    recovered: recoveredAt(image.state),
     generation: config.generation,
     members: config.current,
     joint: config.previous !== undefined,
