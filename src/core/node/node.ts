@@ -382,6 +382,7 @@ export class Node {
     await this.absence.stop();
     this.witness?.stop();
     this.registerService?.stop();
+    await this.drain?.stop();
     for (const worker of [...this.workers, ...this.movers]) await worker.stop();
     await this.overlay.leave();
     await this.overlay.stop();

@@ -133,8 +133,7 @@ function workOn({ runtime, workers }: Node, work: Tree['garbage'], periodMs: num
   const worker = new Worker(work, runtime, periodMs);
   work.onWork = () => worker.wake();
   work.onStop = () => {
-    void worker.stop();
-    workers.splice(workers.indexOf(worker), 1);
+    void worker.stop().then(() => workers.splice(workers.indexOf(worker), 1));
   };
   workers.push(worker);
   worker.wake();

@@ -55,6 +55,8 @@ const furtherNodes = 4;
 
 export class Drain {
   private readonly parts: DrainParts;
+  private readonly ended = new AbortController();
+  private running: Promise<unknown> = Promise.resolve();
   private progress: DrainProgress = {
     ...{ state: 'idle', registers: 0, journals: 0, blocks: 0, confirmed: 0, copies: 0 },
   };
@@ -76,7 +78,19 @@ export class Drain {
    * Resolves when others hold all this node holds and nothing counts on it. Throws `unavailable` when no other node can take it
    * over, `cancelled`; then the node stays what it was.
    */
-  async run(signal: AbortSignal): Promise<DrainProgress> {
+  run(signal: AbortSignal): Promise<DrainProgress> {
+    const handedOver = this.handOver(AbortSignal.any([signal, this.ended.signal]));
+    this.running = handedOver.catch(() => {});
+    return handedOver;
+  }
+
+  /** Gives up what goes on: the node ends and stays what it was. */
+  async stop(): Promise<void> {
+    this.ended.abort();
+    await this.running;
+  }
+
+  private async handOver(signal: AbortSignal): Promise<DrainProgress> {
     const { announce } = this.parts;
     this.progress = { ...this.progress, state: 'draining' };
     try {
