@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { limits } from '../../src/core/base/limits.ts';
 import type { UserDescriptor } from '../../src/core/descriptor/descriptor.ts';
 import { userHash } from '../../src/core/descriptor/keys.ts';
 import type { HubStore } from '../../src/core/hub/hub.ts';
@@ -128,6 +129,22 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.deepEqual(await store.confirmation('alice'), { ...sent, confirmed: true });
     await store.setConfirmation('alice', undefined);
     assert.equal(await store.confirmation('alice'), undefined);
+  });
+
+  check('pairings, whose key is forgotten at their end and which are forgotten later', async (store) => {
+    const sealed = { ...identity, sealed: 'xyz' };
+    assert.equal(await store.pairing('alice'), undefined);
+    await store.setPairing('alice', { sealed: { ...sealed, sealed: 'abc' }, until_ms: start });
+    await store.setPairing('alice', { sealed, until_ms: start + 5 });
+    await store.setPairing('__proto__', { sealed, until_ms: start + 5 });
+    await store.sweep(start + 5);
+    assert.deepEqual(await store.pairing('alice'), { sealed, until_ms: start + 5 });
+    await store.setPairing('__proto__', undefined);
+    assert.equal(await store.pairing('__proto__'), undefined);
+    await store.sweep(start + 6);
+    assert.deepEqual(await store.pairing('alice'), { sealed: undefined, until_ms: start + 5 });
+    await store.sweep(start + 6 + limits.hubPairingMemoryMs);
+    assert.equal(await store.pairing('alice'), undefined);
   });
 
   check('a nonce is new once, however many ask at once', async (store) => {

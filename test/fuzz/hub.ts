@@ -29,6 +29,7 @@ const good: unknown[] = [
     fullname: 'A',
     identity: { salt: 'c2FsdHNhbHRzYWx0c2FsdA==', scrypt_n: 131_072, login_key: publicKey(bob) },
   }),
+  { salt: 'c2FsdHNhbHRzYWx0c2FsdA==', scrypt_n: 131_072, login_key: publicKey(bob), sealed: 'A'.repeat(80) },
   { addresses: ['192.0.2.1'], port: 1 },
   { capacity: 10, usage: 1 },
 ];

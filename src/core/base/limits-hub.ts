@@ -31,6 +31,11 @@ export const hubLimits = {
   hubEnrolRate: { burst: 200, perSecond: 1 },
   /** Tries to log in as one user. */
   hubLoginRate: { burst: 10, perSecond: 0.1 },
+  /** How long a key waits for another device, and for how long it is known after that it did. */
+  hubPairingMs: 5 * minute,
+  hubPairingMemoryMs: 60 * minute,
+  /** Tries to take one user's: 15 in its time. */
+  hubPairingRate: { burst: 5, perSecond: 1 / 30 },
   /** Between two mails to one user, and how long a code is good. */
   hubMailPeriodMs: minute,
   hubCodeMs: 24 * 60 * minute,

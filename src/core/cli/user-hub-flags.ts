@@ -37,22 +37,27 @@ export async function passwordOf(
 export async function readPassword(
   invocation: Invocation,
   given: string | undefined,
-  { twice }: { twice: boolean },
+  { twice, word = 'Password' }: { twice: boolean; word?: string },
 ): Promise<string> {
-  const password = given !== undefined && given !== '-' ? given : await askOrRead(invocation, given, twice);
-  if (password === '') throw new InfinitError('usage', 'the password is empty');
+  const password = given !== undefined && given !== '-' ? given : await askOrRead(invocation, given, twice, word);
+  if (password === '') throw new InfinitError('usage', `the ${word.toLowerCase()} is empty`);
   return password;
 }
 
-async function askOrRead(invocation: Invocation, given: string | undefined, twice: boolean): Promise<string> {
+async function askOrRead(
+  invocation: Invocation,
+  given: string | undefined,
+  twice: boolean,
+  word: string,
+): Promise<string> {
   if (given === '-' || !isInteractive(invocation)) {
     const { readDocument } = await import('./documents.ts');
     const text = (await readDocument(invocation, undefined, limits.keyFileBytesMax)).toString('utf8');
     return text.split(/\r?\n/, 1)[0] ?? '';
   }
   const { askPassphrase } = await import('./questions.ts');
-  const password = await askPassphrase(invocation, 'Password:');
-  if (twice && (await askPassphrase(invocation, 'Password again:')) !== password)
+  const password = await askPassphrase(invocation, `${word}:`);
+  if (twice && (await askPassphrase(invocation, `${word} again:`)) !== password)
     throw new InfinitError('denied', 'password do not match');
   return password;
 }

@@ -7,7 +7,7 @@ import { base64, type Check, described, integer, list, matching, object } from '
 import type { DriveUser, UserDescriptor } from '../descriptor/descriptor.ts';
 import { driveUser } from '../descriptor/schema.ts';
 import { checkDescriptor } from '../descriptor/stream.ts';
-import type { Identity, NodeEndpoints, Usage } from './hub.ts';
+import type { Identity, NodeEndpoints, SealedIdentity, Usage } from './hub.ts';
 import { isLogN, sealedSeedBytes } from './identity.ts';
 
 const host = matching(255, (text) => /^[0-9A-Za-z_.:%-]+$/.test(text), 'a host');
@@ -28,10 +28,17 @@ const cost: Check<number> = described({ type: 'integer', description: 'a power o
   return checked;
 });
 
-export const identity: Check<Identity> = object<Identity>(
-  { salt: base64(16), scrypt_n: cost, login_key: object<Identity['login_key']>({ ed25519: base64(32) }, {}) },
-  { sealed: base64(sealedSeedBytes) },
-);
+const passwordFields = {
+  salt: base64(16),
+  scrypt_n: cost,
+  login_key: object<Identity['login_key']>({ ed25519: base64(32) }, {}),
+};
+const sealed = base64(sealedSeedBytes);
+
+export const identity: Check<Identity> = object<Identity>(passwordFields, { sealed });
+
+/** What a device leaves for another of the same user. */
+export const pairing: Check<SealedIdentity> = object<SealedIdentity>({ ...passwordFields, sealed }, {});
 
 export interface UserBody {
   user: UserDescriptor;

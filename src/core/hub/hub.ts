@@ -27,6 +27,15 @@ export interface Identity {
   sealed?: string;
 }
 
+/** A private key on its way to another device of its user, sealed under a passphrase as in an identity. */
+export interface Pairing {
+  /** Undefined: forgotten after its end. */
+  sealed: SealedIdentity | undefined;
+  until_ms: number;
+}
+
+export type SealedIdentity = Identity & Required<Pick<Identity, 'sealed'>>;
+
 /** Where a node can be reached, as its user said. */
 export interface NodeEndpoints {
   addresses: string[];
@@ -89,6 +98,8 @@ export interface HubStore {
 
   identity(user: string): Promise<Identity | undefined>;
   setIdentity(user: string, identity: Identity | undefined): Promise<void>;
+  pairing(user: string): Promise<Pairing | undefined>;
+  setPairing(user: string, pairing: Pairing | undefined): Promise<void>;
   avatar(user: string): Promise<Avatar | undefined>;
   setAvatar(user: string, avatar: Avatar | undefined): Promise<void>;
 

@@ -151,9 +151,18 @@ export async function login(
     if (!isError(error, 'denied')) throw error;
     throw new InfinitError('denied', `password do not match`, { cause: error });
   }
-  const { sealed, ...open } = answer;
+  return takeIdentity(context, name, answer, (sealed) => openIdentity(name, sealing, sealed));
+}
+
+/** Takes in a user whose private key the hub gave sealed. Throws `corrupt` when it is not the key of that user. */
+export async function takeIdentity(
+  context: DescriptorContext,
+  name: string,
+  { sealed, ...open }: Record<string, unknown>,
+  unseal: (sealed: string) => Buffer,
+): Promise<Imported<UserDescriptor>> {
   const user = checkDescriptor('user', open);
-  const seed = openIdentity(name, sealing, String(sealed));
+  const seed = unseal(String(sealed));
   const pair = keyPairFromSeed(seed);
   if (user.name !== name || !sameKey(keyToJson(pair.publicKey), user.public_key))
     throw new InfinitError('corrupt', `the hub gives another key for user "${name}"`);

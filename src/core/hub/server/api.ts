@@ -11,6 +11,7 @@ import type { HubRequest, HubResponse, HubStore } from '../hub.ts';
 import { type Claim, claimOf, isSignedBy, isTimely, nonceEndMs } from '../signature.ts';
 import { type Answer, Call, type Caller, type HubSettings } from './call.ts';
 import { checkedBody } from './json.ts';
+import { waitingPairing, wrongPassphrase } from './pairing.ts';
 import { clientOf, Rates } from './rates.ts';
 import { badRequest, noPassword, notFound, Refusal, refusalOf, tooLong, tooOften, unauthorized } from './refusal.ts';
 import { type Match, matching, segmentsOf } from './routes.ts';
@@ -29,6 +30,7 @@ export class HubApi {
   private readonly refused = new Rates(limits.hubRefusedRate);
   private readonly enrolments = new Rates(limits.hubEnrolRate);
   private readonly logins = new Rates(limits.hubLoginRate);
+  private readonly pairings = new Rates(limits.hubPairingRate);
   private sweptMs = 0;
 
   constructor(options: HubOptions) {
@@ -86,8 +88,11 @@ export class HubApi {
     if (host !== undefined && request.host.toLowerCase() !== host.toLowerCase())
       throw unauthorized(`this hub is ${host}, the request is for another`);
     if (!isTimely(claim, nowMs)) throw unauthorized('the time of the request is too far from that of the hub');
-    const key = await this.keyOf(request, match, claim);
-    if (!isSignedBy(key, claim, request)) throw unauthorized('the signature does not fit the request');
+    const key = await this.keyOf(request, match, claim, nowMs);
+    if (!isSignedBy(key, claim, request))
+      throw match.route.access === 'pairing'
+        ? wrongPassphrase(claim.user)
+        : unauthorized('the signature does not fit the request');
     this.admit(this.byUser, claim.user);
     const isNew = await this.options.store.useNonce(`${claim.user} ${claim.nonce}`, nonceEndMs(claim));
     if (!isNew) throw unauthorized('the request was sent before');
@@ -95,18 +100,21 @@ export class HubApi {
   }
 
   /** The key that must have signed. */
-  private async keyOf(request: HubRequest, { route, params }: Match, claim: Claim): Promise<Uint8Array> {
+  private async keyOf(request: HubRequest, { route, params }: Match, claim: Claim, nowMs: number): Promise<Uint8Array> {
     const { store } = this.options;
     const named = params.user;
-    if (route.access === 'enrol' || route.access === 'login') {
-      if (claim.user !== named) throw unauthorized(`only user "${named}" may do this`);
-    }
+    if (route.access !== 'open' && route.access !== 'signed' && claim.user !== named)
+      throw unauthorized(`only user "${named}" may do this`);
     if (route.access === 'enrol') return this.enrolled(request, claim.user);
     if (route.access === 'login') {
       this.admit(this.logins, claim.user);
       const identity = await store.identity(claim.user);
       if (identity === undefined) throw noPassword(claim.user);
       return fromBase64(identity.login_key.ed25519);
+    }
+    if (route.access === 'pairing') {
+      this.admit(this.pairings, claim.user);
+      return fromBase64((await waitingPairing(store, claim.user, nowMs)).login_key.ed25519);
     }
     const user = await store.get('user', claim.user);
     if (user === undefined) throw notFound('user', claim.user);

@@ -4,7 +4,7 @@ import { limits } from '../../base/limits.ts';
 import type { Check, JsonSchema } from '../../descriptor/check.ts';
 import { list, object, text } from '../../descriptor/check.ts';
 import { schemas as descriptors } from '../../descriptor/schema.ts';
-import { identity, invitation, nodeEndpoints, usage } from '../bodies.ts';
+import { identity, invitation, nodeEndpoints, pairing, usage } from '../bodies.ts';
 import type { Route } from './routes.ts';
 
 const { private_key: _, ...userProperties } = propertiesOf(descriptors.user);
@@ -21,6 +21,7 @@ const schemas = {
   UserBody: { ...user, properties: { ...userProperties, identity: schemaOf(identity) } },
   LoggedIn: { ...user, properties: { ...userProperties, sealed: propertiesOf(identity).sealed } },
   LoginParameters: pick(identity, ['salt', 'scrypt_n']),
+  Pairing: schemaOf(pairing),
   Network: schemaOf(descriptors.network),
   Passport: schemaOf(descriptors.passport),
   Volume: schemaOf(descriptors.volume),
@@ -55,6 +56,7 @@ const access = {
   signed: [{ signature: [] }],
   enrol: [{ signature: [] }],
   login: [{ signature: [] }],
+  pairing: [{ signature: [] }],
   code: [{}],
 } as const;
 

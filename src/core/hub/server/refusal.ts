@@ -12,7 +12,7 @@ export interface RefusalBody {
 }
 
 /** Statuses the hub answers with when it refuses. */
-export type RefusalStatus = 400 | 401 | 402 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429 | 500 | 503;
+export type RefusalStatus = 400 | 401 | 402 | 403 | 404 | 405 | 409 | 410 | 413 | 415 | 422 | 429 | 500 | 503;
 
 /** Thrown by handlers; `headers` go with the answer. */
 export class Refusal extends InfinitError {

@@ -24,6 +24,7 @@ import {
 import { confirmationPage, confirmEmail, emailConfirmed, sendConfirmation } from './emails.ts';
 import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
 import { openApiDocument, type SchemaName } from './openapi.ts';
+import { pairingParameters, pairingStatus, putPairing, takePairing } from './pairing.ts';
 import {
   deleteAvatar,
   deleteUser,
@@ -41,9 +42,9 @@ import {
 
 /**
  * `open`: nobody need sign. `signed`: a user of the hub. `enrol`: signed with the key in the body. `login`: signed with the pair
- * that the password gives. `code`: whoever has the code that was sent by mail. What a caller may do beyond that its handler says.
+ * that the password gives. `pairing`: signed with the pair that the passphrase of a pairing gives. `code`: whoever has the code that was sent by mail. What a caller may do beyond that its handler says.
  */
-export type Access = 'open' | 'signed' | 'enrol' | 'login' | 'code';
+export type Access = 'open' | 'signed' | 'enrol' | 'login' | 'pairing' | 'code';
 
 export interface Route {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -81,6 +82,18 @@ export const routes: readonly Route[] = [
   ),
   open('/users/:user/login', 'What the password is stretched with', 'LoginParameters', loginParameters),
   { ...get('/users/:user/login', 'The sealed identity', 'LoggedIn', login), method: 'POST', access: 'login' },
+  open(
+    '/users/:user/pairing',
+    'What the passphrase of a pairing is stretched with',
+    'LoginParameters',
+    pairingParameters,
+  ),
+  put('/users/:user/pairing', 'Leave one’s key for another device, for minutes', 'Pairing', putPairing),
+  {
+    ...get('/users/:user/pairing', 'Take the key that was left, once', 'LoggedIn', takePairing),
+    ...{ method: 'POST', access: 'pairing' },
+  },
+  get('/users/:user/pairing/status', 'Whether one’s key still waits for another device', 'Result', pairingStatus),
   { ...get('/users/:user/send_confirmation_email', 'Have a code sent', 'Result', sendConfirmation), method: 'POST' },
   open('/users/:user/confirm_email', 'The page a link in a mail leads to', 'Page', confirmationPage),
   {

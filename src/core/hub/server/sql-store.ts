@@ -15,6 +15,8 @@ import type {
   Kept,
   NetworkEndpoints,
   NodeEndpoints,
+  Pairing,
+  SealedIdentity,
   Selection,
   Usage,
 } from '../hub.ts';
@@ -31,6 +33,8 @@ const schema = `
   CREATE INDEX IF NOT EXISTS descriptors_member ON descriptors (kind, member);
   CREATE INDEX IF NOT EXISTS descriptors_hash ON descriptors (hash);
   CREATE TABLE IF NOT EXISTS identities (name TEXT PRIMARY KEY, identity TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS pairings (name TEXT PRIMARY KEY, sealed TEXT, until_ms BIGINT NOT NULL);
+  CREATE INDEX IF NOT EXISTS pairings_until ON pairings (until_ms);
   CREATE TABLE IF NOT EXISTS avatars (name TEXT PRIMARY KEY, type TEXT NOT NULL, content TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS endpoints (
     network TEXT NOT NULL, member TEXT NOT NULL, node TEXT NOT NULL, said TEXT NOT NULL, at_ms BIGINT NOT NULL,
@@ -124,6 +128,23 @@ export class SqlHubStore implements HubStore {
     await this.database.run(
       'INSERT INTO identities (name, identity) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET identity = excluded.identity',
       [user, JSON.stringify(identity)],
+    );
+  }
+
+  async pairing(user: string): Promise<Pairing | undefined> {
+    const row = await this.database.get('SELECT sealed, until_ms FROM pairings WHERE name = ?', [user]);
+    if (row === undefined) return undefined;
+    const sealed = row.sealed === null ? undefined : (JSON.parse(String(row.sealed)) as SealedIdentity);
+    return { sealed, until_ms: Number(row.until_ms) };
+  }
+
+  async setPairing(user: string, pairing: Pairing | undefined): Promise<void> {
+    if (pairing === undefined) return void (await this.remove('DELETE FROM pairings WHERE name = ?', [user]));
+    const { sealed, until_ms } = pairing;
+    await this.database.run(
+      `INSERT INTO pairings (name, sealed, until_ms) VALUES (?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed, until_ms = excluded.until_ms`,
+      [user, sealed === undefined ? null : JSON.stringify(sealed), until_ms],
     );
   }
 
@@ -238,6 +259,8 @@ export class SqlHubStore implements HubStore {
 
   async sweep(nowMs: number): Promise<void> {
     await this.database.run('DELETE FROM nonces WHERE until_ms < ?', [nowMs]);
+    await this.database.run('UPDATE pairings SET sealed = NULL WHERE until_ms < ? AND sealed IS NOT NULL', [nowMs]);
+    await this.database.run('DELETE FROM pairings WHERE until_ms < ?', [nowMs - limits.hubPairingMemoryMs]);
     const oldest = nowMs - limits.hubNodeMemoryMs;
     for (const table of ['endpoints', 'node_usage'])
       await this.database.run(`DELETE FROM ${table} WHERE at_ms < ?`, [oldest]);

@@ -65,6 +65,7 @@ export async function deleteUser(call: Call): Promise<Answer> {
   return call.store.transaction(name, async (store) => {
     if (!(await store.delete('user', name))) throw notFound('user', name);
     await store.setIdentity(name, undefined);
+    await store.setPairing(name, undefined);
     await store.setAvatar(name, undefined);
     await store.setConfirmation(name, undefined);
     await store.forgetNodes({ user: name });

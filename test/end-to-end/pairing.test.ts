@@ -1,0 +1,86 @@
+// A second device is paired by way of a hub, as the original's guide has it: transmit here, receive there, and go on there.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Device, Lab } from './device.ts';
+import { Hub } from './hub.ts';
+import { needs } from './needs.ts';
+
+const words = (line: string) => line.split(' ');
+const passphrase = 'three blind mice';
+
+describe('two devices of one user', { timeout: 600_000 }, () => {
+  const lab = new Lab();
+  const hub = new Hub(lab);
+  let desktop: Device;
+  let laptop: Device;
+
+  before(async () => {
+    await hub.start();
+    desktop = lab.device('desktop', 'alice');
+    laptop = lab.device('laptop', 'alice');
+    for (const device of [desktop, laptop]) device.environment = hub.environment;
+    await desktop.run(words('user create --name alice --fullname Alice'));
+    await desktop.run(words('user push --name alice'));
+    await desktop.run(words('network create --as alice --name cluster --push'));
+  });
+  after(() => lab.close());
+
+  test('the first transmits, the second receives and takes what the user has', async () => {
+    assert.equal(
+      await desktop.run(words('device transmit --as alice --user'), `${passphrase}\n`),
+      'Transmitted user identity for "alice".',
+    );
+    // What the hub has on its disk is neither the key nor the passphrase.
+    const { private_key } = JSON.parse(await desktop.run(words('user export alice --full'))) as {
+      private_key: { ed25519: string };
+    };
+    const kept = everythingBelow(hub.device.home);
+    assert.ok(kept.includes('alice'));
+    assert.ok(!kept.includes(private_key.ed25519));
+    assert.ok(!kept.includes(passphrase));
+    const wrong = await laptop.attempt(words('device receive --user --name alice'), 'three blind rats\n');
+    assert.deepEqual([wrong.code, wrong.stderr], [1, 'infinit: fatal error: invalid passphrase\n']);
+    assert.equal(
+      await laptop.run(words('device receive --user --name alice'), `${passphrase}\n`),
+      'Received user identity for "alice".',
+    );
+    assert.equal(
+      await laptop.run(words('user export alice --full')),
+      await desktop.run(words('user export alice --full')),
+    );
+    await laptop.run(words('network fetch --as alice --name cluster'));
+    assert.equal(
+      await laptop.run(words('network link --as alice --name cluster')),
+      'Linked device to network "alice/cluster".',
+    );
+    const phone = lab.device('phone', 'alice');
+    phone.environment = hub.environment;
+    const again = await phone.attempt(words('device receive --user'), `${passphrase}\n`);
+    assert.deepEqual(
+      [again.code, again.stderr],
+      [1, 'infinit: fatal error: pairing information "alice" does not exist\n'],
+    );
+  });
+
+  test('at a terminal the first waits, and says when it was received', needs('python3'), async () => {
+    const typed = `echo '${passphrase}' | python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$0" "$@"`;
+    const terminal = lab.device('terminal', 'alice', { enter: ['bash', '-c', typed], address: '127.0.0.1' });
+    // A terminal on the first device.
+    terminal.environment = { ...hub.environment, INFINIT_HOME: desktop.home };
+    const tablet = lab.device('tablet', 'alice');
+    tablet.environment = hub.environment;
+    const waiting = await terminal.start(words('device transmit --user'), /User identity on the Hub for: \d+ seconds/);
+    assert.match(waiting.output, /^Transmitted user identity for "alice"\.\r?$/m);
+    await tablet.run(words('device receive --user --name alice'), `${passphrase}\n`);
+    await waiting.waitFor(/User identity received\./, 120_000);
+    assert.equal(await waiting.stop(), 0);
+  });
+});
+
+function everythingBelow(folder: string): string {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.map((file) => readFileSync(join(file.parentPath, file.name), 'latin1')).join('\n');
+}
