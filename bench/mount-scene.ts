@@ -11,6 +11,7 @@ import { sleep } from './measure.ts';
 
 export class Scene {
   readonly folder: string;
+  private readonly temporary = process.env.TMPDIR;
   private readonly controller = new AbortController();
   private readonly steps: [what: string, undo: () => Promise<unknown>][] = [];
 
@@ -37,6 +38,8 @@ export class Scene {
   async close(): Promise<void> {
     for (const [what, undo] of this.steps.reverse())
       await undo().catch((error) => warn(`${what}: ${error instanceof Error ? error.message : error}`));
+    if (this.temporary === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = this.temporary;
     for (const place of mountsUnder(this.folder)) await unmount(place).catch(() => {});
     const left = mountsUnder(this.folder);
     // What is behind a mount is not ours to remove.
