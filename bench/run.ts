@@ -1,6 +1,7 @@
 // `npm run bench`: the measurements one after another, printed as a section for bench/RESULTS.md. Words behind `--` go to the
 // comparison of keys (`npm run bench -- --quick`). `npm run bench -- --suite mount` runs that one alone, and words go to it: mounts
-// take an hour, so that is the only way to them, to healing (`--suite heal`), to the hub (`--suite hub`) and to large rings (`--suite ring-scale --nodes 1000000`).
+// take an hour, so that is the only way to them, to healing (`--suite heal`), to work beside healing (`--suite throttle`), to the hub
+// (`--suite hub`) and to large rings (`--suite ring-scale --nodes 1000000`).
 // Needs a built program (`npm run build`), but for rings; etcd on the path for the comparison.
 
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -24,6 +25,7 @@ const suites: Record<string, string> = {
   kv: 'Keys',
   mount: 'Mounts',
   heal: 'Healing',
+  throttle: 'Work beside healing',
   hub: 'The hub under load',
   'ring-scale': 'Chord at scale',
 };
