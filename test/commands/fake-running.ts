@@ -9,6 +9,8 @@ import type {
   DestroyOptions,
   DiagnoseOptions,
   DrainFacts,
+  Fetched,
+  FetchServicesOptions,
   InspectWhat,
   OpenKeysOptions,
   RecoveryFacts,
@@ -27,7 +29,7 @@ import type {
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../../src/core/descriptor/descriptor.ts';
 import { getKeyValueStore } from '../../src/core/descriptor/key-value-stores.ts';
 import { getLink } from '../../src/core/descriptor/links.ts';
-import { deleteTreeDescriptor } from '../../src/core/descriptor/tree-descriptors.ts';
+import { deleteTreeDescriptor, getTreeDescriptor } from '../../src/core/descriptor/tree-descriptors.ts';
 import { getVolume } from '../../src/core/descriptor/volumes.ts';
 import { serveVolumeScript } from '../../src/core/node/volume-script.ts';
 import type { KeyChange, KeyStore, KeyValue, ListKeysOptions, PutKeyOptions } from '../../src/core/volume/keys.ts';
@@ -44,7 +46,15 @@ export class FakeRunning implements Running {
   /** As a module gives its functions: usable one by one. */
   bound(): Running {
     const { runNetwork, inspectNetwork, networkWorkers, listServices, runKeyValueStore, found } = this;
-    const { createVolumeRoot, publishNetwork, networkSeen, drainNetwork, recoverNetwork } = this;
+    const {
+      createVolumeRoot,
+      registerService,
+      fetchServices,
+      publishNetwork,
+      networkSeen,
+      drainNetwork,
+      recoverNetwork,
+    } = this;
     return {
       ...{
         runNetwork,
@@ -54,6 +64,8 @@ export class FakeRunning implements Running {
         runKeyValueStore,
         found,
         createVolumeRoot,
+        registerService,
+        fetchServices,
         publishNetwork,
         drainNetwork,
         recoverNetwork,
@@ -175,6 +187,19 @@ export class FakeRunning implements Running {
 
   async listServices(): Promise<{ volumes: string[] | null; kvs: string[] | null }> {
     return { volumes: null, kvs: ['alice/settings'] };
+  }
+
+  async registerService({ context, as, kind, name }: Parameters<Running['registerService']>[0]): Promise<void> {
+    const { network } = await getTreeDescriptor(context, kind, as, name);
+    if (network.endsWith('/unreachable')) throw new InfinitError('unavailable', `network "${network}" is unreachable`);
+  }
+
+  async fetchServices({ kind, name, network }: FetchServicesOptions): Promise<Fetched[]> {
+    if (name === 'alice/nowhere') throw new InfinitError('not-found', `volume "${name}" is not registered`);
+    const failed = { kind: 'network', name: 'alice/away', result: 'failed' } as const;
+    const error = new InfinitError('unavailable', 'no storage node is reachable');
+    const found = { kind, name: name ?? 'alice/registered', result: 'saved' } as const;
+    return network === undefined && name === undefined ? [found, { ...failed, error }] : [found];
   }
 
   async runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void> {

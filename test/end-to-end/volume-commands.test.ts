@@ -190,6 +190,7 @@ describe('a second user', { timeout: 180_000 }, () => {
   const lab = new Lab();
   let alice: Device;
   let bob: Device;
+  let endpoint: string;
   after(() => lab.close());
 
   const script = async (device: Device, name: string, request: object): Promise<Record<string, unknown>> => {
@@ -207,7 +208,7 @@ describe('a second user', { timeout: 180_000 }, () => {
     await alice.run(['passport', 'create', '-N', 'cluster', '-u', 'bob', '--deny-storage']);
     await bob.run(['passport', 'import'], await alice.run(['passport', 'export', '-N', 'cluster', '-u', 'bob']));
     await bob.run(['network', 'link', network]);
-    const { endpoint } = await alice.startNode('cluster');
+    ({ endpoint } = await alice.startNode('cluster'));
     for (const [name, ...options] of [['own'], ['readable', '-d', 'r'], ['open', '-d', 'rw']] as const) {
       const words = ['volume', 'create', name, '-N', 'cluster', '-R', '--peer', endpoint, ...options];
       await alice.run(words);
@@ -216,10 +217,37 @@ describe('a second user', { timeout: 180_000 }, () => {
     }
   });
 
-  test('the network lists the volumes it has', async () => {
-    const list = await alice.run(['network', 'list-services', network, '--script']);
-    const { volumes, kvs } = JSON.parse(list) as { volumes: string[]; kvs: null };
-    assert.deepEqual([volumes.sort(), kvs], [['alice/open', 'alice/own', 'alice/readable'], null]);
+  test('the network keeps what is registered, for those with a passport to fetch, until it is destroyed', async () => {
+    const list = async (device: Device) =>
+      JSON.parse(await device.run(['network', 'list-services', network, '--peer', endpoint, '--script'])) as Record<
+        string,
+        unknown
+      >;
+    assert.deepEqual(await list(alice), { volumes: null, kvs: null });
+    await alice.run(['volume', 'create', 'known', '-N', 'cluster', '-d', 'rw', '--register-service', ...loopback]);
+    await alice.run(['key-value-store', 'create', 'settings', '-N', 'cluster', '--register-service']);
+    const refused = await bob.attempt(['volume', 'update', 'alice/open', '--register-service']);
+    assert.match(refused.stderr, /only its owner registers volume "alice\/open"/);
+    assert.deepEqual(await list(bob), { volumes: ['alice/known'], kvs: ['alice/settings'] });
+    const fetched = await bob.run(['volume', 'fetch', '--service']);
+    assert.equal(fetched, 'Locally fetched volume descriptor "alice/known".');
+    const stores = await bob.run(['key-value-store', 'fetch', 'alice/settings', '--service', '-N', network]);
+    assert.equal(stores, 'Locally fetched key-value store descriptor "alice/settings".');
+    const missing = await bob.attempt(['volume', 'fetch', 'alice/own', '--service']);
+    assert.match(missing.stderr, /volume "alice\/own" is not registered in network "alice\/cluster"/);
+    const written = await script(bob, 'alice/known', {
+      operation: 'write_file',
+      path: '/found',
+      content: 'by service',
+    });
+    assert.equal(written.success, true, JSON.stringify(written));
+    await alice.run(['volume', 'update', 'known', '--description', 'ours', '--register-service']);
+    await bob.run(['volume', 'fetch', 'alice/known', '--service']);
+    const renewed = JSON.parse(await bob.run(['volume', 'export', 'alice/known'])) as { description: string };
+    assert.equal(renewed.description, 'ours');
+    await alice.run(['volume', 'delete', 'known', '--clear-content', '--force']);
+    await alice.run(['key-value-store', 'delete', 'settings', '--clear-content', '--force']);
+    assert.deepEqual(await list(bob), { volumes: null, kvs: null });
   });
 
   test('is refused where nothing is shared', async () => {

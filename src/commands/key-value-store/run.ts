@@ -1,7 +1,7 @@
 // infinit key-value-store run
 
 import { Flags } from '@oclif/core';
-import { nameArg, nameFlag } from '../../core/cli/flags.ts';
+import { nameArg, nameFlag, registerServiceFlag } from '../../core/cli/flags.ts';
 import { hubFlags, runFlags, withoutUndefined } from '../../core/cli/presence.ts';
 import { RunCommand } from '../../core/cli/run-command.ts';
 
@@ -19,6 +19,7 @@ export default class KeyValueStoreRun extends RunCommand {
     ...nameFlag('key-value store'),
     ...runFlags,
     ...hubFlags,
+    ...registerServiceFlag('key-value store'),
     listen: Flags.string({ description: 'where programs reach it', helpValue: 'unix:PATH|HOST:PORT' }),
   };
 
@@ -28,12 +29,12 @@ export default class KeyValueStoreRun extends RunCommand {
     const parsed = await this.parse(KeyValueStoreRun);
     const { flags } = parsed;
     const name = this.nameOf(parsed);
-    const { listen: door, ...presence } = flags;
+    const { listen: door, 'register-service': registerService, ...presence } = flags;
     const options = await this.runOptions(name, presence);
     const { runKeyValueStore } = await this.running();
     await runKeyValueStore({
       ...options,
-      ...withoutUndefined({ door }),
+      ...withoutUndefined({ door, registerService }),
       ready: (facts) => this.render({ name: options.name, ...facts }, `Running key-value store "${options.name}".`),
     });
   }

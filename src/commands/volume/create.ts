@@ -53,18 +53,20 @@ export default class VolumeCreate extends BaseCommand {
       blockBytes: flags['block-size'],
       mountOptions,
     });
-    if (flags['create-root']) await this.createRoot(volume.name);
+    await this.makeKnown(volume.name, flags);
     const what = pretty('volume', volume.name);
     await this.present(withoutMountpoint(volume), saved('volume', volume.name), flags.output, what);
     if (flags.push) await this.pushToHub('volume', volume.name);
   }
 
   /** Nothing is kept when that fails. */
-  private async createRoot(name: string): Promise<void> {
+  private async makeKnown(name: string, flags: { 'create-root': boolean; 'register-service': boolean }): Promise<void> {
+    if (!(flags['create-root'] || flags['register-service'])) return;
     const acting = await this.acting();
-    const { createVolumeRoot } = await this.running();
+    const { createVolumeRoot, registerService } = await this.running();
     try {
-      await createVolumeRoot({ ...acting, name });
+      if (flags['register-service']) await registerService({ ...acting, kind: 'volume', name });
+      else await createVolumeRoot({ ...acting, name });
     } catch (error) {
       const { deleteVolume } = await import('../../core/descriptor/volumes.ts');
       await deleteVolume(acting.context, this.user, name);

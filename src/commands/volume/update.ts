@@ -30,12 +30,16 @@ export default class VolumeUpdate extends BaseCommand {
     const name = this.nameOf(parsed);
     this.tell(...mountNotices(flags));
     const mountOptions = await mountOptionsOf(this.invocation, flags);
-    const { description, 'block-size': blockBytes } = flags;
-    if (description === undefined && blockBytes === undefined && Object.keys(mountOptions).length === 0)
+    const { description, 'block-size': blockBytes, 'register-service': registers } = flags;
+    if (description === undefined && blockBytes === undefined && Object.keys(mountOptions).length === 0 && !registers)
       throw new InfinitError('usage', 'nothing to update');
     const core = await this.core();
     const { updateVolume } = await import('../../core/descriptor/volumes.ts');
     const volume = await updateVolume(core, { as: this.user, name, description, blockBytes, mountOptions });
+    if (registers) {
+      const { registerService } = await this.running();
+      await registerService({ ...(await this.acting()), kind: 'volume', name: volume.name });
+    }
     const what = pretty('volume', volume.name);
     await this.present(withoutMountpoint(volume), updated('volume', volume.name), flags.output, what);
     if (flags.push) await this.pushToHub('volume', volume.name);

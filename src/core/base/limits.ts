@@ -91,6 +91,8 @@ export const limits = {
   groupGroupsMax: 64,
   groupsWalkedMax: 256,
   treesInNetworkMax: 1000,
+  /** The descriptor of a volume or store that its network keeps. */
+  serviceBytesMax: 16 * KiB,
   /** Of one user who does not own the network. */
   treesPerUserMax: 250,
   /** Destroyed trees the network register remembers; of one user who does not own the network. What nodes remember they were rid of. */

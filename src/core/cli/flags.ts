@@ -52,6 +52,19 @@ export const siloFlag = {
     multipleNonGreedy: true,
   }),
 };
+/** Its owner only; the root comes into being with it. */
+export function registerServiceFlag(object: string) {
+  return {
+    'register-service': Flags.boolean({
+      char: 'r',
+      description: `keep the ${object} in its network, for those in it to fetch by --service`,
+    }),
+  };
+}
+/** For `fetch`. */
+export const serviceFlag = {
+  service: Flags.boolean({ description: 'from the networks this device is linked to (or --network), without a hub' }),
+};
 export const peerFlag = {
   peer: Flags.string({
     description: 'node to try first, or a file with one a line; repeatable',

@@ -6,6 +6,7 @@ import { qualify } from '../descriptor/names.ts';
 import { labelOf } from '../descriptor/stream.ts';
 import type { Fetched } from '../hub/client/sharing.ts';
 import { BaseCommand } from './base-command.ts';
+import { expandPeers, withoutUndefined } from './presence.ts';
 import { fetchedLines, pulled, remotely } from './texts.ts';
 
 /** Kinds whose names are `owner/name`. */
@@ -33,9 +34,17 @@ export abstract class HubCommand extends BaseCommand {
 
   protected async fetchTrees(
     kind: TreeKind,
-    parsed: Named & { flags: { network?: string | undefined } },
+    parsed: Named & { flags: { network?: string | undefined; service: boolean; peer?: string[] | undefined } },
   ): Promise<void> {
-    const { network } = parsed.flags;
+    const { network, service, peer } = parsed.flags;
+    if (service) {
+      const { fetchServices } = await this.running();
+      const asked = withoutUndefined({
+        ...{ name: this.oneOrAll(kind, parsed), network },
+        peers: await expandPeers(this.invocation, peer),
+      });
+      return this.tellFetched(await fetchServices({ ...(await this.acting()), kind, ...asked }));
+    }
     const { fetchTrees } = await import('../hub/client/sharing.ts');
     const asked = {
       name: this.oneOrAll(kind, parsed),

@@ -12,6 +12,7 @@ import type { HubClient } from '../hub/client/client.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { DrainProgress } from '../store/drain.ts';
 import type { KeyStore } from '../volume/keys.ts';
+import type { RunningServices } from './running-services.ts';
 
 /** Common to every call. */
 export interface Acting {
@@ -111,6 +112,8 @@ export interface DrainFacts extends DrainProgress {
 export interface RunKeyValueStoreOptions extends RunOptions {
   /** Where the door for programs is: `unix:PATH` or `HOST:PORT`. */
   door?: string;
+  /** Its descriptor is kept in the network too. */
+  registerService?: boolean;
 }
 
 /** Files that tell others how to reach this process. */
@@ -123,6 +126,8 @@ export interface RunVolumeOptions extends Acting, PresenceFiles {
   mount: MountOptionsJson;
   /** The hub of this home; absent when none is named. */
   openHub?: () => Promise<HubClient>;
+  /** Its descriptor is kept in the network too. */
+  registerService?: boolean;
   /** `mount` needs a mountpoint, `run` does without. */
   mustMount: boolean;
   daemon?: Daemon;
@@ -315,7 +320,9 @@ export interface RunHubOptions extends Acting {
   ready(facts: { url: string; pid: number }): void;
 }
 
-export interface Running {
+export type { Fetched, FetchServicesOptions, ServiceNames } from './running-services.ts';
+
+export interface Running extends RunningServices {
   /** Resolves when it has stopped. */
   runHub(options: RunHubOptions): Promise<void>;
   /** Looks, and changes nothing. */
@@ -348,8 +355,6 @@ export interface Running {
   networkSeen(options: Acting & { name: string; peers?: readonly string[] }): Promise<{ nodes: number }>;
   /** What the running process does in the background. `scrub`: it reads everything it keeps once, from now on. */
   networkWorkers(options: Acting & { name: string; scrub?: boolean }): Promise<WorkerFacts[]>;
-  /** Services registered in the network; needs a running node or a peer. */
-  listServices(options: Acting & { name: string }): Promise<{ volumes: string[] | null; kvs: string[] | null }>;
   runKeyValueStore(options: RunKeyValueStoreOptions): Promise<void>;
   /** Resolves when it has stopped; with `daemon`, once the child serves. */
   runVolume(options: RunVolumeOptions): Promise<void>;

@@ -57,6 +57,7 @@ export abstract class VolumeCommand extends RunCommand {
       mount: await mountOptionsOf(this.invocation, flags),
       ...this.hubOpener(),
       mustMount: how.mustMount,
+      ...withoutUndefined({ registerService: flags['register-service'] }),
       force: this.invocation.forceRequested(),
       ready: (facts) => this.render(facts, `Running volume "${facts.name}".`),
     };

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import type { MountOptionsJson } from '../descriptor/descriptor.ts';
 import { parsing } from './arguments.ts';
-import { peerFlag, portFlag } from './flags.ts';
+import { peerFlag, portFlag, registerServiceFlag } from './flags.ts';
 import type { Invocation } from './invocation.ts';
 import { expandPeers, type HubFlagValues, hubFlags, runFlags, storedHubFlags, withoutUndefined } from './presence.ts';
 import { parseBytes } from './quantities.ts';
@@ -48,10 +48,7 @@ export const storedMountFlags = {
   'no-public-endpoints': runFlags['no-public-endpoints'],
   ...storedHubFlags,
   'allow-root-creation': Flags.boolean({ description: 'accepted for older scripts: its owner makes the root anyway' }),
-  'register-service': Flags.boolean({
-    char: 'r',
-    description: 'accepted for older scripts: a volume is known to its network from its root on',
-  }),
+  ...registerServiceFlag('volume'),
 };
 
 /** As `run`, `mount` and `start` have them. */
@@ -127,6 +124,5 @@ export function mountNotices(flags: MountFlagValues): string[] {
   return [
     ...(cache ? ['--cache-ram-ttl and --cache-ram-invalidation have no effect: caches are never stale'] : []),
     ...(flags['allow-root-creation'] ? ['--allow-root-creation has no effect: its owner makes the root anyway'] : []),
-    ...(flags['register-service'] ? ['--register-service has no effect: networks know their volumes'] : []),
   ];
 }

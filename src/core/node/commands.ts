@@ -1,6 +1,6 @@
 // The composition root as the command line sees it: `Running` of cli/running.ts.
 
-import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
+import { equalBytes } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import type {
   Acting,
@@ -11,7 +11,7 @@ import type {
   Running,
   WorkerFacts,
 } from '../cli/running.ts';
-import type { KeyValueStoreDescriptor, LinkedNetworkDescriptor, TreeKind } from '../descriptor/descriptor.ts';
+import type { KeyValueStoreDescriptor, LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getKeyValueStore } from '../descriptor/key-value-stores.ts';
 import { getLink } from '../descriptor/links.ts';
 import { connectDoor, openDoor } from '../gateway/kv/door.ts';
@@ -28,6 +28,7 @@ import { type LinkedNode, openLinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
 import { askNetwork } from './running-network.ts';
 import { serveScript } from './script.ts';
+import { registerService } from './services.ts';
 import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
 import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
@@ -153,28 +154,6 @@ export const networkSeen: Running['networkSeen'] = async ({ context, as, name, p
   }
 };
 
-export const listServices: Running['listServices'] = async ({ context, as, name, signal }) => {
-  const linked = await openLinkedNode({ context, as, network: name, role: 'client' });
-  try {
-    await linked.node.start(seedsOf({}, linked), { signal });
-    const state = await linked.node.networkRegister?.read({ signal });
-    const trees = (state?.trees ?? []).map((entry) => toHex(entry.treeId));
-    const known = async (kind: TreeKind): Promise<Map<string, string>> => {
-      const all = await context.repository.list(kind);
-      return new Map(all.map(({ name, descriptor }) => [toHex(fromBase64(descriptor.tree_id)), name]));
-    };
-    const [volumes, stores] = [await known('volume'), await known('key-value-store')];
-    const namesIn = (names: Map<string, string>) => trees.flatMap((tree) => names.get(tree) ?? []);
-    const orNull = (names: string[]) => (names.length === 0 ? null : names);
-    // What a tree holds is known to those who have its descriptor.
-    const unknown = trees.filter((tree) => !volumes.has(tree) && !stores.has(tree));
-    const kvs = [...namesIn(stores), ...unknown.map((tree) => `#${tree.slice(0, 8)}`)];
-    return { volumes: orNull(namesIn(volumes)), kvs: orNull(kvs) };
-  } finally {
-    await linked.close();
-  }
-};
-
 export const runKeyValueStore: Running['runKeyValueStore'] = async (options: RunKeyValueStoreOptions) => {
   const { context, as } = options;
   const store = await getKeyValueStore(context, as, options.name);
@@ -208,6 +187,8 @@ async function serveStore(options: RunKeyValueStoreOptions, store: KeyValueStore
       const server = new KvServer({ peers, clock: context.runtime.clock, store: named, admit: onlyUser(linked) });
       closers.push(async () => server.close());
     }
+    if (options.registerService)
+      await registerService(linked, { kind: 'key-value-store', descriptor: store }, { signal: options.signal });
     const queries = { tree: () => tree.status(), ...collectQueries(store.name, tree) };
     await serveUntilStopped(options, 'key-value-store', store.name, linked, { queries });
   } finally {
@@ -273,6 +254,7 @@ export { collect } from './collecting.ts';
 export { destroy } from './destroying.ts';
 export { measureThroughput, serveThroughput } from './doctor/networking.ts';
 export { runHub } from './hub.ts';
+export { fetchServices, listServices, registerService } from './service-commands.ts';
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 
 export const found: Running['found'] = ({ context, as }, link, seal) => foundNetwork(context, as, link, seal);

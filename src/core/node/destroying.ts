@@ -17,6 +17,7 @@ import { destroyedGeneration } from '../store/sweep-messages.ts';
 import { treeAttach } from '../tree/messages.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askMonitor } from './monitor.ts';
+import { withdrawService } from './services.ts';
 import { seedsOf } from './serving.ts';
 import { monitorSocket } from './sockets.ts';
 
@@ -53,10 +54,9 @@ export async function destroyTree<K extends TreeKind>(
   const root = await register.findTree(treeId, owner, options);
   if (root === undefined) return undefined;
   const snapshot = await node.registers.read(root, options);
-  if (!snapshot.deleted) {
-    if (!force) await refuseInUse(node, snapshot, what);
-    await node.registers.delete(root, user, options);
-  }
+  if (!(snapshot.deleted || force)) await refuseInUse(node, snapshot, what);
+  await withdrawService({ node, user }, treeId, options);
+  if (!snapshot.deleted) await node.registers.delete(root, user, options);
   const { salt } = decode(registerState, snapshot.proof).genesis;
   await register.destroyTree(user, treeId, salt, options);
   await node.publishDescriptor(options);

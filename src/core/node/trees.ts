@@ -156,7 +156,10 @@ function secretIn<K extends TreeKind>(
 }
 
 /** The private half of the members key, from the passport; it opens what the whole network may read. */
-function membersPair({ link, user }: LinkedNode): { publicKey: Buffer; secretKey: Buffer } {
+export function membersPair({ link, user }: Pick<LinkedNode, 'link' | 'user'>): {
+  publicKey: Buffer;
+  secretKey: Buffer;
+} {
   return boxKeyPair(openSealed(user, fromBase64(link.passport.members_key)));
 }
 

@@ -20,6 +20,7 @@ import { LettingGo } from './letting-go.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
 import { askMonitor, type Queries } from './monitor.ts';
+import { registerService } from './services.ts';
 import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped, stopped } from './serving.ts';
 import { People } from './sharing/people.ts';
 import { monitorSocket } from './sockets.ts';
@@ -58,7 +59,16 @@ function noMountpoint(name: string): InfinitError {
 
 /** The same as other long-running commands have, from the options of the mount. */
 function runOptionsOf(options: RunVolumeOptions, volume: VolumeDescriptor, mount: MountOptionsJson): RunOptions {
-  const { force: _, mount: __, mustMount: ___, script: ____, openHub: _____, ready, ...common } = options;
+  const {
+    force: _,
+    mount: __,
+    mustMount: ___,
+    script: ____,
+    openHub: _____,
+    registerService: ______,
+    ...rest
+  } = options;
+  const { ready, ...common } = rest;
   const { peers, port, listen_address, advertise_hosts, no_local_endpoints, no_public_endpoints } = mount;
   return {
     ...common,
@@ -105,6 +115,8 @@ async function serve(
     closers.push(() => opened.close());
     const { metrics } = linked.node.runtime;
     if (metrics !== undefined) watchTree(metrics, volume.name, opened.tree, () => opened.files.dirtyBytes());
+    if (options.registerService)
+      await registerService(linked, { kind: 'volume', descriptor: volume }, { signal: run.signal });
     const mounted = await mountedAt(linked, opened, volume, mount);
     const lettingGo = new LettingGo({ clock, mounted, name: volume.name, warn });
     closers.push(() => lettingGo.now());
