@@ -88,8 +88,8 @@ export class Shell {
   /** One in memory, with the clock of the host. */
   private async hub(): Promise<HubConnection> {
     const now = () => nowMs;
-    this.hubApi ??= SqlHubStore.open(new SerialDatabase(await openSqlite(':memory:'))).then(
-      (store) => new HubApi({ runtime: { ...this.runtime, clock: { now, monotonic: now } }, store }),
+    this.hubApi ??= SqlHubStore.open(new SerialDatabase(await openSqlite(':memory:'))).then((store) =>
+      HubApi.open({ runtime: { ...this.runtime, clock: { now, monotonic: now } }, store }),
     );
     const api = await this.hubApi;
     const host = 'hub.example.org';

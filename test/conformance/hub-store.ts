@@ -147,6 +147,27 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.equal(await store.pairing('alice'), undefined);
   });
 
+  check('who confirmed an address', async (store) => {
+    const sent = { email: 'A@b.c', code_hash: 'xyz', sent_ms: start, confirmed: false };
+    await store.setConfirmation('alice', sent);
+    assert.deepEqual(await store.confirmedUsers('a@b.c'), []);
+    for (const name of ['bob', 'alice']) await store.setConfirmation(name, { ...sent, confirmed: true });
+    assert.deepEqual(await store.confirmedUsers('a@b.c'), ['alice', 'bob']);
+    await store.setConfirmation('alice', { ...sent, email: 'other@b.c', confirmed: true });
+    await store.setConfirmation('bob', { ...sent, sent_ms: start + 1 });
+    assert.deepEqual(await store.confirmedUsers('a@b.c'), []);
+    await store.setConfirmation('alice', undefined);
+    assert.deepEqual(await store.confirmedUsers('other@b.c'), []);
+  });
+
+  check('the seed of the hub is drawn once for all its processes', async (store) => {
+    const other = await share();
+    const seeds = await Promise.all([store.delegateSeed(Buffer.alloc(32, 1)), other.delegateSeed(Buffer.alloc(32, 2))]);
+    assert.deepEqual(seeds[0], seeds[1]);
+    assert.deepEqual(await store.delegateSeed(Buffer.alloc(32, 3)), seeds[0]);
+    await other.close();
+  });
+
   check('a nonce is new once, however many ask at once', async (store) => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => store.useNonce('n', start)));
     assert.equal(answers.filter(Boolean).length, 1);

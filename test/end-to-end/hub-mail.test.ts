@@ -1,85 +1,43 @@
 // E-mail of a hub by a real SMTP server on loopback: in the clear, and with TLS and a password.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { HubClient } from '../../src/core/hub/client/client.ts';
 import { httpConnection } from '../../src/core/hub/client/http.ts';
 import { systemRuntime } from '../../src/core/runtime/system/system.ts';
 import { person, userBody } from '../unit/hub/support.ts';
-import { eventually, Lab, Running } from './device.ts';
+import { Lab } from './device.ts';
 import { Hub } from './hub.ts';
+import { MailServer } from './mail-server.ts';
 import { needs } from './needs.ts';
 
 const alice = person('alice');
 const email = 'alice@example.org';
 const password = 'p@ss/wörd';
 
-/** Debian's aiosmtpd, for Debian's Python, which prints what it takes; with TLS and a password where `tls` is a folder with a certificate. */
-const server = `
-import asyncio, ssl, sys
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Debugging
-from aiosmtpd.smtp import AuthResult
-port, folder = int(sys.argv[1]), sys.argv[2]
-options = {}
-if folder:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder + '/cert.pem', folder + '/key.pem')
-    def check(server, session, envelope, mechanism, data):
-        return AuthResult(success=data.login == b'hub' and data.password.decode() == sys.argv[3])
-    options = dict(tls_context=context, require_starttls=True, auth_required=True, authenticator=check)
-controller = Controller(Debugging(sys.stdout), hostname='localhost', port=port, **options)
-controller.start()
-print('Serving', flush=True)
-import time
-while True:
-    time.sleep(0.1)
-    sys.stdout.flush()
-`;
-
-async function freePort(): Promise<number> {
-  const socket = createServer();
-  await new Promise<void>((resolve) => socket.listen(0, 'localhost', resolve));
-  const { port } = socket.address() as { port: number };
-  await new Promise((resolve) => socket.close(resolve));
-  return port;
-}
-
 describe('e-mail of a hub', { timeout: 120_000, ...needs('aiosmtpd', 'openssl') }, () => {
   const lab = new Lab();
-  const ended: Running[] = [];
+  const servers: MailServer[] = [];
   after(async () => {
-    for (const one of ended) await one.kill();
+    for (const one of servers) await one.stop();
     await lab.close();
   });
 
-  async function smtp(folder: string): Promise<Running & { port: number }> {
-    const port = await freePort();
-    const script = join(lab.folder, 'server.py');
-    writeFileSync(script, server);
-    const running = new Running(
-      spawn('/usr/bin/python3', ['-u', script, String(port), folder, password], { stdio: 'pipe' }),
-    );
-    ended.push(running);
-    await running.waitFor(/^Serving$/m, 30_000);
-    return Object.assign(running, { port });
+  async function mailServer(tls?: { folder: string; password: string }) {
+    const server = await MailServer.start(lab, tls);
+    servers.push(server);
+    return server;
   }
 
   /** A code is sent, arrives, and confirms. */
-  async function confirms(hub: Hub, mails: Running): Promise<void> {
+  async function confirms(hub: Hub, mails: MailServer): Promise<void> {
     const client = new HubClient(systemRuntime({ log: { level: 'error' } }), httpConnection(hub.url), alice);
     const ask = (method: string, path: string, body?: unknown) => client.ask(method, path, { body, what: path });
     await ask('PUT', '/users/alice', userBody(alice, { email }));
-    const text = await eventually('the mail is there', 30_000, async () => {
-      const encoded = /Content-Transfer-Encoding: base64\s[\s\S]*?\n\n([A-Za-z0-9+/=\n]+)\n/.exec(mails.output)?.[1];
-      return encoded && Buffer.from(encoded, 'base64').toString();
-    });
-    assert.match(mails.output, /^To: <alice@example\.org>$/m);
-    assert.match(mails.output, /^From: Infinit hub <hub@example\.org>$/m);
+    const { text, from } = await mails.letterTo(email);
+    assert.equal(from, 'Infinit hub <hub@example.org>');
     const confirmation_code = /^[0-9a-f]{32}$/m.exec(text)?.[0];
     await assert.rejects(ask('GET', '/users/alice/email_confirmed'));
     await ask('POST', '/users/alice/confirm_email', { confirmation_code });
@@ -87,8 +45,8 @@ describe('e-mail of a hub', { timeout: 120_000, ...needs('aiosmtpd', 'openssl') 
   }
 
   test('in the clear', async () => {
-    const mails = await smtp('');
-    const hub = new Hub(lab, 'hub1', ['--smtp', `smtp://localhost:${mails.port}?from=hub@example.org`]);
+    const mails = await mailServer();
+    const hub = new Hub(lab, 'hub1', ['--smtp', mails.url]);
     await hub.start();
     await confirms(hub, mails);
   });
@@ -99,7 +57,7 @@ describe('e-mail of a hub', { timeout: 120_000, ...needs('aiosmtpd', 'openssl') 
     execFileSync('openssl', [...words, '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], {
       stdio: 'ignore',
     });
-    const mails = await smtp(lab.folder);
+    const mails = await mailServer({ folder: lab.folder, password });
     const address = `smtp://hub@localhost:${mails.port}?from=hub@example.org`;
     const hub = new Hub(lab, 'hub2', ['--smtp', address]);
     hub.device.environment = { NODE_EXTRA_CA_CERTS: cert, INFINIT_SMTP_PASSWORD: password };
@@ -112,6 +70,6 @@ describe('e-mail of a hub', { timeout: 120_000, ...needs('aiosmtpd', 'openssl') 
     const client = new HubClient(systemRuntime({ log: { level: 'error' } }), httpConnection(wary.url), alice);
     const asking = { body: userBody(alice, { email }), what: 'pushing' };
     assert.deepEqual(await client.ask('PUT', '/users/alice', asking), { result: 'created' });
-    assert.equal(mails.output.match(/^To: /gm)?.length, 1);
+    assert.equal(mails.letters().length, 1);
   });
 });

@@ -41,6 +41,7 @@ const segments = [
   nodePath,
   '__proto__',
   'constructor',
+  'a%40example.org',
   '%00',
   '..',
   '%2e%2e',

@@ -1,18 +1,25 @@
 // infinit drive invite
 
 import { Flags } from '@oclif/core';
+import { InfinitError } from '../../core/base/errors.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
-import { remotelyDone, saved } from '../../core/cli/texts.ts';
-import { checkName, qualify } from '../../core/descriptor/names.ts';
+import { invitation, remotelyDone, saved } from '../../core/cli/texts.ts';
+import { checkAddress, checkName, qualify } from '../../core/descriptor/names.ts';
 
 export default class DriveInvite extends HubCommand {
   static override summary = 'Offer a drive to people; they join it';
   static override description =
-    'Without --user all to whom it was offered and who have not joined are offered it again. A drive gives no rights: ' +
-    'people need a passport for its network, which --passport makes.';
+    'A drive gives no rights: people need a passport for its network, which --passport makes. By --email people are invited who ' +
+    'need not have signed up: the hub writes to them, and makes the passport of whoever confirms that address. For that it ' +
+    'needs one itself: infinit passport create -N NETWORK -u hub --allow-create-passport. Without --user and --email all to whom ' +
+    'the drive was offered and who have not joined are offered it again.';
   static override examples = [
     { description: 'Invite bob', command: 'infinit drive invite family --user bob --passport --push-invitations' },
+    {
+      description: 'Invite by e-mail',
+      command: 'infinit drive invite family --email bob@example.org --push-invitations',
+    },
   ];
   static override args = nameArg('drive');
   static override flags = {
@@ -21,6 +28,13 @@ export default class DriveInvite extends HubCommand {
       char: 'u',
       description: 'user to invite, fetched when not known here; repeatable',
       helpValue: 'USER',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
+    email: Flags.string({
+      char: 'e',
+      description: 'e-mail address of somebody to invite; repeatable',
+      helpValue: 'EMAIL',
       multiple: true,
       multipleNonGreedy: true,
     }),
@@ -36,23 +50,24 @@ export default class DriveInvite extends HubCommand {
 
   async run(): Promise<void> {
     const parsed = await this.parse(DriveInvite);
-    const { user = [], passport, home, 'push-invitations': push, 'fetch-drive': fetch } = parsed.flags;
+    const { user = [], email = [], passport, home, 'push-invitations': push, 'fetch-drive': fetch } = parsed.flags;
+    const users = user.map((name) => checkName('user', name));
+    const emails = email.map(checkAddress);
+    if (users.length + emails.length === 0 && !push)
+      throw new InfinitError('usage', 'specify users using --user and/or --email');
     const drive = qualify('drive', this.nameOf(parsed), this.user);
     const sharing = await this.sharing();
     const { fetchDrives, inviteToDrive } = await import('../../core/hub/client/drives.ts');
     if (fetch) await fetchDrives(sharing, drive);
     if (push) await this.pushToHub('drive', drive);
-    const users = user.map((name) => checkName('user', name));
-    const invited = await inviteToDrive(sharing, { drive, users, createHome: home, passport, push });
+    const invited = await inviteToDrive(sharing, { drive, users, emails, createHome: home, passport, push });
     this.render(
-      invited,
-      invited.flatMap(({ user, passport, outcome }) => {
-        const what = `invitation of "${user}" to drive "${drive}"`;
-        return [
-          ...(passport === undefined ? [] : [saved('passport', passport)]),
-          outcome === undefined ? `Locally saved ${what}.` : remotelyDone(outcome, what),
-        ];
-      }),
+      invited.map(({ isNew: _, ...one }) => one),
+      invited.flatMap(({ user, isNew, passport, outcome }) => [
+        ...(passport === undefined ? [] : [saved('passport', passport)]),
+        ...(isNew ? [`Created ${invitation(drive, user)}.`] : []),
+        ...(outcome === undefined ? [] : [remotelyDone(outcome, invitation(drive, user))]),
+      ]),
     );
   }
 }

@@ -39,6 +39,9 @@ export const hubLimits = {
   /** Between two mails to one user, and how long a code is good. */
   hubMailPeriodMs: minute,
   hubCodeMs: 24 * 60 * minute,
+  /** Mails on behalf of one user, and to one address. */
+  hubMailUserRate: { burst: 200, perSecond: 0.01 },
+  hubMailAddressRate: { burst: 10, perSecond: 0.001 },
   smtpTimeoutMs: 20 * second,
   smtpLineBytesMax: 8 * KiB,
   smtpLinesMax: 100,

@@ -65,6 +65,11 @@ export function remotelyDone(outcome: Outcome, what: string): string {
   return `Remotely ${done} ${what}.`;
 }
 
+/** `invitation "alice/family: bob"`. */
+export function invitation(drive: string, user: string): string {
+  return `invitation "${drive}: ${user}"`;
+}
+
 export function pulled(kind: DescriptorKind, name: string): string {
   return `Remotely deleted ${pretty(kind, name)}.`;
 }

@@ -242,7 +242,7 @@ export interface DriveDescriptor {
   volume: string;
   owner: PublicKeyJson;
   serial: number;
-  /** By name, as the hub last told or the owner here wants it; not signed: rights are in passports. */
+  /** By name, or by e-mail address until somebody has it, as the hub last told or the owner here wants it; not signed: rights are in passports. */
   users?: Record<string, DriveUser>;
   signature: string;
 }

@@ -7,7 +7,7 @@ import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported } from './context.ts';
 import type { DriveDescriptor, DriveUser } from './descriptor.ts';
 import { sameKey } from './keys.ts';
-import { qualify, splitQualified } from './names.ts';
+import { isName, qualify, splitQualified } from './names.ts';
 import { signDrive } from './signing.ts';
 import { checkInput, parseDescriptor } from './stream.ts';
 import { checkOwner, getUser, userKeyPair } from './users.ts';
@@ -65,7 +65,10 @@ export async function listDrives(
   }));
 }
 
-/** Verified; an older one than known, or one of another owner or volume, is refused. Who is invited is as it says, over what is known. */
+/**
+ * Verified; an older one than known, or one of another owner or volume, is refused. Who is invited is as it says, over what is known;
+ * but addresses it does not name are somebody's by now, or taken back.
+ */
 export async function importDrive(
   context: DescriptorContext,
   source: Bytes | string,
@@ -86,7 +89,10 @@ export async function importDrive(
       'conflict',
       `drive "${name}": serial ${imported.serial} is older than serial ${known.serial} known here`,
     );
-  const descriptor = withUsers(imported, [...usersOf(known), ...usersOf(imported)]);
+  const descriptor = withUsers(imported, [
+    ...[...usersOf(known)].filter(([user]) => isName(user)),
+    ...usersOf(imported),
+  ]);
   if (canonicalJson(known).equals(canonicalJson(descriptor))) return { name, result: 'unchanged', descriptor };
   await repository.put('drive', name, descriptor, { replace: true });
   return { name, result: 'updated', descriptor };

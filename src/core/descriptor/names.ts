@@ -18,6 +18,18 @@ export function checkName(object: string, name: string): string {
   });
 }
 
+/** Whether a text is an e-mail address as people are invited by it: lower case, and nothing in it that ends words or lines elsewhere. */
+export function isAddress(text: string): boolean {
+  return /^[^\s<>@,;:\\"[\]\p{Cc}\p{Lu}]{1,64}@[0-9a-z-]+(\.[0-9a-z-]+)+$/u.test(text) && text.length <= 320;
+}
+
+/** The address in lower case; throws `usage` when it is none. */
+export function checkAddress(text: string): string {
+  const address = text.toLowerCase();
+  if (isAddress(address)) return address;
+  throw new InfinitError('usage', `invalid email address ${JSON.stringify(text.slice(0, 200))}`);
+}
+
 export interface QualifiedName {
   owner: string;
   name: string;

@@ -5,12 +5,13 @@ import { type Bytes, equalBytes, fromBase64, toBase64 } from '../base/bytes.ts';
 import { InfinitError } from '../base/errors.ts';
 import type { KeyPair } from '../crypto/keys.ts';
 import { boxKeyPair, openSealed, sealTo } from '../crypto/sealed-box.ts';
+import type { Random } from '../runtime/runtime.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported } from './context.ts';
 import type { NetworkDescriptor, PassportDescriptor, PublicKeyJson, UserDescriptor } from './descriptor.ts';
-import { keyFromJson, membersKeyPair, sameKey, userHash } from './keys.ts';
+import { keyFromJson, keyToJson, membersKeyPair, sameKey, userHash } from './keys.ts';
 import { checkName, qualify } from './names.ts';
-import { revokedThrough, verifyPassport } from './rights.ts';
+import { type PassportRights, revokedThrough, verifyPassport } from './rights.ts';
 import { signPassport } from './signing.ts';
 import { checkInput, parseDescriptor } from './stream.ts';
 import { findUserByKey, getUser, userKeyPair } from './users.ts';
@@ -51,26 +52,16 @@ export async function createPassport(
   const own = sameKey(acting.public_key, network.owner)
     ? undefined
     : await delegatePassport(context, network, acting, options);
-  const members = own === undefined ? ownerMembersSecret(pair, network) : membersSecret(pair, network, own);
   const name = `${network.name}/${user.name}`;
   const known = (await context.repository.has('passport', name))
     ? (await context.repository.get('passport', name)).serial
     : 0;
-  const previous = Math.max(known, revokedThrough(network, user.public_key));
-  const now = context.runtime.clock.now();
-  const passport = checkInput('passport', () => {
-    const signed = signPassport(pair, {
-      user: user.public_key,
-      network: network.name,
-      allow_write: !options.denyWrite,
-      allow_storage: !options.denyStorage,
-      allow_sign: options.allowCreatePassport === true,
-      serial: nextSerial(previous, now),
-      members_key: sealMembersSecret(context, user.public_key, members),
-      ...(options.expiresInMs !== undefined && { expires: now + options.expiresInMs }),
-      ...(own !== undefined && { certifier: acting.public_key }),
-    });
-    return own === undefined ? signed : { ...signed, certifier_passport: own };
+  const passport = signedGrant(context.runtime.random, pair, network, own, {
+    user: user.public_key,
+    rights: { write: !options.denyWrite, storage: !options.denyStorage, sign: options.allowCreatePassport === true },
+    previous: known,
+    now: context.runtime.clock.now(),
+    expiresInMs: options.expiresInMs,
   });
   await context.repository.put('passport', name, passport, { replace: true });
   await refreshLink(context, passport, user.name);
@@ -156,7 +147,7 @@ export function ownerPassport(
     allow_storage: true,
     allow_sign: true,
     serial: nextSerial(0, context.runtime.clock.now()),
-    members_key: sealMembersSecret(context, network.owner, ownerMembersSecret(owner, network)),
+    members_key: sealMembersSecret(context.runtime.random, network.owner, ownerMembersSecret(owner, network)),
   });
 }
 
@@ -179,13 +170,62 @@ function checkMembersSecret(network: NetworkDescriptor, secret: Buffer): Buffer 
   return secret;
 }
 
-function sealMembersSecret(context: DescriptorContext, user: PublicKeyJson, secret: Buffer): string {
-  return toBase64(sealTo(keyFromJson(user), secret, context.runtime.random.bytes(32)));
+function sealMembersSecret(random: Random, user: PublicKeyJson, secret: Buffer): string {
+  return toBase64(sealTo(keyFromJson(user), secret, random.bytes(32)));
 }
 
 /** Grows, also over devices that do not know each other's passports: from the second of the clock on. */
 export function nextSerial(previous: number, now: number): number {
   return Math.max(previous + 1, Math.floor(now / 1000));
+}
+
+interface Grant {
+  user: PublicKeyJson;
+  rights: PassportRights;
+  /** Serial of the user's last passport that is known; 0: none. */
+  previous: number;
+  now: number;
+  expiresInMs?: number | undefined;
+}
+
+/**
+ * A passport signed by a delegate, whose own comes along. Throws `denied` when that is not valid or does not let him sign,
+ * `corrupt` when the members key is another by now.
+ */
+export function delegatedPassport(
+  random: Random,
+  delegate: KeyPair,
+  network: NetworkDescriptor,
+  own: PassportDescriptor,
+  grant: Grant,
+): PassportDescriptor {
+  checkMaySign(network, own, grant.now);
+  return signedGrant(random, delegate, network, own, grant);
+}
+
+/** `own`: passport of the delegate who signs; undefined for the owner. */
+function signedGrant(
+  random: Random,
+  signer: KeyPair,
+  network: NetworkDescriptor,
+  own: PassportDescriptor | undefined,
+  { user, rights, previous, now, expiresInMs }: Grant,
+): PassportDescriptor {
+  const members = own === undefined ? ownerMembersSecret(signer, network) : membersSecret(signer, network, own);
+  return checkInput('passport', () => {
+    const signed = signPassport(signer, {
+      user,
+      network: network.name,
+      allow_write: rights.write,
+      allow_storage: rights.storage,
+      allow_sign: rights.sign,
+      serial: nextSerial(Math.max(previous, revokedThrough(network, user)), now),
+      members_key: sealMembersSecret(random, user, members),
+      ...(expiresInMs !== undefined && { expires: now + expiresInMs }),
+      ...(own !== undefined && { certifier: keyToJson(signer.publicKey) }),
+    });
+    return own === undefined ? signed : { ...signed, certifier_passport: own };
+  });
 }
 
 /** The acting user's own passport, when it lets him sign this one. */
@@ -202,15 +242,16 @@ async function delegatePassport(
       `user "${acting.name}" neither owns network "${network.name}" nor has a passport that allows creating passports`,
     );
   const own = await context.repository.get('passport', name);
-  const rights = verifyPassport(network, own, { now: context.runtime.clock.now() });
-  if (!rights.sign)
-    throw new InfinitError(
-      'denied',
-      `the passport "${network.name}: ${acting.name}" does not allow creating passports`,
-    );
+  checkMaySign(network, own, context.runtime.clock.now(), `"${network.name}: ${acting.name}"`);
   if (options.allowCreatePassport)
     throw new InfinitError('denied', `only the owner of network "${network.name}" lets others create passports`);
   return own;
+}
+
+function checkMaySign(network: NetworkDescriptor, own: PassportDescriptor, now: number, shown = ''): void {
+  const name = shown === '' ? `of ${userHash(own.user)} for network "${network.name}"` : shown;
+  if (!verifyPassport(network, own, { now }).sign)
+    throw new InfinitError('denied', `the passport ${name} does not allow creating passports`);
 }
 
 async function refreshLink(context: DescriptorContext, passport: PassportDescriptor, user: string): Promise<void> {

@@ -38,7 +38,7 @@ import {
   type UserDescriptor,
   type VolumeDescriptor,
 } from './descriptor.ts';
-import { isName, isQualifiedName } from './names.ts';
+import { isAddress, isName, isQualifiedName } from './names.ts';
 
 const minute = 60_000;
 const year = 365 * 24 * 60 * minute;
@@ -255,7 +255,7 @@ export const driveUser = object<DriveUser>(
 
 const drive = object<DriveDescriptor>(
   { name: qualifiedName, network: qualifiedName, volume: qualifiedName, owner: key, serial, signature },
-  { description, users: mapOf(isName, driveUser, limits.driveUsersMax) },
+  { description, users: mapOf((user) => isName(user) || isAddress(user), driveUser, limits.driveUsersMax) },
 );
 
 export const schemas: { [K in DescriptorKind]: Check<Descriptors[K]> } = {

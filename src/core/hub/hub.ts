@@ -15,6 +15,9 @@ export const hubKinds = [
 ] as const satisfies DescriptorKind[];
 export type HubKind = (typeof hubKinds)[number];
 
+/** The hub's own user: lets in whom owners of networks invite by e-mail, where they gave it a passport for that. */
+export const delegateName = 'hub';
+
 /** A private key for whoever knows the password: sealed on the device, under a key the hub never sees. */
 export interface Identity {
   /** 16 random bytes, base64. */
@@ -115,14 +118,19 @@ export interface HubStore {
   /** All endpoints and usage of a network, or (in any) of a user. */
   forgetNodes(of: { network: string } | { user: string }): Promise<void>;
 
-  /** Who is invited to a drive. */
+  /** Who is invited to a drive, by name or by e-mail address. */
   invitations(drive: string): Promise<Map<string, DriveUser>>;
   setInvitation(drive: string, user: string, invitation: DriveUser | undefined): Promise<void>;
-  /** Names of drives a user is invited to, sorted. */
+  /** Names of drives a user or an address is invited to, sorted. */
   invitedTo(user: string): Promise<string[]>;
 
   confirmation(user: string): Promise<Confirmation | undefined>;
   setConfirmation(user: string, confirmation: Confirmation | undefined): Promise<void>;
+  /** Names of those who have confirmed that address (in lower case), sorted. */
+  confirmedUsers(address: string): Promise<string[]>;
+
+  /** Seed of the hub's own key: the fresh one the first time, that one ever after. */
+  delegateSeed(fresh: Uint8Array): Promise<Buffer>;
 
   /** Notes the nonce of a request until then; false when it was noted before. */
   useNonce(nonce: string, untilMs: number): Promise<boolean>;

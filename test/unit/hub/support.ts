@@ -43,17 +43,18 @@ export class TestHub {
   readonly logged: string[] = [];
   readonly store: SqlHubStore;
   readonly random = new SeededRandom('hub');
-  private readonly api: HubApi;
+  private api!: HubApi;
 
-  private constructor(store: SqlHubStore, options: Partial<HubOptions>) {
+  private constructor(store: SqlHubStore) {
     this.store = store;
-    const log = { write: (_level: string, _component: string, message: string) => void this.logged.push(message) };
-    this.api = new HubApi({ runtime: { clock: this.clock, random: this.random, log }, store, ...options });
   }
 
   static async open(options: Partial<HubOptions> = {}): Promise<TestHub> {
     const store = await SqlHubStore.open(new SerialDatabase(await openSqlite(':memory:')));
-    return new TestHub(store, options);
+    const hub = new TestHub(store);
+    const log = { write: (_level: string, _component: string, message: string) => void hub.logged.push(message) };
+    hub.api = await HubApi.open({ runtime: { clock: hub.clock, random: hub.random, log }, store, ...options });
+    return hub;
   }
 
   get clock(): Clock {

@@ -1,9 +1,11 @@
 // Drives between home and hub: fetched, offered to people, joined.
 
+import { InfinitError } from '../../base/errors.ts';
 import type { DriveUser } from '../../descriptor/descriptor.ts';
 import { getDrive, importDrive, noteDriveUser, usersOf } from '../../descriptor/drives.ts';
+import { isName } from '../../descriptor/names.ts';
 import { createPassport } from '../../descriptor/passports.ts';
-import type { Outcome } from '../hub.ts';
+import { delegateName, type Outcome } from '../hub.ts';
 import { invitationPath } from './paths.ts';
 import { each, type Fetched, fetchPassports, fetchTrees, fetchUser, push, type Sharing } from './sharing.ts';
 
@@ -18,17 +20,21 @@ export function fetchDrives(sharing: Sharing, name: string | undefined): Promise
 export interface InviteOptions {
   /** Bare or qualified. */
   drive: string;
-  /** None: all to whom it is offered and who have not joined. */
+  /** Names and addresses; none of both: all to whom it is offered and who have not joined. */
   users: readonly string[];
+  emails: readonly string[];
   createHome: boolean;
-  /** Makes passports for those who have none here, and puts them on the hub. */
+  /** Makes passports for those who have none here; without it they must have one. Those invited by e-mail get theirs by the hub. */
   passport: boolean;
-  /** Puts the invitations on the hub. */
+  /** Puts passports and invitations on the hub. */
   push: boolean;
 }
 
 export interface Invited {
+  /** Name or address. */
   user: string;
+  /** It was not noted here before. */
+  isNew: boolean;
   /** Absent: only noted here. */
   outcome?: Outcome;
   /** Name of the passport that was made. */
@@ -39,10 +45,13 @@ export interface Invited {
 export async function inviteToDrive(sharing: Sharing, options: InviteOptions): Promise<Invited[]> {
   const { context, as } = sharing;
   let drive = await getDrive(context, as, options.drive);
+  const asked = [...options.users, ...options.emails];
   const pending = [...usersOf(drive)].filter(([, { status }]) => status === 'pending').map(([user]) => user);
+  const invitees = asked.length > 0 ? asked : pending;
+  if (!invitees.every(isName)) await checkDelegate(sharing, drive.network, options.push);
   const invited: Invited[] = [];
-  for (const user of options.users.length > 0 ? options.users : pending) {
-    if (!(await context.repository.has('user', user))) await fetchUser(sharing, user, false);
+  for (const user of invitees) {
+    const passport = isName(user) ? await passportFor(sharing, drive.network, user, options) : undefined;
     const known = usersOf(drive).get(user);
     const offer: DriveUser = {
       permissions: known?.permissions ?? 'rw',
@@ -50,25 +59,52 @@ export async function inviteToDrive(sharing: Sharing, options: InviteOptions): P
       create_home: options.createHome || (known?.create_home ?? false),
     };
     drive = await noteDriveUser(context, drive, user, offer);
-    const passport = options.passport ? await givePassport(sharing, drive.network, user) : undefined;
     const outcome = options.push ? await putInvitation(sharing, drive.name, user, offer) : undefined;
-    invited.push({ user, ...(passport && { passport }), ...(outcome && { outcome }) });
+    invited.push({ user, isNew: known === undefined, ...(passport && { passport }), ...(outcome && { outcome }) });
   }
   return invited;
 }
 
-async function givePassport(sharing: Sharing, network: string, user: string): Promise<string | undefined> {
+/** The passport of somebody invited by name; its name when it was made. The owner of the network needs none. */
+async function passportFor(
+  sharing: Sharing,
+  network: string,
+  user: string,
+  options: Pick<InviteOptions, 'passport' | 'push'>,
+): Promise<string | undefined> {
   const { context, as } = sharing;
+  if (!(await context.repository.has('user', user))) await fetchUser(sharing, user, false);
+  if (network.startsWith(`${user}/`)) return undefined;
   const name = `${network}/${user}`;
-  const isNew = !(await context.repository.has('passport', name));
-  if (isNew) await createPassport(context, { as, network, user });
-  await push(sharing, 'passport', name);
-  return isNew ? name : undefined;
+  const isMade = options.passport && !(await context.repository.has('passport', name));
+  if (isMade) await createPassport(context, { as, network, user });
+  else await context.repository.get('passport', name);
+  if (options.push) await push(sharing, 'passport', name);
+  return isMade ? name : undefined;
+}
+
+/** Whom an e-mail reaches the hub lets in, for which it needs a passport that allows creating passports. */
+async function checkDelegate(sharing: Sharing, network: string, isPushed: boolean): Promise<void> {
+  const { repository } = sharing.context;
+  const name = `${network}/${delegateName}`;
+  const hint = `In order to invite users by email, you must create a passport for "${delegateName}" with the --allow-create-passport option:\ninfinit user fetch ${delegateName}\ninfinit passport create --network ${network} --user ${delegateName} --allow-create-passport`;
+  if (!(await repository.has('passport', name)))
+    throw new InfinitError('not-found', `passport "${network}: ${delegateName}" does not exist`, { hint });
+  if (!(await repository.get('passport', name)).allow_sign)
+    throw new InfinitError('denied', `Missing --allow-create-passport flag for ${delegateName}`, { hint });
+  if (isPushed) await push(sharing, 'passport', name);
+}
+
+/** The person does not want what he was offered, or joined. */
+export async function declineDrive({ hub, as }: Sharing, drive: string): Promise<void> {
+  const what = `pulling invitation "${drive}: ${as}"`;
+  await hub.client.ask('DELETE', invitationPath(drive, as), { what });
 }
 
 /** The person takes up what he was offered; the drive, his passport with the network, and the volume come along. */
 export async function joinDrive(sharing: Sharing, name: string): Promise<Fetched[]> {
   const { context, hub, as } = sharing;
+  if (name.startsWith(`${as}/`)) throw new InfinitError('denied', 'The owner is automatically invited to its drives');
   const drive = await hub.get('drive', name);
   const offer = usersOf(drive).get(as) ?? { permissions: 'none', status: 'pending', create_home: false };
   await putInvitation(sharing, name, as, { ...offer, status: 'ok' });
@@ -86,7 +122,7 @@ async function isKnown({ context, as }: Sharing, passport: string): Promise<bool
 }
 
 async function putInvitation({ hub }: Sharing, drive: string, user: string, body: DriveUser): Promise<Outcome> {
-  const what = `pushing invitation of "${user}" to drive "${drive}"`;
+  const what = `pushing invitation "${drive}: ${user}"`;
   const answer = (await hub.client.ask('PUT', invitationPath(drive, user), { body, what })) as { result?: Outcome };
   return answer.result ?? 'updated';
 }

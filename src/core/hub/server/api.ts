@@ -10,13 +10,18 @@ import { userBody } from '../bodies.ts';
 import type { HubRequest, HubResponse, HubStore } from '../hub.ts';
 import { type Claim, claimOf, isSignedBy, isTimely, nonceEndMs } from '../signature.ts';
 import { type Answer, Call, type Caller, type HubSettings } from './call.ts';
+import { enrolDelegate } from './delegate.ts';
 import { checkedBody } from './json.ts';
+import type { Mailer } from './mail.ts';
 import { waitingPairing, wrongPassphrase } from './pairing.ts';
+import { Post } from './post.ts';
 import { clientOf, Rates } from './rates.ts';
 import { badRequest, noPassword, notFound, Refusal, refusalOf, tooLong, tooOften, unauthorized } from './refusal.ts';
 import { type Match, matching, segmentsOf } from './routes.ts';
 
 export interface HubOptions extends HubSettings {
+  /** Undefined: the hub sends no e-mail. */
+  mailer?: Mailer | undefined;
   runtime: { clock: Pick<Runtime['clock'], 'now' | 'monotonic'>; random: Runtime['random']; log: Runtime['log'] };
   store: HubStore;
   /** `host` or `host:port` by which people name this hub; requests signed for another are refused. Undefined: any. */
@@ -31,10 +36,17 @@ export class HubApi {
   private readonly enrolments = new Rates(limits.hubEnrolRate);
   private readonly logins = new Rates(limits.hubLoginRate);
   private readonly pairings = new Rates(limits.hubPairingRate);
+  private readonly post: Post | undefined;
   private sweptMs = 0;
 
-  constructor(options: HubOptions) {
+  private constructor(options: HubOptions) {
     this.options = options;
+    this.post = options.mailer && new Post(options.mailer, options.runtime.clock);
+  }
+
+  static async open(options: HubOptions): Promise<HubApi> {
+    await enrolDelegate(options.store, options.runtime.random);
+    return new HubApi(options);
   }
 
   /** Never throws. */
@@ -62,7 +74,8 @@ export class HubApi {
     await this.sweep(nowMs);
     const caller = await this.authenticate(request, { route, params }, nowMs);
     const { random } = runtime;
-    return route.handle(new Call({ request, params, caller, store, random, nowMs, settings: this.options }));
+    const { options: settings, post } = this;
+    return route.handle(new Call({ request, params, caller, store, random, nowMs, settings, post }));
   }
 
   /** Who signed; undefined on an open route that nobody known signed well. */

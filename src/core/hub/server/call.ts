@@ -3,12 +3,12 @@
 import type { Check } from '../../descriptor/check.ts';
 import type { NetworkDescriptor, PublicKeyJson } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
-import { isName } from '../../descriptor/names.ts';
+import { isAddress, isName } from '../../descriptor/names.ts';
 import { type PassportRights, restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
 import type { Random } from '../../runtime/runtime.ts';
 import type { HubRequest, HubStore } from '../hub.ts';
 import { checkedBody } from './json.ts';
-import type { Mailer } from './mail.ts';
+import type { Post } from './post.ts';
 import { badRequest, forbidden, notFound, unauthorized } from './refusal.ts';
 
 /** Who signed the request. */
@@ -21,8 +21,6 @@ export interface Caller {
 export interface HubSettings {
   /** Passports a network may have; undefined: `limits.hubPassportsPerNetworkMax`. */
   passportsPerNetworkMax?: number | undefined;
-  /** Undefined: the hub sends no e-mail. */
-  mailer?: Mailer | undefined;
   /** Where people reach the hub, for links. */
   url?: string | undefined;
 }
@@ -42,6 +40,7 @@ export interface CallParts {
   random: Random;
   nowMs: number;
   settings: HubSettings;
+  post: Post | undefined;
 }
 
 export class Call {
@@ -50,11 +49,13 @@ export class Call {
   readonly random: Random;
   readonly nowMs: number;
   readonly settings: HubSettings;
+  /** Undefined: the hub sends no e-mail. */
+  readonly post: Post | undefined;
   /** Undefined on open routes, unless the request is well signed all the same. */
   readonly maybeCaller: Caller | undefined;
   private readonly params: Readonly<Record<string, string>>;
 
-  constructor({ request, params, caller, store, random, nowMs, settings }: CallParts) {
+  constructor({ request, params, caller, store, random, nowMs, settings, post }: CallParts) {
     this.request = request;
     this.params = params;
     this.maybeCaller = caller;
@@ -62,6 +63,7 @@ export class Call {
     this.random = random;
     this.nowMs = nowMs;
     this.settings = settings;
+    this.post = post;
   }
 
   get caller(): Caller {
@@ -79,6 +81,12 @@ export class Call {
     const name = this.text(param);
     if (!isName(name)) throw badRequest(`${param} ${JSON.stringify(name.slice(0, 200))} is not a name`);
     return name;
+  }
+
+  /** A part of the path that must be a name or an e-mail address, which comes back in lower case. */
+  nameOrAddress(param: string): string {
+    const address = this.text(param).toLowerCase();
+    return isAddress(address) ? address : this.name(param);
   }
 
   /** `:owner/:name` of the path. */
@@ -119,17 +127,9 @@ export class Call {
     return sameKey(descriptor.owner, this.caller.key);
   }
 
-  /** What the caller may do in a network: its owner everything, others what their passport on this hub says. */
-  async rightsIn(network: NetworkDescriptor): Promise<PassportRights | undefined> {
-    if (this.isOwner(network)) return { write: true, storage: true, sign: true };
-    const passport = await this.store.get('passport', `${network.name}/${this.caller.name}`);
-    if (passport === undefined || !sameKey(passport.user, this.caller.key)) return undefined;
-    try {
-      if (restsOnRevoked(network, passport)) return undefined;
-      return verifyPassport(network, passport, { now: this.nowMs });
-    } catch {
-      return undefined; // it has expired, or the network has another owner by now
-    }
+  /** What the caller may do in a network. */
+  rightsIn(network: NetworkDescriptor): Promise<PassportRights | undefined> {
+    return rightsOf(this.store, network, this.caller, this.nowMs);
   }
 
   /** The caller owns the network or holds a passport for it. */
@@ -139,5 +139,23 @@ export class Call {
     if (rights === undefined)
       throw forbidden('network', network.name, `"${this.caller.name}" has no passport for network "${network.name}"`);
     return { network, rights };
+  }
+}
+
+/** What a user may do in a network: its owner everything, others what their passport on this hub says. */
+export async function rightsOf(
+  store: HubStore,
+  network: NetworkDescriptor,
+  user: Caller,
+  nowMs: number,
+): Promise<PassportRights | undefined> {
+  if (sameKey(network.owner, user.key)) return { write: true, storage: true, sign: true };
+  const passport = await store.get('passport', `${network.name}/${user.name}`);
+  if (passport === undefined || !sameKey(passport.user, user.key)) return undefined;
+  try {
+    if (restsOnRevoked(network, passport)) return undefined;
+    return verifyPassport(network, passport, { now: nowMs });
+  } catch {
+    return undefined; // it has expired, or the network has another owner by now
   }
 }

@@ -201,7 +201,13 @@ function checkPassport(call: Call, name: string, network: NetworkDescriptor, pas
     throw forbidden('passport', name, `the passport is revoked by the owner of network "${network.name}"`);
 }
 
-async function checkPassportRoom(call: Call, store: HubStore, network: NetworkDescriptor, user: string): Promise<void> {
+/** Throws 402 or 413 when the network or the user has as many passports as the hub keeps. */
+export async function checkPassportRoom(
+  call: Call,
+  store: HubStore,
+  network: NetworkDescriptor,
+  user: string,
+): Promise<void> {
   const max = call.settings.passportsPerNetworkMax ?? limits.hubPassportsPerNetworkMax;
   if ((await store.count('passport', { network: network.name })) >= max)
     throw new Refusal(402, {

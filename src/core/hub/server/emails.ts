@@ -6,6 +6,9 @@ import { limits } from '../../base/limits.ts';
 import { labelledHash } from '../../crypto/hash.ts';
 import { object, text } from '../../descriptor/check.ts';
 import type { Answer, Call } from './call.ts';
+import { claimInvitations } from './claims.ts';
+import * as letters from './letters.ts';
+import { confirmedAddress, postOf } from './post.ts';
 import { notFound, Refusal, tooOften } from './refusal.ts';
 
 const codeBody = object<{ confirmation_code: string }>({ confirmation_code: text(100) }, {});
@@ -13,9 +16,7 @@ const codeBody = object<{ confirmation_code: string }>({ confirmation_code: text
 /** Sends a code to the caller's address; an earlier one ends. */
 export async function sendConfirmation(call: Call): Promise<Answer> {
   const name = call.self();
-  const { mailer, url } = call.settings;
-  if (mailer === undefined)
-    throw new Refusal(404, { error: 'email/not_configured', reason: 'this hub sends no e-mail' });
+  const post = postOf(call);
   const email = (await call.store.get('user', name))?.email;
   if (email === undefined)
     throw new Refusal(404, { error: 'email/not_found', reason: `user "${name}" has no e-mail address`, name });
@@ -28,12 +29,7 @@ export async function sendConfirmation(call: Call): Promise<Answer> {
     return 0;
   });
   if (wait > 0) throw tooOften(wait, 'a code was sent a moment ago: try again later');
-  const link = url === undefined ? '' : `or open ${url}/users/${name}/confirm_email?code=${code}\n`;
-  await mailer.send({
-    to: email,
-    subject: 'Confirm your e-mail address',
-    text: `User "${name}" of an Infinit hub says this is his address. If that is you, confirm with this code, valid for a day:\n\n${code}\n\n${link}If not, do nothing.\n`,
-  });
+  await post.send(name, letters.confirmation(email, name, code, call.settings.url));
   return { status: 200, body: {} };
 }
 
@@ -55,23 +51,25 @@ export async function confirmEmail(call: Call): Promise<Answer> {
   const code = isForm
     ? (new URLSearchParams(body.toString('latin1')).get('confirmation_code') ?? '')
     : call.fields(codeBody).confirmation_code;
-  return call.store.transaction(name, async (store) => {
+  const email = await call.store.transaction(name, async (store) => {
     const known = await store.confirmation(name);
     const isRight = known?.code_hash === hashOf(code) && known.sent_ms + limits.hubCodeMs > call.nowMs;
     if (known === undefined || !isRight)
       throw new Refusal(403, { error: 'email/invalid_code', reason: 'the code is not right, or has ended', name });
     await store.setConfirmation(name, { ...known, confirmed: true });
-    return { status: 200, body: {} };
+    return known.email;
   });
+  const user = await call.store.get('user', name);
+  if (user?.email === email) await claimInvitations(call, user, email.toLowerCase());
+  return { status: 200, body: {} };
 }
 
 /** For the user: 404 until the address he has now is confirmed. */
 export async function emailConfirmed(call: Call): Promise<Answer> {
   const name = call.self();
-  const known = await call.store.confirmation(name);
-  const email = (await call.store.get('user', name))?.email;
-  if (known?.confirmed && known.email === email) return { status: 200, body: {} };
-  throw notFound('email', email ?? name);
+  const email = await confirmedAddress(call.store, name);
+  if (email !== undefined) return { status: 200, body: {} };
+  throw notFound('email', (await call.store.get('user', name))?.email ?? name);
 }
 
 function hashOf(code: string): string {

@@ -12,16 +12,9 @@ import {
   treeHandlers,
   volumesOfNetwork,
 } from './descriptors.ts';
-import {
-  deleteDrive,
-  deleteInvitation,
-  drivesOf,
-  getDrive,
-  getInvitations,
-  putDrive,
-  putInvitation,
-} from './drives.ts';
+import { deleteDrive, drivesOf, getDrive, putDrive } from './drives.ts';
 import { confirmationPage, confirmEmail, emailConfirmed, sendConfirmation } from './emails.ts';
+import { deleteInvitation, getInvitations, putInvitation } from './invitations.ts';
 import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
 import { openApiDocument, type SchemaName } from './openapi.ts';
 import { pairingParameters, pairingStatus, putPairing, takePairing } from './pairing.ts';
@@ -122,7 +115,12 @@ export const routes: readonly Route[] = [
   put('/drives/:owner/:name', 'Make or change a drive; its owner', 'Drive', putDrive),
   remove('/drives/:owner/:name', 'Take a drive off the hub, with its invitations', deleteDrive),
   get('/drives/:owner/:name/invitations', 'Who is invited, for its owner', 'Invitations', getInvitations),
-  put('/drives/:owner/:name/invitations/:user', 'Invite; or join, by whom it is for', 'Invitation', putInvitation),
+  put(
+    '/drives/:owner/:name/invitations/:user',
+    'Invite, by name or by e-mail address; or join, by whom it is for',
+    'Invitation',
+    putInvitation,
+  ),
   remove('/drives/:owner/:name/invitations/:user', 'Take an invitation back; or decline', deleteInvitation),
   get('/kvs/:owner/:name', 'A key-value store, for those in its network', 'KeyValueStore', keyValueStore.get),
   put('/kvs/:owner/:name', 'Make or change a key-value store; its owner', 'KeyValueStore', keyValueStore.put),

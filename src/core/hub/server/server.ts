@@ -27,7 +27,7 @@ export interface HubServer {
 
 /** Throws `exists` when the port is taken, `usage` for a certificate that does not fit its key. */
 export async function serveHub(options: ServeOptions): Promise<HubServer> {
-  const api = new HubApi(options);
+  const api = await HubApi.open(options);
   const server = makeServer(options.tls, (request, response) => void answer(api, request, response));
   server.maxConnections = limits.hubConnectionsMax;
   server.headersTimeout = limits.hubRequestTimeoutMs;

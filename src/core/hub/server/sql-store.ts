@@ -1,6 +1,7 @@
 // The hub's store in a relational database, in the words of SQL that sqlite and PostgreSQL share. Descriptors are rows of one
 // table by kind and name, with what they are looked up by beside them.
 
+import { fromBase64, toBase64 } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { Descriptors, DriveUser, PassportDescriptor } from '../../descriptor/descriptor.ts';
@@ -46,6 +47,9 @@ const schema = `
     drive TEXT NOT NULL, member TEXT NOT NULL, invitation TEXT NOT NULL, PRIMARY KEY (drive, member));
   CREATE INDEX IF NOT EXISTS invitations_member ON invitations (member);
   CREATE TABLE IF NOT EXISTS confirmations (name TEXT PRIMARY KEY, confirmation TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS confirmed_addresses (name TEXT PRIMARY KEY, email TEXT NOT NULL);
+  CREATE INDEX IF NOT EXISTS confirmed_addresses_email ON confirmed_addresses (email);
+  CREATE TABLE IF NOT EXISTS delegate (one INTEGER PRIMARY KEY, seed TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);
   CREATE INDEX IF NOT EXISTS nonces_until ON nonces (until_ms);
 `;
@@ -244,12 +248,27 @@ export class SqlHubStore implements HubStore {
   }
 
   async setConfirmation(user: string, confirmation: Confirmation | undefined): Promise<void> {
+    await this.remove('DELETE FROM confirmed_addresses WHERE name = ?', [user]);
     if (confirmation === undefined) return void (await this.remove('DELETE FROM confirmations WHERE name = ?', [user]));
     await this.database.run(
       `INSERT INTO confirmations (name, confirmation) VALUES (?, ?)
        ON CONFLICT (name) DO UPDATE SET confirmation = excluded.confirmation`,
       [user, JSON.stringify(confirmation)],
     );
+    if (!confirmation.confirmed) return;
+    const sql = 'INSERT INTO confirmed_addresses (name, email) VALUES (?, ?)';
+    await this.database.run(sql, [user, confirmation.email.toLowerCase()]);
+  }
+
+  async confirmedUsers(address: string): Promise<string[]> {
+    const sql = `SELECT name FROM confirmed_addresses WHERE email = ? ORDER BY name LIMIT ${limits.hubListMax}`;
+    return (await this.database.all(sql, [address])).map(({ name }) => String(name));
+  }
+
+  async delegateSeed(fresh: Uint8Array): Promise<Buffer> {
+    const sql = 'INSERT INTO delegate (one, seed) VALUES (1, ?) ON CONFLICT (one) DO NOTHING';
+    await this.database.run(sql, [toBase64(fresh)]);
+    return fromBase64(String((await this.database.get('SELECT seed FROM delegate', []))?.seed));
   }
 
   async useNonce(nonce: string, untilMs: number): Promise<boolean> {

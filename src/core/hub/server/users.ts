@@ -6,15 +6,15 @@ import { limits } from '../../base/limits.ts';
 import type { UserDescriptor } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { userBody } from '../bodies.ts';
-import type { Avatar, HubStore } from '../hub.ts';
+import { type Avatar, delegateName, type HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { outcome } from './descriptors.ts';
 import { sendConfirmation } from './emails.ts';
 import { purgeUser } from './purge.ts';
 import { badRequest, conflict, forbidden, noPassword, notFound, Refusal } from './refusal.ts';
 
-/** Names that mean somebody else to people; `hub` is the hub's own. */
-const reserved = ['demo', 'root', 'admin', 'hub'];
+/** Names that mean somebody else to people. */
+const reserved = ['demo', 'root', 'admin', delegateName];
 const avatarTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
 
 export async function getUser(call: Call): Promise<Answer> {
@@ -55,7 +55,7 @@ export async function putUser(call: Call): Promise<Answer> {
     return outcome(store, 'user', name, user, before, identity !== undefined);
   });
   // A mail that cannot be sent now is asked for again by its user: the push counts all the same.
-  if (isNewEmail && call.settings.mailer !== undefined) await sendConfirmation(call).catch(() => {});
+  if (isNewEmail && call.post !== undefined) await sendConfirmation(call).catch(() => {});
   return answer;
 }
 
