@@ -62,7 +62,15 @@ describe('who may ask', () => {
     assert.ok(open.every(({ method }) => method === 'GET'));
     assert.deepEqual(
       open.map(({ path }) => path),
-      ['/', '/openapi.json', '/users/:user', '/users/:user/avatar', '/users/:user/login', '/users/:user/confirm_email'],
+      [
+        '/',
+        '/openapi.json',
+        '/users/:user',
+        '/users/:user/avatar',
+        '/users/:user/login',
+        '/users/:user/pairing',
+        '/users/:user/confirm_email',
+      ],
     );
     for (const { method, path, access } of routes) {
       if (access === 'open' || path.endsWith('/confirm_email')) continue; // that one takes the code that was mailed
