@@ -7,7 +7,7 @@ import type { RegisterSnapshot } from '../../src/core/consensus/consensus.ts';
 import type { LinkedNode } from '../../src/core/node/link.ts';
 import type { OpenStore } from '../../src/core/node/trees.ts';
 import { createWorld, type World } from './runtime/world.ts';
-import { type Cluster, type Device, makeCluster, openStore } from './whole.ts';
+import { type Cluster, type ClusterOptions, type Device, makeCluster, openStore } from './whole.ts';
 
 export const evictionDelayMs = 60_000;
 
@@ -25,9 +25,9 @@ export class Scene {
     this.client = cluster.devices.at(-1) as Device;
   }
 
-  static async begin(seed: number, nodes: number): Promise<Scene> {
+  static async begin(seed: number, nodes: number, options: Partial<ClusterOptions> = {}): Promise<Scene> {
     const world = createWorld({ seed: process.env.INFINIT_SEED ?? seed });
-    const scene = new Scene(world, await makeCluster(world, { nodes, clients: 1, evictionDelayMs }));
+    const scene = new Scene(world, await makeCluster(world, { nodes, clients: 1, evictionDelayMs, ...options }));
     const [first, ...others] = scene.nodes as [Device, ...Device[]];
     await world.settle(first.startNode([]));
     await world.settle(Promise.all(others.map((device) => device.startNode([first.endpoint]))));

@@ -151,3 +151,30 @@ test('the last node cannot be drained, and a drain that is given up leaves the n
   await scene.put('still', 'works');
   assert.equal(await scene.get('still'), 'works');
 });
+
+const nameOf = ({ host }: Device) => host.name;
+for (const missing of ['paused', 'cut off'])
+  test(`who was ${missing} while a node was drained learns that it left for good, and waits for nobody`, {
+    timeout: 300_000,
+  }, async () => {
+    const { world, nodes, client } = await Scene.begin(16, 5, { evictionDelayMs: 3_600_000 });
+    const [gone, away, ...others] = nodes as [Device, Device, ...Device[]];
+    const id = gone.linked?.node.peers.self.id ?? assert.fail('it runs');
+    if (missing === 'paused') away.host.pause();
+    else world.network.partition([nameOf(away)], [gone, ...others, client].map(nameOf));
+    await world.settle(drained(gone), { limitMs: 300_000 });
+    await world.settle(gone.linked?.node.stop() ?? Promise.resolve());
+    gone.crash();
+    await world.runFor(60_000);
+    if (missing === 'paused') away.host.resume();
+    else world.network.heal();
+    await world.runFor(60_000);
+    for (const device of [away, ...others]) {
+      const { overlay, absence } = device.linked?.node ?? assert.fail('it runs');
+      assert.equal(overlay.record(id)?.leaving, true, nameOf(device));
+      for (let i = 0; i < 16; i++) {
+        const holders = await world.settle(absence.holders(Buffer.alloc(32, i * 16), 3));
+        assert.ok(!holders.some((holder) => toHex(holder.id) === toHex(id)), nameOf(device));
+      }
+    }
+  });

@@ -5,7 +5,7 @@ import { type Codec, decode, encode, fixed, list, struct, text } from '../../../
 import { InfinitError } from '../../../src/core/base/errors.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { ringFind, ringLeave, ringNotify, ringState } from '../../../src/core/overlay/chord/messages.ts';
-import { checkedAnswer, checkedRequest, unknownIn } from '../../../src/core/overlay/chord/trust.ts';
+import { checkedAnswer, checkedRequest, outdates, unknownIn } from '../../../src/core/overlay/chord/trust.ts';
 import { ringAbsent, ringCompare, ringTell } from '../../../src/core/overlay/kouncil/messages.ts';
 import { ringGossip, ringRecords } from '../../../src/core/overlay/messages.ts';
 import { signRecord } from '../../../src/core/overlay/node-record.ts';
@@ -52,7 +52,7 @@ const values: [Codec<never>, unknown][] = [
     ringFind.response,
     { answers: [undefined, { type: 'owners', after: a, entries: [b] }, { type: 'closer', entries: [a], behind: [] }] },
   ],
-  [ringLeave.request, { positions: [{ self: a, list: [b], pred: undefined }] }],
+  [ringLeave.request, { positions: [{ self: a, list: [b], pred: undefined }], drained: true }],
   [
     ringGossip.request,
     {
@@ -162,8 +162,21 @@ test('positions nobody declared are dropped from what is heard', () => {
       { self: b, list: [a], pred: undefined },
       { self: a, list: [b, a], pred: b },
     ],
+    drained: true,
   };
-  assert.deepEqual(checkedRequest(node(1), 'leave', leave, recordOf).positions, [
-    { self: a, list: [a], pred: undefined },
-  ]);
+  assert.deepEqual(checkedRequest(node(1), 'leave', leave, recordOf), {
+    positions: [{ self: a, list: [a], pred: undefined }],
+    drained: true,
+  });
+});
+
+test('who says goodbye for good, or speaks of places nobody knows, has another record than the one held', () => {
+  const positions = record.positions;
+  const notify = (from: number) => ({ items: [{ from, target: 0, changed: false }] });
+  assert.equal(outdates('notify', notify(positions - 1), record), false);
+  assert.equal(outdates('notify', notify(positions), record), true);
+  const leave = (drained: boolean) => ({ positions: [], drained });
+  assert.equal(outdates('leave', leave(false), record), false);
+  assert.equal(outdates('leave', leave(true), record), true);
+  assert.equal(outdates('leave', leave(true), { ...record, leaving: true }), false);
 });

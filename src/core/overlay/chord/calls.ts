@@ -10,7 +10,7 @@ export interface Requests {
   state: { items: { target: number; held: string }[] };
   notify: { items: { from: number; target: number; changed: boolean }[] };
   find: { keys: Point[]; strict: boolean; want: number };
-  leave: { positions: LeaverPosition[] };
+  leave: { positions: LeaverPosition[]; drained: boolean };
   gossip: GossipRequest;
 }
 

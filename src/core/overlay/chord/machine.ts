@@ -104,14 +104,14 @@ export class Machine {
     });
   }
 
-  /** Says goodbye to everybody who points here; positions answer `leaving` from now on. */
-  leave(now: number): void {
+  /** Says goodbye to everybody who points here, `drained` for good; positions answer `leaving` from now on. */
+  leave(now: number, drained = false): void {
     this.turn(now, () => {
       this.leaving = true;
       const positions = this.ring.positions
         .filter(({ joined }) => joined)
         .map(({ self, list, pred }) => ({ self, list, pred }));
-      for (const node of this.neighbours()) this.call(node, { method: 'leave', request: { positions } }, []);
+      for (const node of this.neighbours()) this.call(node, { method: 'leave', request: { positions, drained } }, []);
     });
   }
 

@@ -62,11 +62,13 @@ export const ringFind: Method<Requests['find'], Answers['find']> = {
   response: struct({ answers: list(optional(findAnswer), limits.chordPositionsMax) }) as Codec<Answers['find']>,
 };
 
+/** `drained`: for good; the sender's record says so too. */
 export const ringLeave: Method<Requests['leave'], Answers['leave']> = {
   name: 'ring.leave',
   right: 'storage',
   request: struct({
     positions: list(struct({ self: entry, list: entries, pred: optional(entry) }), limits.chordPositionsMax),
+    drained: bool,
   }) as Codec<Requests['leave']>,
   response: empty,
 };

@@ -14,11 +14,12 @@ import { ringGossip, ringRecords } from '../messages.ts';
 import type { Liveness, NodeRecord, Overlay, OverlayContext } from '../overlay.ts';
 import { type Entry, entryOf, isAmongFirst, type NodeName, positionPoint } from '../ring.ts';
 import type { Answers, MethodName, Outgoing, Requests } from './calls.ts';
+import { Departed } from './departed.ts';
 import { Fingers } from './fingers.ts';
 import { Machine } from './machine.ts';
 import { ringFind, ringLeave, ringNotify, ringState } from './messages.ts';
 import { Owners } from './owners.ts';
-import { checkedAnswer, checkedRequest, unknownIn } from './trust.ts';
+import { checkedAnswer, checkedRequest, outdates, unknownIn } from './trust.ts';
 import { Weigher } from './weigher.ts';
 
 const methods: { [M in MethodName]: Method<Requests[M], Answers[M]> } = {
@@ -55,6 +56,7 @@ export class ChordStorage implements Overlay {
   private readonly machine: Machine;
   private readonly fingers: Fingers;
   private readonly owner: Owners;
+  private readonly departed: Departed;
   private readonly weigher: Weigher;
   private readonly offs: (() => void)[] = [];
   private readonly timers = new Map<string, Cancel>();
@@ -96,6 +98,10 @@ export class ChordStorage implements Overlay {
       heard: (entries) => this.hear(entries),
       slow: (node) => this.input(() => this.machine.doubt(node, this.now)),
     });
+    this.departed = new Departed({
+      ...{ clock, directory: this.directory, liveness: this.machine.detector.liveness },
+      locate: (key) => this.owner.locate(key),
+    });
   }
 
   async start(): Promise<void> {
@@ -119,6 +125,7 @@ export class ChordStorage implements Overlay {
     if (this.stopped) return;
     this.stopped = true;
     this.weigher.stop();
+    this.departed.stop();
     for (const off of this.offs.splice(0)) off();
     for (const cancel of this.timers.values()) cancel();
     this.timers.clear();
@@ -152,7 +159,7 @@ export class ChordStorage implements Overlay {
 
   async leave(): Promise<void> {
     const open: Promise<void>[] = [];
-    this.machine.leave(this.now);
+    this.machine.leave(this.now, this.context.self()?.leaving === true);
     for (const outgoing of this.machine.takeOutbox()) open.push(this.perform(outgoing));
     await Promise.all(open);
   }
@@ -282,7 +289,7 @@ export class ChordStorage implements Overlay {
   private serve<M extends 'state' | 'notify' | 'leave'>(name: M): void {
     const handler: Handler<Requests[M], Answers[M]> = async (request, { from, peer }) => {
       const node = await this.directory.caller(from.kind, peer);
-      if (name === 'notify') await this.hearPlaces(node, request as Requests['notify'], peer);
+      if (outdates(name, request, this.directory.get(node))) await this.directory.fetch([node], peer);
       const checked = checkedRequest(node, name, request, (each) => this.directory.get(each));
       let answer: Answers[M] | undefined;
       this.input(() => {
@@ -292,12 +299,6 @@ export class ChordStorage implements Overlay {
       return answer;
     };
     this.context.peers.serve(methods[name] as unknown as Method<Requests[M], Answers[M]>, handler);
-  }
-
-  /** The caller speaks of places the record held does not declare: it has others now. */
-  private async hearPlaces(node: NodeName, { items }: Requests['notify'], peer: Peer): Promise<void> {
-    const positions = this.directory.get(node)?.positions ?? 0;
-    if (items.some((item) => item.from >= positions)) await this.directory.fetch([node], peer);
   }
 
   private async gossip(request: Requests['gossip'], { from, peer, signal }: CallContext): Promise<Answers['gossip']> {
@@ -385,8 +386,12 @@ export class ChordStorage implements Overlay {
     if (to !== 'suspect') this.owner.refute(node);
     if (to === 'dead') {
       this.fingers.forget(node);
+      this.departed.wonder([node]);
       if (from !== 'unknown') this.events.emit('left', asBuffer(Buffer.from(node, 'hex')));
-    } else if (to === 'alive' && from !== 'suspect' && record) this.events.emit('joined', record);
+    } else if (to === 'alive' && from !== 'suspect') {
+      this.departed.wonder(this.machine.contacts.all());
+      if (record) this.events.emit('joined', record);
+    }
     this.events.emit('changed', undefined);
     this.directory.saveSoon(() => this.machine.contacts.all());
   }

@@ -57,6 +57,13 @@ export function checkedAnswer(call: Call, answer: Answers[MethodName], recordOf:
   };
 }
 
+/** Whether the caller has another record by what it says: it speaks of places the one held does not declare, or leaves for good. */
+export function outdates<M extends MethodName>(method: M, request: Requests[M], held: NodeRecord | undefined): boolean {
+  if (method === 'notify')
+    return (request as Requests['notify']).items.some(({ from }) => from >= (held?.positions ?? 0));
+  return method === 'leave' && (request as Requests['leave']).drained && held?.leaving !== true;
+}
+
 /** A request about positions, cut to those the caller's record and others' declare. */
 export function checkedRequest<M extends MethodName>(
   from: NodeName,
@@ -71,8 +78,9 @@ export function checkedRequest<M extends MethodName>(
     return { items: items.filter((item) => item.from < positions) } as Requests[M];
   }
   if (method !== 'leave') return request;
-  const positions = (request as Requests['leave']).positions
+  const { positions: told, drained } = request as Requests['leave'];
+  const positions = told
     .filter(({ self }) => self.node === from)
     .map(({ self, list, pred }) => ({ self, list: list.filter(ours), pred: pred && ours(pred) ? pred : undefined }));
-  return { positions } as Requests['leave'] as Requests[M];
+  return { positions, drained } as Requests['leave'] as Requests[M];
 }
