@@ -15,6 +15,7 @@ import type { SignedBatch } from './messages.ts';
 
 const metaSegment = 0xffff_ffff;
 const prefixBytes = 16;
+const askedAtOnce = 512;
 
 const metaFields = {
   tree: address,
@@ -108,9 +109,15 @@ export interface StoredJournal {
 
 /**
  * What a silo holds of a journal. Batches behind a hole were never acknowledged (answers wait for all before): they are
- * removed here, before anything is built on their place. Throws `corrupt` when what is left does not chain.
+ * removed here, before anything is built on their place. A hole, or an end, that is only a batch whose name has rotted is no such:
+ * what was acknowledged stands there and behind it. Throws `corrupt` then, and when what is left does not chain. `turn` lets the
+ * event loop go.
  */
-export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJournal | undefined> {
+export async function loadJournal(
+  silo: Silo,
+  tree: Address,
+  turn: () => Promise<void> = async () => {},
+): Promise<StoredJournal | undefined> {
   const meta = await read(silo, metaKey(tree));
   if (!meta) return undefined;
   const record = decodeMeta(meta);
@@ -125,8 +132,24 @@ export async function loadJournal(silo: Silo, tree: Address): Promise<StoredJour
     if (!segment || first !== tailOf(segment).last + 1) stray.push({ space: 'journal', key, value: undefined });
     else segment.batches.push(await heldBatch(silo, key, segment, { first, last }));
   }
+  for (const segment of segments.values()) await checkEnd(silo, tree, segment, turn);
   while (stray.length > 0) await silo.batch(stray.splice(0, limits.siloBatchRecordsMax));
   return { fence: record.fence, access: record.access, segments: [...segments.values()] };
+}
+
+/**
+ * A record whose header has rotted is in no list, yet a silo knows of it by its key: every batch that may follow the last one
+ * listed is asked for. Without that a member would report a shorter tail than it has acknowledged (L1).
+ */
+async function checkEnd(silo: Silo, tree: Address, segment: MemberSegment, turn: () => Promise<void>): Promise<void> {
+  const first = tailOf(segment).last + 1;
+  for (let at = 0; at < limits.journalBatchOperationsMax; at += askedAtOnce) {
+    const keys = Array.from({ length: askedAtOnce }, (_, i) => keyOf(tree, segment.id, first, first + at + i));
+    const sizes = await Promise.all(keys.map((key) => silo.size('journal', key)));
+    if (sizes.some((size) => size !== undefined))
+      throw new InfinitError('corrupt', `a batch of a journal is stored and cannot be read: ${first}`);
+    await turn();
+  }
 }
 
 /**

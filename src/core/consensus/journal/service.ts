@@ -3,7 +3,7 @@
 
 import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
 import { decode } from '../../base/codec.ts';
-import { InfinitError } from '../../base/errors.ts';
+import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { type Address, type Member, sameMember } from '../../block/address.ts';
 import { type AuthorCheck, StateVerifier } from '../../block/register-validity.ts';
@@ -141,9 +141,13 @@ class JournalStore implements JournalService {
     }
     const header = decode(rootHeader, payload);
     const root = { header, author, access: access.version, mine: [] };
-    await this.answer(tree, { step: (journal) => journal.tidy(root) });
     const self = this.options.member();
-    return header.segments.some(({ members }) => members.some((member) => sameMember(member, self)));
+    const isListed = header.segments.some(({ members }) => members.some((member) => sameMember(member, self)));
+    await this.answer(tree, { step: (journal) => journal.tidy(root) }).catch((error: unknown) => {
+      // What cannot be read stays; but nothing counts on it.
+      if (isListed || !isError(error, 'corrupt')) throw error;
+    });
+    return isListed;
   }
 
   async remove(tree: Address): Promise<void> {
@@ -241,7 +245,7 @@ class JournalStore implements JournalService {
   private async load(tree: Address): Promise<Loaded> {
     const startOf = (segment: Parameters<typeof segmentStart>[2]) =>
       segmentStart(this.options.networkId, tree, segment);
-    const stored = await loadJournal(this.options.silo, tree);
+    const stored = await loadJournal(this.options.silo, tree, () => this.options.runtime.clock.sleep(0));
     const written = Promise.resolve();
     if (!stored) return { journal: new MemberJournal(startOf), written, failed: false };
     // Grants are not written down: whatever may have been granted before this start is honoured in full.
