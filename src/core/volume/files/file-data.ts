@@ -39,15 +39,24 @@ export class FileData {
   async read(inode: number, offset: number, length: number, options: Abortable = {}): Promise<Bytes[]> {
     checkSignal(options.signal);
     if (offset < 0 || length < 0) throw fileError('invalid', 'a negative place or length');
+    return this.locked(inode, () =>
+      this.options.states.using(inode, async (state) => {
+        for (let reads = 1; ; reads++) {
+          const { cuts } = state;
+          const parts = await this.readOnce(state, offset, length, options);
+          // A cut in the middle of it: some bytes may be of before, some of after.
+          if (state.cuts === cuts || reads === readsMax) return parts;
+        }
+      }),
+    );
+  }
+
+  /** Nothing is shown that may have been read when a lock it relied on was another's already (4.10, K2). */
+  private async locked<T>(inode: number, task: () => Promise<T>): Promise<T> {
     this.options.locks.check(inode);
-    return this.options.states.using(inode, async (state) => {
-      for (let reads = 1; ; reads++) {
-        const { cuts } = state;
-        const parts = await this.readOnce(state, offset, length, options);
-        // A cut in the middle of it: some bytes may be of before, some of after.
-        if (state.cuts === cuts || reads === readsMax) return parts;
-      }
-    });
+    const shown = await task();
+    this.options.locks.check(inode);
+    return shown;
   }
 
   async write(
@@ -125,10 +134,12 @@ export class FileData {
     if (offset < 0) throw fileError('no-such-place', 'no place before the start');
     if (offset > limits.fileBytesMax) throw fileError('no-such-place', 'no place behind the longest file');
     const { states, flusher, requests } = this.options;
-    await states.using(inode, (state) =>
-      state.isDirty ? flusher.exclusively(state, () => flusher.drain(state, options), options) : Promise.resolve(),
-    );
-    return requests.ask({ type: 'seek', inode, offset, what }, seekReply, options);
+    return this.locked(inode, async () => {
+      await states.using(inode, (state) =>
+        state.isDirty ? flusher.exclusively(state, () => flusher.drain(state, options), options) : Promise.resolve(),
+      );
+      return requests.ask({ type: 'seek', inode, offset, what }, seekReply, options);
+    });
   }
 
   async flush(inode: number, options: Abortable = {}): Promise<void> {

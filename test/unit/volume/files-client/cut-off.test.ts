@@ -5,10 +5,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { isError } from '../../../../src/core/base/errors.ts';
 import { limits } from '../../../../src/core/base/limits.ts';
+import { lockEnd } from '../../../../src/core/tree/tree.ts';
 import { rootInode } from '../../../../src/core/volume/files/files.ts';
 import { type FilesClient, FilesWorld } from '../../../fakes/files-world.ts';
 
 const minute = 60_000;
+const lockLost = (error: unknown) => isError(error, 'lost') && error.data?.reason === 'lock-lost';
 const unavailable = (error: unknown) => isError(error, 'unavailable');
 
 async function two() {
@@ -90,6 +92,30 @@ describe('a follower that is cut off', () => {
     await assert.rejects(until(b.files.sync(inode)), unavailable);
     await until(b.files.sync(inode));
     assert.deepEqual([await until(read(a)), await until(read(b))], ['ours', 'ours']);
+  });
+});
+
+describe('a lock', () => {
+  test('that is lost while data is on its way: nothing read under it is shown, not even that', async () => {
+    const { world, a, b, until, inode, write, read, cut } = await two();
+    const all = { from: 0n, to: lockEnd };
+    const by = { space: 'whole', owner: 1n } as const;
+    await until(b.files.lock(inode, by, { ...all, mode: 'shared', pid: 1 }, { wait: true }));
+    assert.equal(await until(read(b)), 'one');
+    cut('b');
+    await world.run(limits.readLeaseMs);
+    const reading = read(b);
+    const seeking = b.files.seek(inode, 0, 'data');
+    for (const asked of [reading, seeking]) asked.catch(() => {});
+    await world.run(limits.lockLeaseMs + 5000);
+    // Another has the lock meanwhile, and is in the middle of a change.
+    await until(a.files.lock(inode, by, { ...all, mode: 'exclusive', pid: 1 }, { wait: true }));
+    await until(write(a, 'two'));
+    world.heal();
+    await assert.rejects(until(reading), lockLost);
+    await assert.rejects(until(seeking), lockLost);
+    await until(b.files.unlock(inode, by, all));
+    assert.equal(await until(read(b)), 'two');
   });
 });
 
