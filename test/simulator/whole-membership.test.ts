@@ -178,3 +178,35 @@ for (const missing of ['paused', 'cut off'])
       }
     }
   });
+
+test('sets that a drain left small, because a node was away, grow by themselves when it is back', {
+  timeout: 300_000,
+}, async () => {
+  const scene = await Scene.begin(17, 4);
+  scene.note();
+  const [gone, away] = scene.nodes as [Device, Device];
+  for (let i = 0; i < 3; i++) await scene.put(`big${i}`, `${i}`.repeat(200_000));
+  away.crash();
+  await scene.world.runFor(15_000);
+  const { copies } = await scene.world.settle(drained(gone), { limitMs: 300_000 });
+  await scene.world.settle(gone.linked?.node.stop() ?? Promise.resolve());
+  gone.crash();
+  assert.equal(copies, 2);
+  for (const members of await scene.members()) assert.ok(!members.includes(0), `${members}`);
+  const small = (await scene.members()).filter((members) => !members.includes(1));
+  assert.ok(small.length > 0, 'the drained node was a member beside two that are left');
+  for (const members of small) assert.deepEqual(members, [2, 3]);
+  away.host.restart();
+  await scene.world.settle(away.startNode([]));
+  await scene.world.runFor(90_000);
+  for (const members of await scene.members()) assert.deepEqual(members, [1, 2, 3]);
+  // Whichever is lost now, everything is there: blocks and journals have their third copy, too.
+  for (const lost of scene.nodes.slice(1)) {
+    lost.crash();
+    await scene.readsEverything();
+    for (let i = 0; i < 3; i++) assert.equal((await scene.get(`big${i}`)).length, 200_000);
+    lost.host.restart();
+    await scene.world.settle(lost.startNode([]));
+    await scene.world.runFor(30_000);
+  }
+});

@@ -15,6 +15,12 @@ interface Place {
   readonly holder: number;
 }
 
+/** Puts a position in front of the one of that index, or (undefined) takes that one out. */
+interface Edit {
+  readonly at: number;
+  readonly place: Place | undefined;
+}
+
 export class Circle {
   /** By number; numbers of nodes that went are used again. */
   private readonly names: { readonly node: NodeName }[] = [];
@@ -22,11 +28,14 @@ export class Circle {
   private readonly free: number[] = [];
   private places = new Float64Array(0);
   private holders = new Uint32Array(0);
+  /** Positions of each node, and those that are not worked in yet. */
+  private readonly counts = new Map<NodeName, number>();
   private readonly pending = new Map<NodeName, number>();
 
-  /** The node holds so many positions from now on; none takes it off. Worked in at the next question. */
+  /** The node holds so many positions from now on; none takes it off. Worked in at the next question, if they are others. */
   set(node: NodeName, positions: number): void {
-    this.pending.set(node, Math.min(positions, perNode));
+    const wanted = Math.min(positions, perNode);
+    if (wanted !== (this.pending.get(node) ?? this.counts.get(node) ?? 0)) this.pending.set(node, wanted);
   }
 
   /** Positions there are. */
@@ -105,25 +114,25 @@ export class Circle {
     return positionPoint(node, holder % perNode);
   }
 
-  /** Works in what was set: one pass over the circle however many nodes changed. */
+  /** Works in what was set, however many nodes changed: what stands between their positions is copied whole. */
   private settle(): void {
     if (this.pending.size === 0) return;
-    const gone = new Set<number>();
-    for (const node of this.pending.keys()) {
-      const number = this.numbers.get(node);
-      if (number !== undefined) gone.add(number);
-    }
-    const kept: Place[] = [];
-    for (const [i, holder] of this.holders.entries())
-      if (!gone.has(Math.floor(holder / perNode))) kept.push({ place: this.places[i] as number, holder });
-    const fresh: Place[] = [];
+    const edits: Edit[] = [];
+    const released: number[] = [];
     for (const [node, positions] of this.pending) {
-      if (positions === 0) this.release(node);
-      else fresh.push(...this.placesOf(node, positions));
+      const held = this.counts.get(node) ?? 0;
+      if (held > 0)
+        for (const place of this.placesOf(node, held)) edits.push({ at: this.indexOf(place), place: undefined });
+      if (positions > 0) this.counts.set(node, positions);
+      else this.counts.delete(node);
+      if (positions === 0) released.push(...this.release(node));
     }
+    const fresh = [...this.pending].flatMap(([node, positions]) => this.placesOf(node, positions));
     this.pending.clear();
     fresh.sort((a, b) => this.order(a, b));
-    this.merge(kept, fresh);
+    this.apply([...fresh.map((place) => ({ at: this.indexOf(place), place })), ...edits], fresh.length - edits.length);
+    // Not before: what is kept is told apart by names of nodes.
+    this.free.push(...released);
   }
 
   private placesOf(node: NodeName, positions: number): Place[] {
@@ -143,28 +152,38 @@ export class Circle {
     return number;
   }
 
-  private release(node: NodeName): void {
+  private release(node: NodeName): number[] {
     const number = this.numbers.get(node);
-    if (number === undefined) return;
     this.numbers.delete(node);
-    this.free.push(number);
+    return number === undefined ? [] : [number];
   }
 
-  private merge(kept: readonly Place[], fresh: readonly Place[]): void {
-    const length = kept.length + fresh.length;
-    const places = new Float64Array(length);
-    const holders = new Uint32Array(length);
-    let [k, f] = [0, 0];
-    for (let i = 0; i < length; i++) {
-      const [a, b] = [kept[k], fresh[f]];
-      const next = (b === undefined || (a !== undefined && this.order(a, b) < 0) ? a : b) as Place;
-      if (next === a) k++;
-      else f++;
-      places[i] = next.place;
-      holders[i] = next.holder;
+  private indexOf({ place, holder }: Place): number {
+    return this.firstFrom(place, this.pointOf(holder));
+  }
+
+  /** Those of one index: what is put there first, in order. */
+  private apply(edits: readonly Edit[], growth: number): void {
+    const { places, holders } = this;
+    const next = { places: new Float64Array(places.length + growth), holders: new Uint32Array(places.length + growth) };
+    let [from, to] = [0, 0];
+    const copy = (end: number) => {
+      next.places.set(places.subarray(from, end), to);
+      next.holders.set(holders.subarray(from, end), to);
+      to += end - from;
+      from = end;
+    };
+    for (const { at, place } of [...edits].sort((a, b) => a.at - b.at)) {
+      copy(at);
+      if (place === undefined) from++;
+      else {
+        next.places[to] = place.place;
+        next.holders[to++] = place.holder;
+      }
     }
-    this.places = places;
-    this.holders = holders;
+    copy(places.length);
+    this.places = next.places;
+    this.holders = next.holders;
   }
 
   private order(a: Place, b: Place): number {

@@ -40,9 +40,12 @@ export interface ArcsParts {
 
 /** A joining node pushes at most one holder out of an arc; two may join at once. */
 const formerCount = 2;
-/** The event loop is let go after so many pieces, and after so many positions put in order: a few milliseconds. */
-const turnPieces = 16;
+/** The event loop is let go after so many positions of nodes around a piece, for those are put in order there: a few milliseconds. */
+const turnPlaced = 2000;
+/** And after so many put in order here, which costs more each. */
 const turnPositions = 250;
+/** What a piece costs besides, in such positions. */
+const pieceCost = 100;
 const bucketDigits = 2;
 const first: Point = '0'.repeat(addressBytes * 2);
 const last: Point = 'f'.repeat(addressBytes * 2);
@@ -62,11 +65,16 @@ export async function ownArcs(parts: ArcsParts, options: Abortable = {}): Promis
   const known = new Map([...absence.away(), ...overlay.nodes()].map((record) => [toHex(record.id), record]));
   const entries = await inOrder(known.values(), () => parts.clock.sleep(0, options));
   const pieces: Piece[] = [];
-  let turns = 0;
+  let placed = 0;
+  const place = async (around: readonly NodeRecord[]) => {
+    placed += around.reduce((sum, { positions }) => sum + positions, pieceCost);
+    if (placed < turnPlaced) return;
+    placed = 0;
+    await parts.clock.sleep(0, options);
+  };
   for (const at of near(entries, toHex(self), known)) {
-    if (++turns % turnPieces === 0) await parts.clock.sleep(0, options);
     const before = entries[(at + entries.length - 1) % entries.length] as Entry;
-    await walk(parts, before.point, (entries[at] as Entry).point, known, pieces, options);
+    await walk(parts, { after: before.point, through: (entries[at] as Entry).point, known, pieces, place }, options);
   }
   return joined(pieces);
 }
@@ -111,18 +119,25 @@ function near(entries: readonly Entry[], self: string, known: Known): Iterable<n
   return indexes;
 }
 
+/** Between two positions that follow each other. */
+interface Gap {
+  after: Point;
+  through: Point;
+  known: Known;
+  pieces: Piece[];
+  /** Waits where the event loop was held for long enough. */
+  place(around: readonly NodeRecord[]): Promise<void>;
+}
+
 /** The pieces of (after, through] that the node is to hold; positions of nodes not known yet are found on the way. */
 async function walk(
   parts: ArcsParts,
-  after: Point,
-  through: Point,
-  known: Known,
-  pieces: Piece[],
+  { after, through, known, pieces, place }: Gap,
   options: Abortable,
 ): Promise<void> {
-  const { clock, self, absence, replicationFactor: count } = parts;
+  const { self, absence, replicationFactor: count } = parts;
   const whole = known.size <= limits.successorNodes;
-  for (let before = after, turns = 1; ; turns++) {
+  for (let before = after; ; ) {
     const start = advance(before, 1n);
     const address = addressOf(start);
     const around = whole ? [] : await absence.holders(address, limits.successorNodes, { ...options, all: true });
@@ -135,9 +150,9 @@ async function walk(
       if (start <= end) pieces.push({ from: start, to: end, holders, former });
       else pieces.push({ from: start, to: last, holders, former }, { from: first, to: end, holders, former });
     }
+    await place(around);
     if (end === through) return;
     before = end;
-    if (turns % turnPieces === 0) await clock.sleep(0, options);
   }
 }
 

@@ -45,3 +45,19 @@ test('a circle changed node by node is the one made of all records at once', () 
     { numRuns: 200 },
   );
 });
+
+test('what changes nothing of a large circle costs no pass over it', () => {
+  const circle = new Circle();
+  for (const node of names) circle.set(node, 20);
+  assert.equal(circle.size, 160);
+  const held = Reflect.get(circle, 'places');
+  // A record changes whenever a node has less room than before.
+  for (const node of names) circle.set(node, 20);
+  assert.equal(circle.size, 160);
+  assert.equal(Reflect.get(circle, 'places'), held);
+  circle.set(names[0] as string, 19);
+  circle.set(names[1] as string, 0);
+  circle.set(names[1] as string, 20);
+  assert.equal(circle.size, 159);
+  assert.notEqual(Reflect.get(circle, 'places'), held);
+});

@@ -4,12 +4,13 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { toHex } from '../../../src/core/base/bytes.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import type { NodeRecord } from '../../../src/core/overlay/overlay.ts';
 import { circleOf, ownerIndex, pointOf } from '../../../src/core/overlay/ring.ts';
 import { ownArcs } from '../../../src/core/store/arcs.ts';
 
 const nodeCount = 120;
-const positions = 64;
+const positions = 256;
 const copies = 3;
 
 const nodes = Array.from({ length: nodeCount }, (_, i) => {
@@ -27,17 +28,24 @@ function world(known: readonly NodeRecord[]) {
     return [...found].map((name) => named.get(name) as NodeRecord);
   };
   let turns = 0;
+  /** Positions of nodes that were put in order for an answer since the last turn, and the most there were. */
+  const placed = { now: 0, most: 0 };
   const sleep = async () => {
     turns++;
+    placed.now = 0;
+  };
+  const counted: typeof holders = async (address, count) => {
+    if (count === limits.successorNodes) placed.most = Math.max(placed.most, (placed.now += count * positions));
+    return holders(address, count);
   };
   const parts = {
     clock: { sleep },
     self: nodes[0]?.id,
     overlay: { nodes: () => known },
-    absence: { holders, away: () => [] },
+    absence: { holders: counted, away: () => [] },
   };
   const arcs = () => ownArcs({ ...parts, replicationFactor: copies } as unknown as Parameters<typeof ownArcs>[0]);
-  return { arcs, holders, turns: () => turns };
+  return { arcs, holders, turns: () => turns, placed };
 }
 
 for (const [what, known] of [
@@ -45,7 +53,7 @@ for (const [what, known] of [
   ['the nearest are known, others are found on the way', nodes.slice(0, 40)],
 ] as const)
   test(`of each address the arcs say what placement says: ${what}`, async () => {
-    const { arcs, holders, turns } = world(known);
+    const { arcs, holders, turns, placed } = world(known);
     const found = await arcs();
     const self = toHex(nodes[0]?.id as Uint8Array);
     let own = 0;
@@ -66,5 +74,6 @@ for (const [what, known] of [
       }
     }
     assert.ok(own > 40, `only ${own} addresses are its own`);
+    assert.ok(placed.most > 0 && placed.most <= 3000, `${placed.most} positions in one turn`);
     assert.ok(turns() > (known.length * positions) / 250, `${turns()} turns`);
   });
