@@ -201,8 +201,9 @@ export class Repair implements Work {
     const one = async () => {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         // Here, yet not in the inventory: its record could not be listed, so it may be rotten.
-        if (await held.has(next.address)) await held.verify(next.address);
+        const isRotten = (await held.has(next.address)) && !(await held.verify(next.address)).sound;
         const outcome = await fetching.fetch(next.address, [next.from], { signal });
+        if (isRotten && outcome === 'here') this.counts.mended++;
         if (outcome === 'full')
           this.fetches.length = queue.length = 0; // looked at again in the next round
         else if (outcome === 'failed') this.want(next.address);
