@@ -3,16 +3,23 @@
 // back; by turns. Needs a built program (`npm run build`) and /dev/fuse.
 
 import { randomBytes, randomInt } from 'node:crypto';
-import { constants, mkdirSync } from 'node:fs';
+import { constants, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type Patient, patientKinds } from './heal-patients.ts';
+import { askMonitor } from '../src/core/node/monitor.ts';
+import { monitorSocket } from '../src/core/node/sockets.ts';
+import type { Device } from '../test/end-to-end/device.ts';
 import { measure, median, quiet, sleep, spread } from './measure.ts';
+import { type Infinit, infinitMissing, startInfinit } from './mount-infinit.ts';
 import { Scene } from './mount-scene.ts';
 
 const callers = 8;
 const smallBytes = 16 * 1024;
 const readBytes = 64 * 1024;
+const network = 'alice/cluster';
+/** Of the blocks of a node that lost nothing. */
+const healedPart = 0.99;
 const healTimeoutMs = 900_000;
 const titles = {
   create: `create ${smallBytes / 1024} KiB, fsync each`,
@@ -69,14 +76,14 @@ async function writeFile(path: string, data: Buffer): Promise<void> {
 }
 
 /** What callers do, a call at a time; `begun` numbers the files of all measurements. */
-async function foreground(patient: Patient, work: Work, { files, bytes }: Options): Promise<() => Promise<void>> {
+async function foreground({ folder }: Infinit, work: Work, { files, bytes }: Options): Promise<() => Promise<void>> {
   if (work === 'create') {
     const data = randomBytes(smallBytes);
-    return async () => writeFile(`${patient.folder}/small-${begun++}`, data);
+    return async () => writeFile(`${folder}/small-${begun++}`, data);
   }
   const flags = constants.O_RDONLY | constants.O_DIRECT;
   return async () => {
-    const file = await open(`${patient.folder}/data-${randomInt(files)}`, flags);
+    const file = await open(`${folder}/data-${randomInt(files)}`, flags);
     try {
       const at = randomInt(Math.max(1, bytes / readBytes)) * readBytes;
       const { bytesRead } = await file.read(Buffer.alloc(readBytes), 0, readBytes, at);
@@ -89,31 +96,35 @@ async function foreground(patient: Patient, work: Work, { files, bytes }: Option
 
 let begun = 0;
 
-/** The node's disk is lost and it comes back; resolves with the seconds until everything is on it again. */
-async function heal(
-  patient: Patient,
-  written: ReadonlyMap<string, string>,
-  scene: Scene,
-  begins: () => void = () => {},
-): Promise<number> {
-  await patient.lose(true);
-  await patient.bringBack();
+async function blocksOf(device: Device): Promise<number> {
+  const told = await askMonitor(monitorSocket(device.folders, 'network', device.user, network), 'status');
+  return (told as { silo: { blocks: number } }).silo.blocks;
+}
+
+/** The third node loses its disk and comes back; resolves with the seconds until it has nearly all again: new blocks come meanwhile. */
+async function heal(infinit: Infinit, scene: Scene, begins: () => void = () => {}): Promise<number> {
+  const { nodes, running } = infinit;
+  const [first, , third] = nodes as [Device, Device, Device];
+  await running[2]?.kill();
+  const disk = third.siloFolder('disk');
+  for (const name of readdirSync(disk)) rmSync(join(disk, name), { recursive: true });
+  running[2] = await third.startNode(network);
   begins();
   const started = performance.now();
-  while (!(await patient.isWhole(written))) {
+  while ((await blocksOf(third)) < healedPart * (await blocksOf(first))) {
     scene.signal.throwIfAborted();
     if (performance.now() - started > healTimeoutMs)
-      throw new Error(`not whole after ${healTimeoutMs / 1000} s:\n${patient.output()}`);
-    await sleep(250);
+      throw new Error(`not whole after ${healTimeoutMs / 1000} s:\n${infinit.output()}`);
+    await sleep(100);
   }
   return (performance.now() - started) / 1000;
 }
 
-async function round(patient: Patient, written: ReadonlyMap<string, string>, scene: Scene, options: Options) {
+async function round(infinit: Infinit, scene: Scene, options: Options): Promise<Measured[]> {
   const found: Measured[] = [];
-  const healAloneSeconds = await heal(patient, written, scene);
+  const healAloneSeconds = await heal(infinit, scene);
   for (const work of works) {
-    const task = await foreground(patient, work, options);
+    const task = await foreground(infinit, work, options);
     const alone = await measure(callers, options.seconds, task);
     // As long as it heals, and no longer: what is counted is done beside it.
     let counted = 0;
@@ -125,7 +136,7 @@ async function round(patient: Patient, written: ReadonlyMap<string, string>, sce
       }
     };
     let calling: Promise<unknown> | undefined;
-    const healSeconds = await heal(patient, written, scene, () => {
+    const healSeconds = await heal(infinit, scene, () => {
       isHealing = true;
       calling = Promise.all(Array.from({ length: callers }, caller));
     }).finally(() => {
@@ -141,19 +152,14 @@ async function main(words: string[]): Promise<void> {
   const options = optionsOf(words);
   if (options.folder !== undefined) mkdirSync(options.folder, { recursive: true });
   await quiet(options.waitSeconds);
-  const kind = patientKinds.infinit as (typeof patientKinds)[string];
-  const missing = kind.missing();
+  const missing = infinitMissing();
   if (missing !== undefined) throw new Error(missing);
   const scene = new Scene(options.folder);
   const results: Measured[] = [];
   try {
-    const patient = await kind.start(scene);
-    const written = new Map<string, string>();
-    for (let i = 0; i < options.files; i++) {
-      await writeFile(`${patient.folder}/data-${i}`, randomBytes(options.bytes));
-      written.set(`data-${i}`, '');
-    }
-    for (let i = 0; i < options.rounds; i++) results.push(...(await round(patient, written, scene, options)));
+    const infinit = await startInfinit(scene);
+    for (let i = 0; i < options.files; i++) await writeFile(`${infinit.folder}/data-${i}`, randomBytes(options.bytes));
+    for (let i = 0; i < options.rounds; i++) results.push(...(await round(infinit, scene, options)));
   } finally {
     await scene.close();
   }
