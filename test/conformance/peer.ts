@@ -47,13 +47,24 @@ export const wait: Method<Record<string, never>, Record<string, never>> = {
 };
 
 export async function makeNode(harness: PeerHarness, index: number, options?: FakeAdmissionOptions): Promise<TestNode> {
+  const node = await makeHiddenNode(harness, index, options);
+  const { peers } = node;
+  const { port } = await harness.settle(peers.listen({ host: '127.0.0.1', port: 0 }));
+  return { ...node, endpoint: { host: harness.hostName(index), port } };
+}
+
+/** One that listens nowhere: nobody can dial it. */
+export async function makeHiddenNode(
+  harness: PeerHarness,
+  index: number,
+  options?: FakeAdmissionOptions,
+): Promise<Omit<TestNode, 'endpoint'>> {
   const runtime = harness.runtime(index);
   const key = testKey(index);
   const admission = fakeAdmission(key, options);
   const peers = createPeers({ runtime, identity: key, admission });
   await harness.settle(peers.start());
-  const { port } = await harness.settle(peers.listen({ host: '127.0.0.1', port: 0 }));
-  return { peers, admission, endpoint: { host: harness.hostName(index), port }, runtime };
+  return { peers, admission, runtime };
 }
 
 /** Two nodes whose first is connected to the second. */

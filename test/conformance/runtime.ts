@@ -6,6 +6,7 @@ import { isError } from '../../src/core/base/errors.ts';
 import { limits } from '../../src/core/base/limits.ts';
 import type { Connection, Listener, Runtime } from '../../src/core/runtime/runtime.ts';
 import { testKey } from '../unit/peer/fake-admission.ts';
+import { carrierPair } from './carriers.ts';
 
 export interface RuntimeHarness {
   runtime: Runtime;
@@ -36,11 +37,26 @@ async function connect({ runtime, settle, until, hostName }: RuntimeHarness): Pr
   return { near, far, listener };
 }
 
+/** The same by way of a third. */
+async function carry({ runtime, settle }: RuntimeHarness): Promise<Ends> {
+  const carriers = carrierPair(runtime.clock);
+  const { transport } = runtime;
+  const [near, far] = await settle(
+    Promise.all([
+      transport.secure(carriers.near, 'dialler', testKey(0)),
+      transport.secure(carriers.far, 'listener', testKey(1)),
+    ]),
+  );
+  return { near, far, listener: { endpoint: carriers.near.remote, close: async () => {} } };
+}
+
 export function runtimeSuite(name: string, makeHarness: () => Promise<RuntimeHarness>): void {
   const check = (what: string, run: (harness: RuntimeHarness) => Promise<void>) =>
     test(`${name}: ${what}`, async () => run(await makeHarness()));
   timeSuite(check);
-  connectionSuite(check);
+  connectionSuite(check, connect);
+  connectionSuite((what, run) => check(`carried: ${what}`, run), carry);
+  dialSuite(check);
   fileSuite(check);
   databaseSuite(check);
   compressionSuite(check);
@@ -82,7 +98,7 @@ function timeSuite(check: Check): void {
   });
 }
 
-function connectionSuite(check: Check): void {
+function connectionSuite(check: Check, connect: (harness: RuntimeHarness) => Promise<Ends>): void {
   check('frames arrive whole and in order, both ways, with proved keys', async (harness) => {
     const { near, far, listener } = await connect(harness);
     assert.deepEqual(Buffer.from(near.remoteKey), testKey(1).publicKey);
@@ -165,7 +181,9 @@ function connectionSuite(check: Check): void {
     near.close();
     await harness.settle(listener.close());
   });
+}
 
+function dialSuite(check: Check): void {
   check('dials and listeners fail in words', async ({ runtime: { transport }, settle, hostName }) => {
     const listener = await settle(transport.listen({ host: '127.0.0.1', port: 0 }, testKey(1), () => {}));
     const { port } = listener.endpoint;
@@ -187,6 +205,25 @@ function connectionSuite(check: Check): void {
     assert.ok(transport.localAddresses().length > 0);
     assert.ok((await settle(transport.resolve('localhost'))).length > 0);
     assert.deepEqual(await settle(transport.resolve('no-such-host.invalid')), []);
+  });
+
+  check('a carrier that carries nothing, or breaks off, is no connection', async ({ runtime, settle }) => {
+    const { transport, clock } = runtime;
+    const silent = carrierPair(clock).near;
+    await assert.rejects(settle(transport.secure(silent, 'dialler', testKey(0), { timeoutMs: 50 })), (error) =>
+      isError(error, 'unavailable'),
+    );
+    const broken = carrierPair(clock);
+    const wait = assert.rejects(transport.secure(broken.far, 'listener', testKey(0)), (e) => isError(e, 'unavailable'));
+    broken.near.close(new Error('gone'));
+    await settle(wait);
+    const abort = new AbortController();
+    const given = assert.rejects(
+      transport.secure(carrierPair(clock).near, 'dialler', testKey(0), { signal: abort.signal }),
+      (error) => isError(error, 'cancelled'),
+    );
+    abort.abort();
+    await settle(given);
   });
 }
 

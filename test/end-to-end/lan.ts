@@ -98,7 +98,8 @@ function entering(name: string): string[] {
   return ['nsenter', `--net=/run/netns/${name}`, '--'];
 }
 
-async function inside(name: string, ...words: string[]): Promise<void> {
+/** Runs a program there. */
+export async function inside(name: string, ...words: string[]): Promise<void> {
   const [program = '', ...rest] = [...entering(name), ...words];
   await run(program, rest);
 }

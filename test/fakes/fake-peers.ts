@@ -90,6 +90,7 @@ export class FakePeers implements Peers {
       identity: other.self,
       id: other.self.id,
       remote: other.endpoint,
+      relay: undefined,
       roundTripMs: undefined,
       open: true,
       close: () => {},

@@ -10,7 +10,7 @@ import { limits } from '../base/limits.ts';
 import { type Address, address, type Member, member } from '../block/address.ts';
 import type { AccessList, UnsignedAccess } from '../block/register.ts';
 import type { KeyPair } from '../crypto/keys.ts';
-import { endpoint } from '../overlay/overlay.ts';
+import { endpoint } from '../runtime/endpoint.ts';
 
 /** A register as agreed at one moment, verified: its signatures hold and its author may write. */
 export interface RegisterSnapshot {

@@ -2,6 +2,7 @@
 // told.
 
 import { isIPv4, isIPv6 } from 'node:net';
+import { limits } from '../base/limits.ts';
 
 export interface Announcement {
   /** Told besides this machine's addresses: behind a router, in a container. */
@@ -12,13 +13,10 @@ export interface Announcement {
   noPublic?: boolean | undefined;
 }
 
-/** A node record has room for so many. */
-const hostsMax = 8;
-
 export function announcedHosts(own: readonly string[], announcement: Announcement = {}): string[] {
   const { hosts = [], noLocal, noPublic } = announcement;
   const told = own.filter((host) => !(isLocalAddress(host) ? noLocal : noPublic));
-  return [...new Set([...hosts, ...told])].slice(0, hostsMax);
+  return [...new Set([...hosts, ...told])].slice(0, limits.recordEndpointsMax);
 }
 
 /** Whether an address means something within a local network only (RFC 1918, 3927, 4193, 4291, 6598). */

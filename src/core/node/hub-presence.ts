@@ -105,7 +105,7 @@ class HubKeeper {
 
   private async tell(): Promise<void> {
     const { client } = this.hub;
-    await putEndpoints(client, this.network, this.self, this.node.endpoints());
+    await putEndpoints(client, this.network, this.self, this.node.place.dialled());
     const usage = this.node.options.silo?.usage();
     if (usage === undefined) return;
     const { usedBytes, freeBytes, capacityBytes } = usage;

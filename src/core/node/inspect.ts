@@ -2,6 +2,7 @@
 
 import { toBase64, toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
+import type { NodeId } from '../block/address.ts';
 import type { WorkerFacts } from '../cli/running.ts';
 import { formatEndpoint } from '../runtime/endpoint.ts';
 import type { Shortage } from '../store/redundancy.ts';
@@ -43,6 +44,8 @@ function status(node: Node): Record<string, unknown> {
     node: toBase64(node.peers.self.id),
     kind: node.peers.self.kind,
     endpoints: node.endpoints().map(formatEndpoint),
+    // Whether others can dial it; null before anybody tried.
+    reached: node.place.reachability.reached ?? null,
     pid: process.pid,
     protocol: 'tcp',
     ...(silo === undefined ? {} : { silo: { ...silo, capacityBytes: silo.capacityBytes ?? null } }),
@@ -71,11 +74,16 @@ function peers(node: Node): Record<string, unknown>[] {
     self: toHex(record.id) === own,
     connected: toHex(record.id) === own || node.peers.get(record.id)?.open === true,
     liveness: toHex(record.id) === own ? 'alive' : node.overlay.liveness(record.id),
+    ...carriedBy(node.peers.get(record.id)?.relay),
     endpoints: record.endpoints.map(formatEndpoint),
     capacity_bytes: record.capacityBytes,
     free_bytes: record.freeBytes,
     ...(record.zone === undefined ? {} : { zone: record.zone }),
   }));
+}
+
+function carriedBy(relay: NodeId | undefined): { relay?: string } {
+  return relay === undefined ? {} : { relay: toBase64(relay) };
 }
 
 /** Whether the registers this node keeps have as many members as they should. */

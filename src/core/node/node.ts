@@ -2,7 +2,7 @@
 // storage nodes and clients; only the runtime and what is handed in differ.
 
 import { type Bytes, equalBytes, fromBase64 } from '../base/bytes.ts';
-import { InfinitError } from '../base/errors.ts';
+import type { InfinitError } from '../base/errors.ts';
 import { type Abortable, deferred } from '../base/lifecycle.ts';
 import { type Address, type Member, networkIdOf } from '../block/address.ts';
 import { createJournals } from '../consensus/journal/journals.ts';
@@ -19,7 +19,6 @@ import { overlayKind } from '../overlay/registry.ts';
 import { createAdmission } from '../peer/admission.ts';
 import type { Admission, Peers } from '../peer/peer.ts';
 import { closeRefused, createPeers } from '../peer/peers.ts';
-import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Cancel, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { Silo } from '../silo/silo.ts';
 import { AbsenceMeter } from '../store/absence.ts';
@@ -33,11 +32,12 @@ import { Sweeper } from '../store/sweeper.ts';
 import { Throttle } from '../store/throttle.ts';
 import { Witness } from '../store/witness.ts';
 import { Worker } from '../store/worker.ts';
-import { type Announcement, announcedHosts } from './announcement.ts';
+import type { Announcement } from './announcement.ts';
 import { type Blocks, serveBlocks } from './blocks.ts';
 import { keepMembers } from './members.ts';
 import { outdatedBy } from './outdated.ts';
 import { PassportBook } from './passport-book.ts';
+import { Place } from './place.ts';
 import { RegisterWatch, registerPeriodMs } from './register-watch.ts';
 import { certifyRecord, SelfRecord } from './self-record.ts';
 import type { NodeState } from './state.ts';
@@ -98,12 +98,12 @@ export class Node {
   drain: Drain | undefined;
   /** Who has been away for how long, as a storage node sees it. */
   readonly absence: AbsenceMeter;
+  readonly place: Place;
   private readonly book: PassportBook;
   private readonly admission: Admission;
   private readonly selfRecord: SelfRecord | undefined;
   private readonly seen: SeenVersions;
   private descriptor: NetworkDescriptor;
-  private listening: Endpoint | undefined;
   private registerService: RegisterService | undefined;
   private watch: RegisterWatch | undefined;
   /** Gives back what destroyed trees took. */
@@ -140,7 +140,7 @@ export class Node {
     });
     this.admission = admission;
     selfRecord?.certify(() => admission.present());
-    this.peers = createPeers({ runtime, identity: node, admission });
+    this.peers = createPeers({ runtime, identity: node, admission, endpoints: () => this.place.dialled() });
     this.book.serve(this.peers);
     const replicas = options.network.consensus['replication-factor'];
     this.overlay = overlayKind(options.alone ? 'kalimero' : options.network.overlay.type).open({
@@ -153,6 +153,11 @@ export class Node {
       replicationFactor: replicas,
     });
     const { peers, overlay, networkId } = this;
+    this.place = new Place({
+      ...{ runtime, peers, overlay, state: options.state, announce: options.announce },
+      isStorage: options.silo !== undefined,
+      changed: () => void this.selfRecord?.update({ endpoints: this.endpoints() }),
+    });
     const delayMs = () => this.descriptor.consensus['eviction-delay'];
     this.absence = new AbsenceMeter({ runtime, overlay, self: peers.self.id, delayMs, book: options.state });
     this.registers = createRegisters({ runtime, peers, overlay, networkId, seen, replicas });
@@ -288,10 +293,10 @@ export class Node {
   /** Listens and meets the others through seeds, the descriptor's peers, or remembered contacts. */
   async start(seeds: readonly Endpoint[], options: Abortable = {}): Promise<void> {
     await this.peers.start();
-    if (this.options.listen !== undefined) this.listening = await this.listen(this.options.listen);
+    if (this.options.listen !== undefined) await this.place.listen(this.options.listen);
     this.selfRecord?.update({ endpoints: this.endpoints() });
     await this.overlay.start();
-    await this.overlay.join([...seeds, ...(await this.sameDevice())], options);
+    await this.overlay.join([...seeds, ...(await this.place.sameDevice())], options);
     await this.beginVoting();
     if (this.options.silo === undefined) this.cancelWake = this.wakeLater(registerPeriodMs);
     else await this.beginWork();
@@ -314,41 +319,9 @@ export class Node {
     else if (await this.witness?.check((await this.options.state.load()).length > 0)) this.selfRecord?.update({});
   }
 
-  /** A client of this device tries the storage node of this device too; that one says here where it is. */
-  private async sameDevice(): Promise<Endpoint[]> {
-    const { state, silo } = this.options;
-    if (silo !== undefined) {
-      await state.set('endpoints', this.endpoints().map(formatEndpoint).join(' '));
-      return [];
-    }
-    const told = (await state.setting('endpoints')) ?? '';
-    return told.split(' ').filter(Boolean).map(parseEndpoint);
-  }
-
-  private async listen(wanted: Endpoint): Promise<Endpoint> {
-    const { state, silo } = this.options;
-    // The state is shared with the clients of this device: the port in it is the storage node's, where others look for it.
-    const remembered = silo === undefined ? 0 : Number((await state.setting('port')) ?? 0);
-    const ports = wanted.port === 0 && remembered > 0 ? [remembered, 0] : [wanted.port];
-    for (const port of ports) {
-      try {
-        const got = await this.peers.listen({ host: wanted.host, port });
-        if (silo !== undefined) await state.set('port', String(got.port));
-        return got;
-      } catch (error) {
-        if (port === 0 || !(error instanceof InfinitError) || ports.length === 1) throw error;
-      }
-    }
-    throw new InfinitError('unavailable', `cannot listen on ${wanted.host}`);
-  }
-
   /** Where others reach this node; empty when it does not listen. */
   endpoints(): Endpoint[] {
-    if (this.listening === undefined) return [];
-    const { host, port } = this.listening;
-    const anywhere = host === '0.0.0.0' || host === '::';
-    const own = anywhere ? this.runtime.transport.localAddresses() : [host];
-    return announcedHosts(own, this.options.announce).map((name) => ({ host: name, port }));
+    return this.place.endpoints();
   }
 
   private wakeLater(delayMs: number): Cancel {
@@ -378,6 +351,7 @@ export class Node {
   private async shutDown(): Promise<void> {
     this.cancelTimer();
     this.cancelWake();
+    this.place.stop();
     this.watch?.stop();
     await this.absence.stop();
     this.witness?.stop();

@@ -8,9 +8,8 @@ import type { Abortable, Startable } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, address, type NodeId, type StoreId, storeId } from '../block/address.ts';
 import type { Peer, Peers } from '../peer/peer.ts';
+import { endpoint } from '../runtime/endpoint.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
-
-export const endpoint: Codec<Endpoint> = struct({ host: text(255), port: u16 });
 
 /** What a storage node says of itself; signed with its node key (`overlay/node-record.ts`). */
 export interface NodeRecord {
@@ -41,7 +40,7 @@ export const nodeRecord: Codec<NodeRecord> = struct({
   id: address,
   publicKey: fixed(32),
   userKey: fixed(32),
-  endpoints: list(endpoint, 8),
+  endpoints: list(endpoint, limits.recordEndpointsMax),
   positions: u16,
   zone: optional(text(64)),
   capacityBytes: u64,

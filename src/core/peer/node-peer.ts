@@ -28,6 +28,9 @@ export class NodePeer implements Peer {
   get remote(): Endpoint {
     return this.session.remote;
   }
+  get relay(): NodeId | undefined {
+    return this.session.relay;
+  }
   get roundTripMs(): number | undefined {
     return this.session.roundTripMs;
   }
@@ -57,6 +60,7 @@ export class LoopbackPeer implements Peer {
   readonly identity: PeerIdentity;
   readonly id: NodeId;
   readonly remote: Endpoint = { host: 'localhost', port: 0 };
+  readonly relay = undefined;
   readonly roundTripMs = 0;
   readonly open = true;
   private readonly services: Services;

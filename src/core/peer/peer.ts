@@ -56,6 +56,8 @@ export interface Peer {
   readonly identity: PeerIdentity;
   readonly id: NodeId;
   readonly remote: Endpoint;
+  /** The node that carries the connection, which sees ciphertext only; undefined for a direct one. */
+  readonly relay: NodeId | undefined;
   /** Smoothed round trip of calls, milliseconds; undefined before the first. */
   readonly roundTripMs: number | undefined;
   readonly open: boolean;
@@ -89,7 +91,8 @@ export interface Peers extends Startable {
   /** Listens; the endpoint tells the port got. */
   listen(at: Endpoint): Promise<Endpoint>;
   /**
-   * The open connection to that node, or a new one: endpoints are tried in order, one dial a node at a time.
+   * The open connection to that node, or a new one: endpoints are tried in order, one dial a node at a time; before long by way of
+   * a third node as well, when the id is known or an endpoint names it. A direct connection takes over when one can be had.
    * Throws `unavailable` when none answers, `denied` when admission fails on either side or the id is another's.
    */
   connect(contact: Contact, options?: Abortable): Promise<Peer>;

@@ -4,15 +4,17 @@
 import { compareBytes, equalBytes, toHex } from '../base/bytes.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import { Events } from '../base/events.ts';
-import { type Abortable, cancelled, checkSignal, Semaphore } from '../base/lifecycle.ts';
+import { type Abortable, cancelled, checkSignal } from '../base/lifecycle.ts';
 import { limits } from '../base/limits.ts';
-import { type NodeId, nodeIdOf } from '../block/address.ts';
+import type { NodeId } from '../block/address.ts';
 import { formatEndpoint } from '../runtime/endpoint.ts';
-import type { Connection, Endpoint, Listener, Runtime, TransportIdentity } from '../runtime/runtime.ts';
+import type { Carrier, Connection, Endpoint, Listener, Runtime, TransportIdentity } from '../runtime/runtime.ts';
+import { Dialling } from './dialling.ts';
 import { type Greeted, greet, type Side } from './greeting.ts';
 import { Meter } from './meter.ts';
 import { LoopbackPeer, NodePeer } from './node-peer.ts';
 import type { Admission, Contact, Handler, Method, Peer, PeerIdentity, Peers } from './peer.ts';
+import { Relaying } from './relay.ts';
 import { Services } from './services.ts';
 import { Session } from './session.ts';
 import { Turns } from './turns.ts';
@@ -21,6 +23,8 @@ export interface PeersParts {
   runtime: Runtime;
   identity: TransportIdentity;
   admission: Admission;
+  /** Where this node may be dialled, as it tells others. */
+  endpoints?: () => readonly Endpoint[];
 }
 
 export function createPeers(parts: PeersParts): Peers {
@@ -53,9 +57,7 @@ class NodePeers implements Peers {
   private readonly peers = new Map<string, NodePeer>();
   /** Open sessions and when they began; replaced ones included. */
   private readonly sessions = new Map<Session, number>();
-  private readonly dials = new Map<string, Promise<Peer>>();
-  private readonly failures = new Map<string, { untilMs: number; error: InfinitError }>();
-  private readonly dialSlots = new Semaphore(limits.dialsMax);
+  private readonly dialling: Dialling;
   private readonly listeners = new Set<Listener>();
   private greetings = 0;
   private stopping = new AbortController();
@@ -69,6 +71,16 @@ class NodePeers implements Peers {
     this.services = new Services(parts.admission, log, this.meter);
     this.turns = new Turns(parts.runtime.clock);
     this.loopback = new LoopbackPeer(parts.admission.self, this.services, parts.runtime.clock);
+    const { runtime, identity, admission, endpoints = () => [] } = parts;
+    const relaying = new Relaying({
+      ...{ peers: this, transport: runtime.transport, identity, endpoints },
+      accept: (carrier, relay, places) => this.acceptCarried(carrier, relay, places),
+    });
+    this.dialling = new Dialling({
+      ...{ runtime, identity, admission, peers: this, relaying },
+      stopping: () => this.stopping.signal,
+      establish: (connection, greeted, relay) => this.establish(connection, greeted, 'dialler', relay),
+    });
   }
 
   get self(): PeerIdentity {
@@ -117,53 +129,7 @@ class NodePeers implements Peers {
     checkSignal(this.stopping.signal);
     const known = contact.id && this.get(contact.id);
     if (known) return known;
-    const where = contact.endpoints.map(formatEndpoint).join(' ');
-    const name = contact.id ? toHex(contact.id) : where;
-    let dial = this.dials.get(name);
-    if (!dial) {
-      const failure = this.failures.get(`${name} ${where}`);
-      if (failure && failure.untilMs > this.runtime.clock.monotonic()) throw failure.error;
-      dial = this.dialSlots.run(() => this.dial(contact, `${name} ${where}`)).finally(() => this.dials.delete(name));
-      this.dials.set(name, dial);
-    }
-    return abortable(dial, options.signal);
-  }
-
-  private async dial(contact: Contact, failureName: string): Promise<Peer> {
-    const errors: InfinitError[] = [];
-    for (const endpoint of contact.endpoints.slice(0, limits.dialEndpointsMax)) {
-      try {
-        return await this.dialOne(endpoint, contact.id);
-      } catch (error) {
-        errors.push(asError(error));
-        // It may have dialled us meanwhile.
-        const known = contact.id && this.get(contact.id);
-        if (known) return known;
-        checkSignal(this.stopping.signal);
-      }
-    }
-    const error =
-      errors.find((candidate) => candidate.kind !== 'unavailable') ??
-      (errors.length === 1 ? errors[0] : undefined) ??
-      new InfinitError(
-        'unavailable',
-        `no answer from ${contact.endpoints.map(formatEndpoint).join(', ') || 'a node without address'}`,
-      );
-    this.remember(failureName, error);
-    throw error;
-  }
-
-  private async dialOne(endpoint: Endpoint, id: NodeId | undefined): Promise<Peer> {
-    const { transport, clock } = this.runtime;
-    const { signal } = this.stopping;
-    const connection = await transport.dial(endpoint, this.identity, { timeoutMs: limits.dialTimeoutMs, signal });
-    // Before a stranger is told who we are.
-    if (id && !equalBytes(nodeIdOf(connection.remoteKey), id)) {
-      connection.close();
-      throw new InfinitError('denied', `another node answers at ${formatEndpoint(endpoint)}`);
-    }
-    const greeted = await greet(connection, 'dialler', this.admission, clock, signal);
-    return this.establish(connection, greeted, 'dialler');
+    return this.dialling.connect(contact, options);
   }
 
   private accept(connection: Connection): void {
@@ -171,18 +137,39 @@ class NodePeers implements Peers {
       connection.close(new InfinitError('unavailable', 'too many peers introduce themselves'));
       return;
     }
-    this.greetings++;
-    greet(connection, 'listener', this.admission, this.runtime.clock, this.stopping.signal)
-      .then((greeted) => this.establish(connection, greeted, 'listener'))
-      .catch((error: unknown) => {
-        const { kind, message } = asError(error);
-        const facts = { kind, from: formatEndpoint(connection.remote) };
-        this.runtime.log.write(kind === 'internal' ? 'error' : 'debug', 'peer', `refused a peer: ${message}`, facts);
-      })
-      .finally(() => this.greetings--);
+    void this.admit(async () => connection, formatEndpoint(connection.remote), {});
   }
 
-  private establish(connection: Connection, greeted: Greeted, side: Side): Peer {
+  /** Throws `full`. */
+  private acceptCarried(carrier: Carrier, relay: NodeId, endpoints: readonly Endpoint[]): void {
+    if (this.greetings >= limits.greetingsMax || this.stopping.signal.aborted)
+      throw new InfinitError('full', 'too many peers introduce themselves');
+    const { signal } = this.stopping;
+    const secured = () => this.runtime.transport.secure(carrier, 'listener', this.identity, { signal });
+    void this.admit(secured, formatEndpoint(carrier.remote), { relay, endpoints });
+  }
+
+  private async admit(
+    connected: () => Promise<Connection>,
+    from: string,
+    { relay, endpoints = [] }: { relay?: NodeId; endpoints?: readonly Endpoint[] },
+  ): Promise<void> {
+    this.greetings++;
+    try {
+      const connection = await connected();
+      const greeted = await greet(connection, 'listener', this.admission, this.runtime.clock, this.stopping.signal);
+      const peer = this.establish(connection, greeted, 'listener', relay);
+      if (relay !== undefined) this.dialling.preferDirect(peer.id, endpoints);
+    } catch (error) {
+      const { kind, message } = asError(error);
+      const level = kind === 'internal' ? 'error' : 'debug';
+      this.runtime.log.write(level, 'peer', `refused a peer: ${message}`, { kind, from });
+    } finally {
+      this.greetings--;
+    }
+  }
+
+  private establish(connection: Connection, greeted: Greeted, side: Side, relay?: NodeId): Peer {
     const { identity } = greeted;
     if (this.stopping.signal.aborted) {
       connection.close();
@@ -203,6 +190,7 @@ class NodePeers implements Peers {
       connection: this.meter?.watch(connection) ?? connection,
       greeted,
       side,
+      relay,
       services: this.services,
       turns: this.turns,
       clock: this.runtime.clock,
@@ -240,8 +228,9 @@ class NodePeers implements Peers {
     return true;
   }
 
-  /** Both sides decide alike: they know who dialled, and both sessions are young only when they dialled at once. */
+  /** A direct one is preferred to one that is carried. Both sides decide alike: they know who dialled, and both sessions are young only when they dialled at once. */
   private replaces(fresh: Session, old: Session): boolean {
+    if ((fresh.relay === undefined) !== (old.relay === undefined)) return fresh.relay === undefined;
     if (fresh.side === old.side) return true;
     const ageMs = this.runtime.clock.monotonic() - (this.sessions.get(old) ?? 0);
     if (ageMs > limits.dialTimeoutMs) return true;
@@ -271,23 +260,4 @@ class NodePeers implements Peers {
     this.peers.delete(name);
     this.events.emit('disconnected', peer);
   }
-
-  private remember(name: string, error: InfinitError): void {
-    this.failures.delete(name);
-    if (this.failures.size >= limits.dialFailuresMax) {
-      const oldest = this.failures.keys().next();
-      if (!oldest.done) this.failures.delete(oldest.value);
-    }
-    this.failures.set(name, { untilMs: this.runtime.clock.monotonic() + limits.dialRetryMs, error });
-  }
-}
-
-/** The promise, or the error of the signal; the work behind the promise goes on for those who share it. */
-function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const abort = () => reject(cancelled(signal));
-    signal.addEventListener('abort', abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-  });
 }

@@ -3,6 +3,7 @@
 
 import { asError, InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import type { NodeId } from '../block/address.ts';
 import type { Cancel, Clock, Connection, Endpoint } from '../runtime/runtime.ts';
 import { frameKinds, framePrefix, parseFrame } from './frames.ts';
 import type { Greeted, Side } from './greeting.ts';
@@ -17,6 +18,8 @@ export interface SessionParts {
   readonly connection: Connection;
   readonly greeted: Greeted;
   readonly side: Side;
+  /** Who carries the connection; undefined for a direct one. */
+  readonly relay?: NodeId | undefined;
   readonly services: Services;
   readonly turns: Turns;
   readonly clock: Clock;
@@ -28,6 +31,7 @@ export interface SessionParts {
 export class Session {
   readonly identity: PeerIdentity;
   readonly side: Side;
+  readonly relay: NodeId | undefined;
   readonly remote: Endpoint;
   open = true;
   private readonly connection: Connection;
@@ -45,6 +49,7 @@ export class Session {
     this.clock = parts.clock;
     this.identity = parts.greeted.identity;
     this.side = parts.side;
+    this.relay = parts.relay;
     this.remote = parts.connection.remote;
     this.tellClosed = parts.closed;
     this.outgoing = new OutgoingCalls(parts.connection, parts.clock);

@@ -67,6 +67,16 @@ export interface Transport {
   ): Promise<Connection>;
   /** Port 0 asks for any free one. Throws `exists` when the port is taken. */
   listen(at: Endpoint, identity: TransportIdentity, accept: (connection: Connection) => void): Promise<Listener>;
+  /**
+   * A connection over what a third node carries, its keys proved as those of one that was dialled: who carries it learns nothing and
+   * cannot pose as either end. The dialler speaks first. Throws as `dial` does; the carrier is closed then.
+   */
+  secure(
+    carrier: Carrier,
+    side: 'dialler' | 'listener',
+    identity: TransportIdentity,
+    options?: Abortable & { timeoutMs?: number | undefined },
+  ): Promise<Connection>;
   /** Addresses of this host that others may use, without loopback unless there is nothing else. */
   localAddresses(): string[];
   /** All addresses of a host name; empty when it does not resolve. */
@@ -99,6 +109,19 @@ export interface Connection {
   /** Stops reading until `resume`: back-pressure towards the remote. */
   pause(): void;
   resume(): void;
+  close(error?: Error): void;
+}
+
+/** Bytes between two nodes, in order, by way of a third, who may read, change or stop them. */
+export interface Carrier {
+  /** Where the third is. */
+  readonly remote: Endpoint;
+  /** One at a time: resolves when the next may be sent. The bytes must not change afterwards. Rejects once it is closed. */
+  send(bytes: Bytes): Promise<void>;
+  /** One receiver of each; set them before returning to the event loop. The next bytes come when the receiver has resolved. */
+  onData(receive: (bytes: Buffer) => Promise<void>): void;
+  /** Called once, with the error when it was not a clean close. */
+  onClose(closed: (error?: Error) => void): void;
   close(error?: Error): void;
 }
 

@@ -6,6 +6,7 @@ import { equalBytes } from '../base/bytes.ts';
 import { InfinitError, isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { JournalBatch, JournalSegment, RootHeader } from '../consensus/consensus.ts';
+import { fewer } from '../peer/relayed-endpoint.ts';
 import { BaseTree } from './base/base-tree.ts';
 import { checkGeneration } from './committer.ts';
 import { checkOwn, type Root, type TreeContext, writeOwn } from './context.ts';
@@ -48,8 +49,8 @@ function nextEpoch(context: TreeContext, current: Root, after: Root): RootHeader
   if (header.epoch !== after.header.epoch || header.state !== after.header.state)
     throw new InfinitError('conflict', 'another client was first to take over', { data: { epoch: header.epoch } });
   const { node, session } = context;
-  const endpoints = context.endpoints().slice(0, 4);
-  return { ...header, epoch: header.epoch + 1, leader: { node, session, endpoints: [...endpoints] } };
+  const endpoints = fewer(context.endpoints(), 4);
+  return { ...header, epoch: header.epoch + 1, leader: { node, session, endpoints } };
 }
 
 /** A resigned leader left nothing outside the root: claimed and activated in one step. */

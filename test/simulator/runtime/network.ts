@@ -12,6 +12,7 @@ import type {
   Transport,
   TransportIdentity,
 } from '../../../src/core/runtime/runtime.ts';
+import { secureCarried } from './carried.ts';
 import { connectionPair, type VirtualConnection } from './connection.ts';
 import type { Host, Life } from './host.ts';
 import type { SeededRandom } from './random.ts';
@@ -50,6 +51,7 @@ export class Network {
   private readonly base: LinkOptions;
   private readonly links = new Map<string, LinkOptions>();
   private readonly cuts = new Map<string, number>();
+  private readonly routers = new Map<string, string>();
   private readonly listening = new Map<string, Listening>();
   private readonly connections = new Set<VirtualConnection>();
   private nextPort = 40_000;
@@ -85,6 +87,19 @@ export class Network {
       mended = true;
       for (const pair of pairs) this.cuts.set(pair, Math.max(0, (this.cuts.get(pair) ?? 0) - 1));
     };
+  }
+
+  /**
+   * Hosts behind one translating router: whoever is not behind it as well gets no answer when he dials one of them; what they dial
+   * themselves works both ways.
+   */
+  behindRouter(router: string, ...hosts: readonly string[]): void {
+    for (const host of hosts) this.routers.set(host, router);
+  }
+
+  private isHidden(from: string, to: string): boolean {
+    const router = this.routers.get(to);
+    return from !== to && router !== undefined && this.routers.get(from) !== router;
   }
 
   /** Mends every cut. */
@@ -172,6 +187,7 @@ export class Network {
       if (options.signal?.aborted) return give();
       if (target === undefined) return end(new InfinitError('unavailable', `no host ${endpoint.host}`));
       const back = (label: string, arrive: () => void) => this.carry(target, from, label, () => life.alive && arrive());
+      if (this.isHidden(from.name, target.name)) return; // nobody answers
       this.carry(from, target, 'dial', () => {
         const listener = this.listening.get(`${target.name}:${endpoint.port}`);
         if (!listener) return back('refuse', () => end(new InfinitError('unavailable', `${where} refused`)));
@@ -221,6 +237,10 @@ export class VirtualTransport implements Transport {
 
   listen(at: Endpoint, identity: TransportIdentity, accept: (connection: Connection) => void): Promise<Listener> {
     return this.life.later(10, 'listen', () => this.network.listen(this.life, at, identity, accept));
+  }
+
+  secure(...words: Parameters<Transport['secure']>): Promise<Connection> {
+    return secureCarried(this.life, ...words);
   }
 
   localAddresses(): string[] {

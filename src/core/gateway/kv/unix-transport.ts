@@ -42,6 +42,9 @@ export const unixTransport: Transport = {
     return { endpoint: { host: path, port: 0 }, close };
   },
 
+  secure: async () => {
+    throw new InfinitError('unsupported', 'nobody carries connections within a home');
+  },
   localAddresses: () => [],
   resolve: async (host) => [host],
 };

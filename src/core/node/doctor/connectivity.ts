@@ -5,6 +5,7 @@ import { toBase64 } from '../../base/bytes.ts';
 import { asError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import type { LinkedNetworkDescriptor } from '../../descriptor/descriptor.ts';
+import { isRelayed } from '../../peer/relayed-endpoint.ts';
 import { formatEndpoint, parseEndpoint } from '../../runtime/endpoint.ts';
 import { askNetwork } from '../running-network.ts';
 import { NodeState } from '../state.ts';
@@ -78,6 +79,8 @@ async function networks(surroundings: Surroundings): Promise<Finding[]> {
 interface KnownNode {
   name: string;
   endpoints: readonly string[];
+  /** Who carries the connection a running process has to it. */
+  relay?: string | undefined;
 }
 
 /** Others, as a running process knows them, else as they were last heard of, else as the descriptor names them. */
@@ -87,8 +90,9 @@ async function nodesOf({ context, as }: Surroundings, link: LinkedNetworkDescrip
       id: string;
       self: boolean;
       endpoints: string[];
+      relay?: string;
     }[];
-    return peers.filter(({ self }) => !self).map(({ id, endpoints }) => ({ name: id, endpoints }));
+    return peers.filter(({ self }) => !self).map(({ id, endpoints, relay }) => ({ name: id, endpoints, relay }));
   } catch (error) {
     if (!isError(error, 'not-found')) throw error;
   }
@@ -119,8 +123,11 @@ async function networkFinding(name: string, nodes: readonly KnownNode[]): Promis
   return suspicious(name, reason, { nodes: examined });
 }
 
-async function nodeFinding({ name, endpoints }: KnownNode): Promise<Finding> {
-  for (const endpoint of endpoints) if (await connects(parseEndpoint(endpoint))) return sound(name, { endpoint });
+async function nodeFinding({ name, endpoints, relay }: KnownNode): Promise<Finding> {
+  const dialled = endpoints.map(parseEndpoint).filter((one) => !isRelayed(one));
+  for (const endpoint of dialled)
+    if (await connects(endpoint)) return sound(name, { endpoint: formatEndpoint(endpoint) });
+  if (relay !== undefined) return sound(name, { endpoint: `by way of ${relay}` });
   return suspicious(name, `nobody takes a connection at ${endpoints.join(', ') || 'any endpoint'}`);
 }
 

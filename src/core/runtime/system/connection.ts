@@ -41,6 +41,8 @@ export class SystemConnection implements Connection {
     socket.setNoDelay(true);
     socket.on('error', (error) => {
       this.error ??= new InfinitError('unavailable', `connection broke: ${error.message}`, { cause: error });
+      // One that is carried does not close by itself.
+      socket.destroy();
     });
     socket.on('drain', () => this.flush());
     socket.on('close', () => this.finish());

@@ -5,12 +5,15 @@ import { constants } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import type { AddressInfo, Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import tls, { type SecureContext, type TLSSocket } from 'node:tls';
+import type { Duplex } from 'node:stream';
+import tls, { type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls';
 import { equalBytes } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
 import { cancelled } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
-import type { Connection, Endpoint, Listener, Transport, TransportIdentity } from '../runtime.ts';
+import { formatEndpoint } from '../endpoint.ts';
+import type { Carrier, Connection, Endpoint, Listener, Transport, TransportIdentity } from '../runtime.ts';
+import { CarrierStream } from './carrier-stream.ts';
 import { selfSigned } from './certificate.ts';
 import { SystemConnection } from './connection.ts';
 
@@ -33,7 +36,11 @@ function credentialsOf(identity: TransportIdentity): Credentials {
   const cached = credentials.get(identity);
   if (cached) return cached;
   const { certificate: cert, privateKey: key } = selfSigned(identity);
-  const made = { cert, key, context: tls.createSecureContext({ ...version, ciphers, cert, key }) };
+  const made = {
+    cert,
+    key,
+    context: tls.createSecureContext({ ...version, ciphers, cert, key, secureOptions: constants.SSL_OP_NO_TICKET }),
+  };
   credentials.set(identity, made);
   return made;
 }
@@ -56,6 +63,7 @@ export function createSystemTransport(options: { handshakeTimeoutMs?: number } =
   return {
     dial,
     listen: (at, identity, accept) => listen(at, identity, accept, handshakeTimeoutMs),
+    secure,
     localAddresses,
     resolve: resolveHost,
   };
@@ -66,33 +74,65 @@ export const systemTransport = createSystemTransport();
 type DialOptions = NonNullable<Parameters<Transport['dial']>[2]>;
 
 function dial(endpoint: Endpoint, identity: TransportIdentity, options: DialOptions = {}): Promise<Connection> {
+  const { host, port } = endpoint;
+  return proved((secured) => connecting({ host, port }, identity, secured), endpoint, options);
+}
+
+function connecting(to: ConnectionOptions, identity: TransportIdentity, secured: (socket: TLSSocket) => void): Duplex {
+  const socket = tls.connect({ ...to, ...diallerOptions(identity) });
+  return socket.once('secureConnect', () => secured(socket));
+}
+
+function diallerOptions(identity: TransportIdentity): ConnectionOptions {
+  return {
+    secureContext: credentialsOf(identity).context,
+    ...version,
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
+    servername: application,
+    ALPNProtocols: [application],
+  };
+}
+
+type SecureOptions = Parameters<Transport['secure']>[3];
+
+function secure(
+  carrier: Carrier,
+  side: 'dialler' | 'listener',
+  identity: TransportIdentity,
+  options: SecureOptions = {},
+): Promise<Connection> {
+  const stream = new CarrierStream(carrier);
+  const begin = (secured: (socket: TLSSocket) => void): Duplex => {
+    if (side === 'dialler') return connecting({ socket: stream }, identity, secured);
+    const server = tls.createServer({ ...listenerOptions(identity), handshakeTimeout: limits.handshakeTimeoutMs });
+    server.once('secureConnection', secured);
+    server.once('tlsClientError', (error) => stream.destroy(error));
+    server.emit('connection', stream);
+    return stream;
+  };
+  return proved(begin, carrier.remote, options);
+}
+
+/** A socket as a connection, once its handshake has proved an Ed25519 key, and the expected one if there is one. */
+function proved(
+  begin: (secured: (socket: TLSSocket) => void) => Duplex,
+  endpoint: Endpoint,
+  options: DialOptions,
+): Promise<Connection> {
   const { expectedKey, signal, timeoutMs = limits.handshakeTimeoutMs } = options;
-  const where = `${endpoint.host}:${endpoint.port}`;
+  const where = formatEndpoint(endpoint);
   return new Promise<Connection>((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(cancelled(signal));
-      return;
-    }
-    const socket = tls.connect({
-      host: endpoint.host,
-      port: endpoint.port,
-      secureContext: credentialsOf(identity).context,
-      ...version,
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      servername: application,
-      ALPNProtocols: [application],
-    });
-    const done = () => {
+    const settled = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);
-      socket.removeListener('error', broken);
-      socket.removeListener('close', hungUp);
+      below.removeListener('error', broken);
+      below.removeListener('close', hungUp);
     };
     const fail = (error: InfinitError) => {
-      done();
-      socket.on('error', () => {});
-      socket.destroy();
+      settled();
+      below.on('error', () => {});
+      below.destroy();
       reject(error);
     };
     const broken = (error: Error) =>
@@ -101,17 +141,33 @@ function dial(endpoint: Endpoint, identity: TransportIdentity, options: DialOpti
     const abort = () => fail(cancelled(signal));
     const timer = setTimeout(() => fail(new InfinitError('unavailable', `no answer from ${where}`)), timeoutMs);
     signal?.addEventListener('abort', abort, { once: true });
-    socket.on('error', broken);
-    socket.on('close', hungUp);
-    socket.once('secureConnect', () => {
+    const below = begin((socket) => {
       const key = provedKey(socket);
       if (!key) return fail(new InfinitError('denied', `no Ed25519 key proved at ${where}`));
       if (expectedKey && !equalBytes(expectedKey, key))
         return fail(new InfinitError('denied', `another key answers at ${where}`));
-      done();
+      settled();
       resolve(new SystemConnection(socket, key, endpoint));
     });
+    below.on('error', broken);
+    below.on('close', hungUp);
+    if (signal?.aborted) abort();
   });
+}
+
+function listenerOptions(identity: TransportIdentity): tls.TlsOptions {
+  const { cert, key } = credentialsOf(identity);
+  return {
+    ...version,
+    ciphers,
+    cert,
+    key,
+    // No resumption: every connection proves its key anew.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    requestCert: true,
+    rejectUnauthorized: false,
+    ALPNProtocols: [application],
+  };
 }
 
 function listen(
@@ -121,21 +177,9 @@ function listen(
   handshakeTimeoutMs: number,
 ): Promise<Listener> {
   return new Promise<Listener>((resolve, reject) => {
-    const { cert, key } = credentialsOf(identity);
     const greeting = new Map<string, Socket>();
     const nameOf = (socket: Socket) => `${socket.remoteAddress} ${socket.remotePort}`;
-    const server = tls.createServer({
-      ...version,
-      ciphers,
-      cert,
-      key,
-      // No resumption: every connection proves its key anew.
-      secureOptions: constants.SSL_OP_NO_TICKET,
-      requestCert: true,
-      rejectUnauthorized: false,
-      handshakeTimeout: handshakeTimeoutMs,
-      ALPNProtocols: [application],
-    });
+    const server = tls.createServer({ ...listenerOptions(identity), handshakeTimeout: handshakeTimeoutMs });
     server.on('connection', (socket: Socket) => {
       if (greeting.size >= handshakesMax) {
         socket.destroy();
