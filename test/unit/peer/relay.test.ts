@@ -83,24 +83,25 @@ async function posingRelay(answer: (carrier: Carrier) => Promise<Connection>) {
   const key = testKey(2);
   const admission = fakeAdmission(key);
   const services = new Services(admission, real.log);
-  const end: { relay?: Peer; receive?: (bytes: Buffer) => Promise<void>; sequence: number } = { sequence: 0 };
-  const carrier: Carrier = {
-    remote: { host: 'end', port: 0 },
-    send: async (data) => {
-      await end.relay?.call(relayPiece, { stream: 1, down: true, sequence: end.sequence++, data });
-    },
-    onData: (receive) => {
-      end.receive = receive;
-    },
-    onClose: () => {},
-    close: () => {},
-  };
+  let relay: Peer | undefined;
+  const receivers = new Map<number, (bytes: Buffer) => Promise<void>>();
   services.serve(relayOpen, () => {
+    const stream = receivers.size + 1;
+    let sequence = 0;
+    const carrier: Carrier = {
+      remote: { host: 'end', port: 0 },
+      send: async (data) => {
+        await relay?.call(relayPiece, { stream, down: true, sequence: sequence++, data });
+      },
+      onData: (receive) => void receivers.set(stream, receive),
+      onClose: () => {},
+      close: () => {},
+    };
     answer(carrier).catch(() => {});
-    return { stream: 1 };
+    return { stream };
   });
-  services.serve(relayPiece, async ({ data }) => {
-    await end.receive?.(Buffer.from(data));
+  services.serve(relayPiece, async ({ stream, data }) => {
+    await receivers.get(stream)?.(Buffer.from(data));
     return {};
   });
   services.serve(relayEnd, () => ({}));
@@ -110,7 +111,7 @@ async function posingRelay(answer: (carrier: Carrier) => Promise<Connection>) {
     const peer = () => session as unknown as Peer;
     const parts = { connection, greeted, services, turns: new Turns(clock), clock, peer, closed: () => {} };
     const session: Session = new Session({ ...parts, side: 'listener' });
-    end.relay = { call: (...[method, request]: Parameters<Peer['call']>) => session.call(method, request, {}) } as Peer;
+    relay = { call: (...[method, request]: Parameters<Peer['call']>) => session.call(method, request, {}) } as Peer;
     session.start(greeted);
   });
 }
