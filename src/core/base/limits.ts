@@ -1,6 +1,7 @@
 // Every limit of the core, in one place. Reaching one is a clear error, never a crash. Sources: docs/protocols.md 6.
 
 import { hubLimits } from './limits-hub.ts';
+import { relayLimits } from './limits-relay.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -35,28 +36,6 @@ export const limits = {
   dialTimeoutMs: 5 * second,
   dialRetryMs: 1 * second,
   dialFailuresMax: 1024,
-
-  // Connections by way of a third node.
-  /** The relay is asked this long after dialling began; how many connected nodes are asked that nobody announced. */
-  relayAfterMs: 1 * second,
-  relaysAskedMax: 8,
-  /** Connections a node carries: all, and those with one node at either end. */
-  relayStreamsMax: 1024,
-  relayStreamsPerNodeMax: 64,
-  /** One piece carried, and pieces on their way in one direction of a connection. */
-  relayPieceBytesMax: 32 * KiB,
-  relayPiecesMax: 16,
-  relayPieceTimeoutMs: 30 * second,
-  /** Relays a node announces. */
-  relaysMax: 2,
-  /** After that long a relayed connection is tried directly, then half as often each time. */
-  directRetryMs: 30 * second,
-  directRetryMaxMs: 10 * minute,
-  /** Nodes asked whether they reach this one; how often; probes a node makes at once; one of them. */
-  reachAskedMax: 4,
-  reachPeriodMs: minute,
-  reachProbesMax: 16,
-  reachTimeoutMs: 3 * second,
 
   /** To one server, by HTTP. */
   httpConnectionsMax: 32,
@@ -385,6 +364,7 @@ export const limits = {
 
   // Hub (docs/hub.md).
   ...hubLimits,
+  ...relayLimits,
 
   // Credentials (admission).
   presentedBytesMax: 16 * KiB,
