@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const external = ['koffi', 'pg', 'sqlite3', 'tweetnacl', 'typescript'];
+const external = ['koffi', 'ldapts', 'pg', 'sqlite3', 'tweetnacl', 'typescript'];
 
 await buildAll(join(root, 'dist'));
 warmUp();

@@ -93,7 +93,7 @@ export class Shell {
     );
     const api = await this.hubApi;
     const host = 'hub.example.org';
-    return { host, exchange: (request) => api.handle({ ...request, host, remote: '192.0.2.1' }) };
+    return { host, isExposed: false, exchange: (request) => api.handle({ ...request, host, remote: '192.0.2.1' }) };
   }
 
   /** One call at a terminal: each answer is typed once its question is shown. All that was shown is in `stderr`. */

@@ -168,6 +168,23 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     await other.close();
   });
 
+  check('people of a directory, one name each, however their entries are written', async (store) => {
+    const [dn, other] = ['uid=alice,ou=people,dc=org', 'uid=bob,dc=org'];
+    assert.equal(await store.directoryUser({ dn }), undefined);
+    await store.setDirectoryUser({ dn, name: 'alice', email: 'alice@example.org' });
+    await store.setDirectoryUser({ dn: other, name: '__proto__' });
+    const alice = { dn: dn.toUpperCase(), name: 'alice', fullname: 'Alice' };
+    await store.setDirectoryUser(alice);
+    assert.deepEqual(await store.directoryUser({ dn: dn.replaceAll(',', ', ') }), alice);
+    assert.deepEqual(await store.directoryUser({ name: 'alice' }), alice);
+    assert.deepEqual(await store.directoryUser({ name: '__proto__' }), { dn: other, name: '__proto__' });
+    // A name that goes to another, and an entry that gets another.
+    await store.setDirectoryUser({ dn: other, name: 'alice' });
+    assert.equal(await store.directoryUser({ dn }), undefined);
+    assert.equal(await store.directoryUser({ name: '__proto__' }), undefined);
+    await assert.rejects(store.directoryUser({ dn: 'alice' }), /no distinguished name/);
+  });
+
   check('a nonce is new once, however many ask at once', async (store) => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => store.useNonce('n', start)));
     assert.equal(answers.filter(Boolean).length, 1);

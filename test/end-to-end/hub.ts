@@ -24,10 +24,15 @@ export class Hub {
     return { INFINIT_BEYOND: this.url };
   }
 
-  async start(): Promise<void> {
+  /** What its process has said. */
+  get output(): string {
+    return this.process?.output ?? '';
+  }
+
+  async start(...more: readonly string[]): Promise<void> {
     const file = join(this.device.runtime, 'port');
     rmSync(file, { force: true });
-    const words = ['hub', 'run', '--port', String(this.port), '--port-file', file, ...this.options];
+    const words = ['hub', 'run', '--port', String(this.port), '--port-file', file, ...this.options, ...more];
     this.process = await this.device.start(words, /^Running hub/m);
     if (existsSync(file)) this.port = Number(readFileSync(file, 'utf8'));
   }

@@ -7,7 +7,9 @@ import { limits } from '../../core/base/limits.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 import { readDocument } from '../../core/cli/documents.ts';
 import { integerFlag, portFlag } from '../../core/cli/flags.ts';
+import { ldapServerOf } from '../../core/cli/ldap-flags.ts';
 import { withoutUndefined } from '../../core/cli/presence.ts';
+import { isLoopback } from '../../core/runtime/endpoint.ts';
 
 const defaultPort = 8042;
 
@@ -15,10 +17,14 @@ export default class HubRun extends BaseCommand {
   static override summary =
     'Run a hub: a directory where people leave users, networks, passports and volumes for each other';
   static override description =
-    'People use it with INFINIT_BEYOND set to its address. It sees descriptors and where nodes are, never data, passwords or ' +
-    'private keys. Without --tls-cert, put something that speaks TLS before it, or keep it on one machine.';
+    'People use it with INFINIT_BEYOND set to its address. It sees descriptors and where nodes are, never data, its own passwords or ' +
+    'private keys; with --ldap-server it passes passwords of that directory on. Without --tls-cert, put something that speaks TLS before it, or keep it on one machine.';
   static override examples = [
     { description: 'On this machine only', command: 'infinit hub run' },
+    {
+      description: 'With the people of a directory',
+      command: 'infinit hub run --ldap-server ldaps://ldap.example.org --admin alice',
+    },
     {
       description: 'For others, with TLS',
       command:
@@ -43,6 +49,21 @@ export default class HubRun extends BaseCommand {
         'mail server, such as smtp://user@mail.example.org:587?from=hub@example.org; its password from INFINIT_SMTP_PASSWORD',
       helpValue: 'URL',
     }),
+    'ldap-server': Flags.string({
+      description: 'directory (LDAP) whose people log in by their password there: ldaps:// or, with StartTLS, ldap://',
+      helpValue: 'URL',
+    }),
+    'ldap-ca': Flags.string({
+      description: 'certificates to trust it by (PEM; default: the system’s)',
+      helpValue: 'FILE',
+    }),
+    'ldap-cleartext': Flags.boolean({ description: 'without StartTLS: passwords can be read on the way' }),
+    admin: Flags.string({
+      description: 'user of this hub who may keep names for people of the directory; repeatable',
+      helpValue: 'USER',
+      multiple: true,
+      multipleNonGreedy: true,
+    }),
     'limit-passports': integerFlag(
       'passports',
       `passports a network may have (default: ${limits.hubPassportsPerNetworkMax})`,
@@ -65,6 +86,8 @@ export default class HubRun extends BaseCommand {
         tls,
         url: flags.url === undefined ? undefined : originOf(flags.url),
         smtp: flags.smtp && this.withPassword(flags.smtp),
+        ldap: await this.ldap(flags),
+        administrators: flags.admin,
         passportsPerNetworkMax: flags['limit-passports'],
         portFile: this.pathOf(flags['port-file']),
       }),
@@ -86,6 +109,18 @@ export default class HubRun extends BaseCommand {
     return url.href;
   }
 
+  private async ldap(flags: {
+    'ldap-server'?: string | undefined;
+    'ldap-ca'?: string | undefined;
+    'ldap-cleartext': boolean;
+  }) {
+    const { 'ldap-server': url, 'ldap-ca': ca, 'ldap-cleartext': cleartext } = flags;
+    if (url !== undefined) return ldapServerOf(this.invocation, { url, ca, cleartext });
+    if (ca !== undefined || cleartext)
+      throw new InfinitError('usage', '--ldap-ca and --ldap-cleartext go with --ldap-server');
+    return undefined;
+  }
+
   private async tls(certificate: string | undefined, key: string | undefined) {
     if (certificate === undefined && key === undefined) return undefined;
     if (certificate === undefined || key === undefined)
@@ -97,10 +132,6 @@ export default class HubRun extends BaseCommand {
 
 function isAddress(database: string | undefined): boolean {
   return /^postgres(ql)?:\/\//.test(database ?? '');
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
 }
 
 function originOf(url: string): string {

@@ -5,7 +5,7 @@ import { BaseCommand } from '../../core/cli/base-command.ts';
 import { copyFlag, descriptionFlag, nameArg, nameFlag, pushFlag } from '../../core/cli/flags.ts';
 import { readKeyFile } from '../../core/cli/key-file.ts';
 import { pretty, remotely, saved } from '../../core/cli/texts.ts';
-import { identityFlags, keyFlag, passwordOf, personFlags } from '../../core/cli/user-hub-flags.ts';
+import { identityFlags, keyFlag, ldapNameFlag, passwordsOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserCreate extends BaseCommand {
   static override summary = 'Create a user: a key pair kept on this device';
@@ -22,17 +22,18 @@ export default class UserCreate extends BaseCommand {
     ...copyFlag,
     ...pushFlag('user'),
     ...identityFlags,
+    ...ldapNameFlag,
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(UserCreate);
     const { key, output, description, email, fullname, push, full, password } = parsed.flags;
     const name = this.nameOf(parsed, this.user);
-    if (!push && (full || password !== undefined))
-      throw new InfinitError('usage', '--full and --password are for the hub: give --push as well');
+    if (!push && (full || password !== undefined || parsed.flags['ldap-name'] !== undefined))
+      throw new InfinitError('usage', '--full, --password and --ldap-name are for the hub: give --push as well');
     if (push) this.hubAddress();
     const seed = key === undefined ? undefined : (await readKeyFile(this.invocation, key)).seed;
-    const secret = await passwordOf(this.invocation, { password, full });
+    const secrets = await passwordsOf(this.invocation, parsed.flags);
     const core = await this.core();
     const { createUser, exportUser } = await import('../../core/descriptor/users.ts');
     await createUser(core, { name, description, email, fullname, seed });
@@ -45,7 +46,7 @@ export default class UserCreate extends BaseCommand {
     );
     if (!push) return;
     const { pushUser } = await import('../../core/hub/client/sharing.ts');
-    const outcome = await pushUser(await this.sharing(), name, { full, password: secret });
+    const outcome = await pushUser(await this.sharing(), name, { full, ldapDn: parsed.flags['ldap-name'], ...secrets });
     this.say(remotely(outcome, 'user', name));
   }
 }

@@ -5,7 +5,7 @@ import { readAvatar } from '../../core/cli/avatar.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
 import { remotely } from '../../core/cli/texts.ts';
-import { identityFlags, passwordOf, personFlags } from '../../core/cli/user-hub-flags.ts';
+import { identityFlags, ldapNameFlag, passwordsOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserPush extends HubCommand {
   static override summary = 'Put a user on the hub, its private key only with --full and sealed';
@@ -18,12 +18,13 @@ export default class UserPush extends HubCommand {
     ...nameFlag('user'),
     ...personFlags,
     ...identityFlags,
+    ...ldapNameFlag,
     avatar: Flags.string({ description: 'picture: png, jpeg, gif or webp', helpValue: 'FILE' }),
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(UserPush);
-    const { email, fullname, full, password, avatar } = parsed.flags;
+    const { email, fullname, full, 'ldap-name': ldapDn, avatar } = parsed.flags;
     const name = this.nameOf(parsed, this.user);
     const sharing = await this.sharing();
     const { pushUser } = await import('../../core/hub/client/sharing.ts');
@@ -31,7 +32,8 @@ export default class UserPush extends HubCommand {
       email,
       fullname,
       full,
-      password: await passwordOf(this.invocation, { password, full }),
+      ldapDn,
+      ...(await passwordsOf(this.invocation, parsed.flags)),
       avatar: avatar === undefined ? undefined : await readAvatar(this.invocation, avatar),
     });
     this.render({ type: 'user', name, result }, remotely(result, 'user', name));

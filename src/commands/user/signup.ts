@@ -4,7 +4,7 @@ import { descriptionFlag, nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
 import { readKeyFile } from '../../core/cli/key-file.ts';
 import { remotely, saved } from '../../core/cli/texts.ts';
-import { identityFlags, keyFlag, passwordOf, personFlags } from '../../core/cli/user-hub-flags.ts';
+import { identityFlags, keyFlag, ldapNameFlag, passwordsOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
 export default class UserSignup extends HubCommand {
   static override summary = 'Create a user here and on the hub; nothing is kept when the hub refuses';
@@ -19,11 +19,12 @@ export default class UserSignup extends HubCommand {
     ...keyFlag,
     ...personFlags,
     ...identityFlags,
+    ...ldapNameFlag,
   };
 
   async run(): Promise<void> {
     const parsed = await this.parse(UserSignup);
-    const { key, description, email, fullname, full, password } = parsed.flags;
+    const { key, description, email, fullname, full, 'ldap-name': ldapDn } = parsed.flags;
     const name = this.nameOf(parsed, this.user);
     const seed = key === undefined ? undefined : (await readKeyFile(this.invocation, key)).seed;
     const sharing = await this.sharing();
@@ -31,8 +32,8 @@ export default class UserSignup extends HubCommand {
       import('../../core/descriptor/users.ts'),
       import('../../core/hub/client/sharing.ts'),
     ]);
-    const user = newUser(sharing.context, { name, description, email, fullname, seed });
-    await signUp(sharing, user, { full, password: await passwordOf(this.invocation, { password, full }) });
+    const user = newUser(sharing.context, { name, description, email, fullname, ldapDn, seed });
+    await signUp(sharing, user, { full, ...(await passwordsOf(this.invocation, parsed.flags)) });
     const generating = seed === undefined ? ['Generating Ed25519 keypair.'] : [];
     const lines = [...generating, saved('user', name), remotely('created', 'user', name)];
     this.render(await exportUser(sharing.context, name), lines);

@@ -45,8 +45,29 @@ export const hubLimits = {
   smtpTimeoutMs: 20 * second,
   smtpLineBytesMax: 8 * KiB,
   smtpLinesMax: 100,
+  ldapTimeoutMs: 20 * second,
+  ldapPageEntries: 500,
+  /** Of one search, and what a server may say on one connection. */
+  ldapEntriesMax: 100_000,
+  ldapBytesMax: 512 * MiB,
+  ldapDnCharsMax: 2048,
+  ldapPasswordCharsMax: 1024,
+  /** Names of members asked for at once. */
+  ldapNamesPerSearch: 50,
+  /** Groups in groups. */
+  ldapGroupsMax: 10_000,
+  /** People put on a hub by one request, and tries to find a name for one that nobody has. */
+  ldapUsersPerRequest: 500,
+  ldapNameTriesMax: 100,
+  /** Tries of one person's password of the directory, by all hubs' clients. */
+  hubDirectoryRate: { burst: 5, perSecond: 0.05 },
+  /** Passwords a hub has the directory check at once. */
+  hubDirectoryAskingMax: 64,
   hubConnectionsMax: 4096,
   hubRequestTimeoutMs: 30 * second,
   hubIdleTimeoutMs: 60 * second,
   hubCallTimeoutMs: 20 * second,
+  /** Of a client that has much to tell: after an answer that it asks too often. */
+  hubPatienceMs: 2 * second,
+  hubPatienceTriesMax: 100,
 } as const;

@@ -4,7 +4,7 @@ import { Flags } from '@oclif/core';
 import { InfinitError } from '../base/errors.ts';
 import { parsing } from './arguments.ts';
 import type { Invocation } from './invocation.ts';
-import { readPassword } from './user-hub-flags.ts';
+import { Passwords } from './user-hub-flags.ts';
 
 export const pairingFlags = {
   user: Flags.boolean({ char: 'u', description: 'the identity of a user' }),
@@ -17,7 +17,7 @@ export const pairingFlags = {
 
 /** Asked on a terminal, else the first line of standard input. */
 export function readPairingPassphrase(invocation: Invocation, given: string | undefined): Promise<string> {
-  return readPassword(invocation, given, { twice: false, word: 'Passphrase' });
+  return new Passwords(invocation, given, 'Passphrase').own(false);
 }
 
 /** Throws `usage` unless something is said to go. */

@@ -9,6 +9,7 @@ import type {
   NetworkDescriptor,
 } from '../descriptor/descriptor.ts';
 import type { HubClient } from '../hub/client/client.ts';
+import type { LdapServer } from '../hub/directory/ldap.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { DrainProgress } from '../store/drain.ts';
 import type { KeyStore } from '../volume/keys.ts';
@@ -316,6 +317,10 @@ export interface RunHubOptions extends Acting {
   /** `smtp://…`: e-mail is sent by it. Its password is secret. */
   smtp?: string;
   passportsPerNetworkMax?: number;
+  /** Directory whose people log in by their password there. */
+  ldap?: LdapServer;
+  /** Users of the hub who may keep names for people of the directory. */
+  administrators?: readonly string[];
   portFile?: string;
   ready(facts: { url: string; pid: number }): void;
 }

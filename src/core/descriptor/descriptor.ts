@@ -11,6 +11,8 @@ export interface UserDescriptor {
   email?: string;
   fullname?: string;
   description?: string;
+  /** Of a person in the directory (LDAP) of the hub: the entry whose password he has proved to know there. */
+  ldap_dn?: string;
   public_key: PublicKeyJson;
   /** Seed. Local, or in a `--full` export. */
   private_key?: PublicKeyJson;

@@ -89,9 +89,18 @@ const word = text(256);
 const endpointList = list(matching(300, isEndpointText, 'host:port'), limits.descriptorPeersMax);
 const absolutePath = matching(pathCharsMax, (path) => path.startsWith('/'), 'an absolute path');
 
+export const emailAddress = matching(320, isEmail, 'an e-mail address');
+export const fullname = text(256);
+
 const user = object<UserDescriptor>(
   { name, public_key: key },
-  { email: matching(320, isEmail, 'an e-mail address'), fullname: text(256), description, private_key: key },
+  {
+    email: emailAddress,
+    fullname,
+    description,
+    ldap_dn: text(limits.ldapDnCharsMax),
+    private_key: key,
+  },
 );
 
 const siloFields = {

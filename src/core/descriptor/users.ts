@@ -16,6 +16,7 @@ export interface CreateUserOptions {
   description?: string | undefined;
   email?: string | undefined;
   fullname?: string | undefined;
+  ldapDn?: string | undefined;
   /** 32-byte seed of an imported key (`importKey`); drawn when absent. */
   seed?: Bytes | undefined;
 }
@@ -35,6 +36,7 @@ export function newUser(context: DescriptorContext, options: CreateUserOptions):
     ...(options.email !== undefined && { email: options.email }),
     ...(options.fullname !== undefined && { fullname: options.fullname }),
     ...(options.description !== undefined && { description: options.description }),
+    ...(options.ldapDn !== undefined && { ldap_dn: options.ldapDn }),
     public_key: keyToJson(pair.publicKey),
     private_key: keyToJson(pair.seed),
   }));

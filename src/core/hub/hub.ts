@@ -63,6 +63,24 @@ export interface Confirmation {
   confirmed: boolean;
 }
 
+/** A person of the directory (LDAP) and the name that is his on this hub, whether he has taken it or not. */
+export interface DirectoryUser {
+  /** As the directory writes it. */
+  dn: string;
+  name: string;
+  email?: string;
+  fullname?: string;
+}
+
+/** What became of keeping a name: `enrolled`, he has taken one before, this; `taken`: the name is somebody else's. */
+export interface DirectoryUserKept {
+  dn: string;
+  name: string;
+  result: Outcome | 'enrolled' | 'taken';
+  /** The name that was kept for him before. */
+  known?: string;
+}
+
 export interface Avatar {
   type: string;
   /** Base64. */
@@ -132,6 +150,11 @@ export interface HubStore {
   /** Seed of the hub's own key: the fresh one the first time, that one ever after. */
   delegateSeed(fresh: Uint8Array): Promise<Buffer>;
 
+  /** By the name of the entry, however it is written, or by the user's. */
+  directoryUser(by: { dn: string } | { name: string }): Promise<DirectoryUser | undefined>;
+  /** One person has one name, a name one person: what either was before is forgotten. Inside a transaction. */
+  setDirectoryUser(user: DirectoryUser): Promise<void>;
+
   /** Notes the nonce of a request until then; false when it was noted before. */
   useNonce(nonce: string, untilMs: number): Promise<boolean>;
   /** Forgets what ended before that time. */
@@ -167,6 +190,8 @@ export interface HubResponse {
 export interface HubConnection {
   /** `host:port` as it stands in requests. */
   readonly host: string;
+  /** What is sent can be read on the way: no TLS, to another machine. */
+  readonly isExposed: boolean;
   exchange(request: Pick<HubRequest, 'method' | 'path' | 'query' | 'headers' | 'body'>): Promise<HubResponse>;
 }
 

@@ -2,7 +2,12 @@
 
 import { dirname } from 'node:path';
 import { asBuffer, utf8 } from '../base/bytes.ts';
+import { InfinitError } from '../base/errors.ts';
 import type { Running } from '../cli/running.ts';
+import type { PublicKeyJson } from '../descriptor/descriptor.ts';
+import { openLdap, parseLdapUrl } from '../hub/directory/ldap.ts';
+import type { HubStore } from '../hub/hub.ts';
+import { DirectoryPasswords } from '../hub/server/directory.ts';
 import { parseSmtpUrl, SmtpMailer } from '../hub/server/mail.ts';
 import { serveHub } from '../hub/server/server.ts';
 import { SqlHubStore } from '../hub/server/sql-store.ts';
@@ -11,6 +16,8 @@ import { stopped } from './serving.ts';
 
 export const runHub: Running['runHub'] = async (options) => {
   const { runtime } = options.context;
+  const { ldap } = options;
+  if (ldap !== undefined) parseLdapUrl(ldap.url);
   if (!isPostgres(options.database)) await runtime.files.makeDirectory(dirname(options.database));
   const store = await SqlHubStore.open(await runtime.databases.open(options.database));
   try {
@@ -22,6 +29,8 @@ export const runHub: Running['runHub'] = async (options) => {
       mailer: options.smtp === undefined ? undefined : new SmtpMailer(parseSmtpUrl(options.smtp), runtime),
       host: options.url === undefined ? undefined : new URL(options.url).host,
       passportsPerNetworkMax: options.passportsPerNetworkMax,
+      directory: ldap === undefined ? undefined : new DirectoryPasswords(() => openLdap(ldap), runtime.clock),
+      administrators: await administratorsOf(store, options.administrators ?? []),
       tls: options.tls && { certificate: asBuffer(options.tls.certificate), key: asBuffer(options.tls.key) },
     });
     try {
@@ -35,3 +44,17 @@ export const runHub: Running['runHub'] = async (options) => {
     await store.close();
   }
 };
+
+/** By the keys they have now: who takes the name later is another. */
+async function administratorsOf(store: HubStore, names: readonly string[]): Promise<Map<string, PublicKeyJson>> {
+  const keys = new Map<string, PublicKeyJson>();
+  for (const name of names) {
+    const user = await store.get('user', name);
+    if (user === undefined)
+      throw new InfinitError('not-found', `user "${name}" does not exist on this hub`, {
+        hint: 'sign up first, with the hub running without --admin',
+      });
+    keys.set(name, user.public_key);
+  }
+  return keys;
+}

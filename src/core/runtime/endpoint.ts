@@ -16,6 +16,11 @@ export function parseEndpoint(text: string): Endpoint {
   return { host: (match[1] ?? match[2]) as string, port };
 }
 
+/** Whether a host is this machine for certain. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
 export function formatEndpoint({ host, port }: Endpoint): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -7,12 +7,12 @@ import { createNetwork, updateNetwork } from '../../../src/core/descriptor/netwo
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { createUser, newUser } from '../../../src/core/descriptor/users.ts';
 import { createVolume } from '../../../src/core/descriptor/volumes.ts';
+import { login } from '../../../src/core/hub/client/login.ts';
 import {
   fetchNetworks,
   fetchPassports,
   fetchTrees,
   fetchUser,
-  login,
   openSharing,
   pull,
   push,
@@ -22,6 +22,11 @@ import {
 import type { HubConnection } from '../../../src/core/hub/hub.ts';
 import { failsWith, newDevice } from '../descriptor/support.ts';
 import { networkOf, passportOf, person, publicKey, TestHub, userBody } from './support.ts';
+
+const typed = (password: string) => ({
+  password: async () => password,
+  directoryPassword: async () => assert.fail('no directory is meant'),
+});
 
 async function hubAnd(t: TestContext) {
   const hub = await TestHub.open();
@@ -89,6 +94,7 @@ describe('push and fetch', () => {
 describe('a hub that lies', () => {
   const answering = (status: number, body: unknown): HubConnection => ({
     host: 'hub.example.org',
+    isExposed: false,
     exchange: async () => ({
       status,
       headers: {},
@@ -132,7 +138,7 @@ describe('a hub that lies', () => {
   test('asks for a cheap password', async (t) => {
     const { alice, as } = await hubAnd(t);
     const cheap = await as(alice, 'alice', answering(200, { salt: 'AAAAAAAAAAAAAAAAAAAAAA==', scrypt_n: 1024 }));
-    await assert.rejects(login(cheap, 'carol', 'password'), failsWith('corrupt', /cost/));
+    await assert.rejects(login(cheap, 'carol', typed('password')), failsWith('corrupt', /cost/));
   });
 
   test('speaks in the words of the original when it refuses', async (t) => {
@@ -164,6 +170,7 @@ describe('a hub that lies', () => {
 describe('signing up', () => {
   const failing = (sent: boolean): HubConnection => ({
     host: 'hub.example.org',
+    isExposed: false,
     exchange: async () => {
       throw new InfinitError('unavailable', 'the hub does not answer', { data: { sent } });
     },
@@ -195,9 +202,9 @@ describe('signing up', () => {
     const { bob, alice, as } = await hubAnd(t);
     const carol = newUser(bob, { name: 'carol', email: 'c@example.org' });
     await signUp(await as(bob, 'carol'), carol, { full: true, password: 'ünïcode ' });
-    assert.deepEqual((await login(await as(alice, 'alice'), 'carol', 'u\u0308nïcode ')).descriptor, carol);
+    assert.deepEqual((await login(await as(alice, 'alice'), 'carol', typed('u\u0308nïcode '))).descriptor, carol);
     await assert.rejects(
-      login(await as(alice, 'alice'), 'carol', 'unicode'),
+      login(await as(alice, 'alice'), 'carol', typed('unicode')),
       failsWith('denied', /^password do not match$/),
     );
   });

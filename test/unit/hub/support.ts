@@ -66,6 +66,7 @@ export class TestHub {
   get connection(): HubConnection {
     return {
       host: hubHost,
+      isExposed: false,
       exchange: (request) => this.api.handle({ ...request, host: hubHost, remote: '192.0.2.1' }),
     };
   }

@@ -45,6 +45,11 @@ export class HubClient {
     this.person = person;
   }
 
+  /** What is sent can be read on the way. */
+  get isExposed(): boolean {
+    return this.connection.isExposed;
+  }
+
   /** The same for another person. */
   as(person: Signer): HubClient {
     return new HubClient({ clock: this.clock, random: this.random }, this.connection, person);

@@ -28,6 +28,8 @@ export interface InviteOptions {
   passport: boolean;
   /** Puts passports and invitations on the hub. */
   push: boolean;
+  /** What is written in the invitation; undefined: what stands there, else all. */
+  permissions?: DriveUser['permissions'];
 }
 
 export interface Invited {
@@ -54,7 +56,7 @@ export async function inviteToDrive(sharing: Sharing, options: InviteOptions): P
     const passport = isName(user) ? await passportFor(sharing, drive.network, user, options) : undefined;
     const known = usersOf(drive).get(user);
     const offer: DriveUser = {
-      permissions: known?.permissions ?? 'rw',
+      permissions: options.permissions ?? known?.permissions ?? 'rw',
       status: known?.status ?? 'pending',
       create_home: options.createHome || (known?.create_home ?? false),
     };
@@ -65,19 +67,26 @@ export async function inviteToDrive(sharing: Sharing, options: InviteOptions): P
   return invited;
 }
 
+/** Rights a passport is made without. */
+export interface PassportLimits {
+  denyWrite?: boolean;
+  denyStorage?: boolean;
+}
+
 /** The passport of somebody invited by name; its name when it was made. The owner of the network needs none. */
-async function passportFor(
+export async function passportFor(
   sharing: Sharing,
   network: string,
   user: string,
-  options: Pick<InviteOptions, 'passport' | 'push'>,
+  options: Pick<InviteOptions, 'passport' | 'push'> & PassportLimits,
 ): Promise<string | undefined> {
   const { context, as } = sharing;
   if (!(await context.repository.has('user', user))) await fetchUser(sharing, user, false);
   if (network.startsWith(`${user}/`)) return undefined;
   const name = `${network}/${user}`;
+  const { denyWrite, denyStorage } = options;
   const isMade = options.passport && !(await context.repository.has('passport', name));
-  if (isMade) await createPassport(context, { as, network, user });
+  if (isMade) await createPassport(context, { as, network, user, denyWrite, denyStorage });
   else await context.repository.get('passport', name);
   if (options.push) await push(sharing, 'passport', name);
   return isMade ? name : undefined;

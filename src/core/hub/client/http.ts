@@ -4,12 +4,14 @@ import { request as plainRequest } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { isLoopback } from '../../runtime/endpoint.ts';
 import type { HubConnection, HubRequest, HubResponse } from '../hub.ts';
 
 /** `url` as people give it: `https://hub.example.org`, `http://127.0.0.1:8042`; without a scheme HTTPS. Throws `usage`. */
 export function httpConnection(url: string): HubConnection {
   const target = parseHubUrl(url);
-  return { host: target.host, exchange: (request) => exchange(target, request) };
+  const isExposed = target.protocol === 'http:' && !isLoopback(hostOf(target));
+  return { host: target.host, isExposed, exchange: (request) => exchange(target, request) };
 }
 
 export function parseHubUrl(url: string): URL {
@@ -26,6 +28,11 @@ export function parseHubUrl(url: string): URL {
   }
 }
 
+/** IPv6 without brackets. */
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
+}
+
 type Request = Pick<HubRequest, 'method' | 'path' | 'query' | 'headers' | 'body'>;
 
 function exchange(target: URL, { method, path, query, headers, body }: Request): Promise<HubResponse> {
@@ -35,7 +42,7 @@ function exchange(target: URL, { method, path, query, headers, body }: Request):
     let sent = false;
     const fail = (cause: unknown) => reject(unreachable(target, cause, sent));
     const outgoing = send({
-      hostname: target.hostname.replace(/^\[(.*)\]$/, '$1'),
+      hostname: hostOf(target),
       port: target.port === '' ? undefined : Number(target.port),
       method,
       path: query === '' ? path : `${path}?${query}`,

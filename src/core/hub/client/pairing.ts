@@ -6,8 +6,9 @@ import type { UserDescriptor } from '../../descriptor/descriptor.ts';
 import { getUser, userKeyPair } from '../../descriptor/users.ts';
 import { makePairing, openIdentity, passwordKeys } from '../identity.ts';
 import type { HubClient } from './client.ts';
+import { takeIdentity } from './login.ts';
 import { userPath } from './paths.ts';
-import { type Sharing, takeIdentity } from './sharing.ts';
+import type { Sharing } from './sharing.ts';
 
 /** Leaves the acting user's identity for another device, for `limits.hubPairingMs`. */
 export async function transmitUser({ context, hub, as }: Sharing, passphrase: string): Promise<void> {

@@ -76,18 +76,18 @@ export class HubRepository implements DescriptorRepository {
     await this.send(kind, name, descriptor);
   }
 
-  /** Puts it, without what is this device's own; what that did. `identity` goes with users. */
+  /** Puts it, without what is this device's own; what that did. Beside users goes what lets them log in. */
   async send<K extends DescriptorKind>(
     kind: K,
     name: string,
     descriptor: Descriptors[K],
-    identity?: Identity,
+    beside: { identity?: Identity; ldap_password?: string } = {},
   ): Promise<Outcome> {
     const what = `pushing ${describe(kind, name)}`;
     const { private_key: _, ...open } = (
       'mount_options' in descriptor ? withoutMountpoint(descriptor) : descriptor
     ) as Descriptors['user'];
-    const body = identity === undefined ? open : { ...open, identity };
+    const body = { ...open, ...beside };
     const answer = await this.client.ask('PUT', pathOf(hubKind(kind), name), { body, what });
     const { result } = answer as { result?: unknown };
     return result === 'created' || result === 'unchanged' ? result : 'updated';

@@ -3,18 +3,16 @@
 
 import { join } from 'node:path';
 import { asError, InfinitError, isError } from '../../base/errors.ts';
-import { keyPairFromSeed } from '../../crypto/keys.ts';
 import type { DescriptorContext, Imported } from '../../descriptor/context.ts';
 import type { DescriptorKind, Descriptors, TreeKind, UserDescriptor } from '../../descriptor/descriptor.ts';
 import { importKeyValueStore } from '../../descriptor/key-value-stores.ts';
-import { keyToJson, sameKey } from '../../descriptor/keys.ts';
 import { importNetwork } from '../../descriptor/networks.ts';
 import { importPassport } from '../../descriptor/passports.ts';
-import { checkDescriptor, checkInput } from '../../descriptor/stream.ts';
+import { checkInput } from '../../descriptor/stream.ts';
 import { getUser, importUser, userKeyPair } from '../../descriptor/users.ts';
 import { importVolume } from '../../descriptor/volumes.ts';
 import type { HubConnection, Outcome } from '../hub.ts';
-import { makeIdentity, openIdentity, passwordKeys } from '../identity.ts';
+import { makeIdentity } from '../identity.ts';
 import { HubClient } from './client.ts';
 import { userPath } from './paths.ts';
 import { HubRepository } from './repository.ts';
@@ -50,6 +48,9 @@ export interface PushUserOptions {
   password?: string | undefined;
   /** The private key too, sealed under the password. */
   full?: boolean | undefined;
+  /** His entry in the hub's directory, whose password proves it. */
+  ldapDn?: string | undefined;
+  directoryPassword?: string | undefined;
   avatar?: { type: string; content: Uint8Array } | undefined;
 }
 
@@ -60,12 +61,12 @@ export async function pushUser(
   options: PushUserOptions = {},
 ): Promise<Outcome> {
   const known = await getUser(context, name);
-  const { email, fullname } = options;
-  const user = checkInput('user', () => ({ ...known, ...(email && { email }), ...(fullname && { fullname }) }));
+  const { email, fullname, ldapDn } = options;
+  const changes = { ...(email && { email }), ...(fullname && { fullname }), ...(ldapDn && { ldap_dn: ldapDn }) };
+  const user = checkInput('user', () => ({ ...known, ...changes }));
   const own = hub.as({ name: user.name, key: userKeyPair(user) });
   const outcome = await sendUser(own, user, options);
-  if (email !== undefined || fullname !== undefined)
-    await context.repository.put('user', user.name, user, { replace: true });
+  if (Object.keys(changes).length > 0) await context.repository.put('user', user.name, user, { replace: true });
   if (options.avatar === undefined) return outcome;
   await own.client.send('PUT', userPath(user.name, 'avatar'), {
     raw: options.avatar,
@@ -76,12 +77,30 @@ export async function pushUser(
 
 /** Puts a user with what his password gives. */
 export async function sendUser(hub: HubRepository, user: UserDescriptor, options: PushUserOptions): Promise<Outcome> {
-  const { password, full } = options;
+  const { password, full, directoryPassword } = options;
+  checkPasswords(hub.client, options);
   if (full && password === undefined) throw new InfinitError('usage', '--full needs a password');
   const seed = full ? userKeyPair(user).seed : undefined;
   const identity =
     password === undefined ? undefined : await makeIdentity(hub.client.random, user.name, password, seed);
-  return hub.send('user', user.name, user, identity);
+  return hub.send('user', user.name, user, {
+    ...(identity && { identity }),
+    ...(directoryPassword !== undefined && { ldap_password: directoryPassword }),
+  });
+}
+
+/** The hub sees the password of the directory, and must not be able to open with it what is sealed; others must not see it at all. */
+export function checkPasswords(
+  client: HubClient,
+  { password, directoryPassword }: { password?: string | undefined; directoryPassword?: string | undefined },
+): void {
+  if (directoryPassword === undefined) return;
+  if (client.isExposed)
+    throw new InfinitError('denied', 'the password of the directory is not sent to a hub without TLS', {
+      hint: 'INFINIT_BEYOND must begin with https://',
+    });
+  if (directoryPassword === password)
+    throw new InfinitError('usage', 'the password must be another than that of the directory, which the hub sees');
 }
 
 /**
@@ -91,7 +110,7 @@ export async function sendUser(hub: HubRepository, user: UserDescriptor, options
 export async function signUp(
   { context, hub }: Sharing,
   user: UserDescriptor,
-  options: Pick<PushUserOptions, 'password' | 'full'>,
+  options: Pick<PushUserOptions, 'password' | 'full' | 'directoryPassword'>,
 ): Promise<void> {
   await context.repository.put('user', user.name, user);
   const signer = { name: user.name, key: userKeyPair(user) };
@@ -130,43 +149,6 @@ export async function pull(
     if (options.missingOk && isError(error, 'not-found')) return false;
     throw error;
   }
-}
-
-/** The user with his private key, from a hub it was pushed to with `--full`. Throws `denied` for another password. */
-export async function login(
-  { context, hub }: Sharing,
-  name: string,
-  password: string,
-): Promise<Imported<UserDescriptor>> {
-  const what = `logging in as "${name}"`;
-  const parameters = await hub.client.ask('GET', userPath(name, 'login'), { what, open: true });
-  const { salt, scrypt_n } = parameters as { salt: string; scrypt_n: number };
-  if (typeof salt !== 'string') throw new InfinitError('corrupt', 'the hub tells no salt');
-  const { login: key, sealing } = await passwordKeys(name, password, { salt, scrypt_n });
-  let answer: Record<string, unknown>;
-  try {
-    const signer = { name, key };
-    answer = (await hub.client.ask('POST', userPath(name, 'login'), { signer, what })) as Record<string, unknown>;
-  } catch (error) {
-    if (!isError(error, 'denied')) throw error;
-    throw new InfinitError('denied', `password do not match`, { cause: error });
-  }
-  return takeIdentity(context, name, answer, (sealed) => openIdentity(name, sealing, sealed));
-}
-
-/** Takes in a user whose private key the hub gave sealed. Throws `corrupt` when it is not the key of that user. */
-export async function takeIdentity(
-  context: DescriptorContext,
-  name: string,
-  { sealed, ...open }: Record<string, unknown>,
-  unseal: (sealed: string) => Buffer,
-): Promise<Imported<UserDescriptor>> {
-  const user = checkDescriptor('user', open);
-  const seed = unseal(String(sealed));
-  const pair = keyPairFromSeed(seed);
-  if (user.name !== name || !sameKey(keyToJson(pair.publicKey), user.public_key))
-    throw new InfinitError('corrupt', `the hub gives another key for user "${name}"`);
-  return importUser(context, JSON.stringify({ ...user, private_key: keyToJson(seed) }));
 }
 
 /** Makes a user known here; one that is known stays as he is. Name or `#hash`. */

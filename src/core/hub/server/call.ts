@@ -7,6 +7,7 @@ import { isAddress, isName } from '../../descriptor/names.ts';
 import { type PassportRights, restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
 import type { Random } from '../../runtime/runtime.ts';
 import type { HubRequest, HubStore } from '../hub.ts';
+import type { DirectoryPasswords } from './directory.ts';
 import { checkedBody } from './json.ts';
 import type { Post } from './post.ts';
 import { badRequest, forbidden, notFound, unauthorized } from './refusal.ts';
@@ -21,6 +22,10 @@ export interface Caller {
 export interface HubSettings {
   /** Passports a network may have; undefined: `limits.hubPassportsPerNetworkMax`. */
   passportsPerNetworkMax?: number | undefined;
+  /** Undefined: nobody logs in by a directory. */
+  directory?: DirectoryPasswords | undefined;
+  /** Users who may keep names for people, by the key they had when the hub began. */
+  administrators?: ReadonlyMap<string, PublicKeyJson> | undefined;
   /** Where people reach the hub, for links. */
   url?: string | undefined;
 }
@@ -115,6 +120,14 @@ export class Call {
     const name = this.name('user');
     if (this.caller.name !== name) throw forbidden('user', name, `only user "${name}" may do this`);
     return name;
+  }
+
+  /** The caller was named by whoever runs the hub. */
+  administrator(): void {
+    const { name, key } = this.caller;
+    const known = this.settings.administrators?.get(name);
+    if (known === undefined || !sameKey(known, key))
+      throw forbidden('user', name, `user "${name}" is no administrator of this hub`);
   }
 
   async network(name: string): Promise<NetworkDescriptor> {

@@ -4,7 +4,16 @@ import { limits } from '../../base/limits.ts';
 import type { Check, JsonSchema } from '../../descriptor/check.ts';
 import { list, object, text } from '../../descriptor/check.ts';
 import { schemas as descriptors } from '../../descriptor/schema.ts';
-import { identity, invitation, nodeEndpoints, pairing, usage } from '../bodies.ts';
+import {
+  directoryUsers,
+  directoryUsersKept,
+  identity,
+  invitation,
+  loginBody,
+  nodeEndpoints,
+  pairing,
+  usage,
+} from '../bodies.ts';
 import type { Route } from './routes.ts';
 
 const { private_key: _, ...userProperties } = propertiesOf(descriptors.user);
@@ -18,9 +27,23 @@ const schemas = {
   Any: {},
   Root: wrapped({ hub: { const: 'infinit' }, version: { const: 1 } }),
   User: user,
-  UserBody: { ...user, properties: { ...userProperties, identity: schemaOf(identity) } },
+  UserBody: {
+    ...user,
+    properties: {
+      ...userProperties,
+      identity: schemaOf(identity),
+      ldap_password: propertiesOf(loginBody).ldap_password,
+    },
+  },
+  Login: schemaOf(loginBody),
+  LdapUsers: schemaOf(directoryUsers),
+  LdapUsersKept: schemaOf(directoryUsersKept),
   LoggedIn: { ...user, properties: { ...userProperties, sealed: propertiesOf(identity).sealed } },
-  LoginParameters: pick(identity, ['salt', 'scrypt_n']),
+  LoginParameters: {
+    ...pick(identity, ['salt', 'scrypt_n']),
+    properties: { ...(pick(identity, ['salt', 'scrypt_n']).properties as object), ldap: { const: true } },
+    required: [],
+  },
   Pairing: schemaOf(pairing),
   Network: schemaOf(descriptors.network),
   Passport: schemaOf(descriptors.passport),
@@ -91,7 +114,7 @@ function operationOf({ path, access: who, method, summary, takes, gives }: Route
     summary,
     parameters,
     security: access[who],
-    ...(takes && { requestBody: { required: true, content: contentOf(takes) } }),
+    ...(takes && { requestBody: { required: takes !== 'Login', content: contentOf(takes) } }),
     responses: {
       200: done,
       ...(method === 'PUT' && { 201: done }),

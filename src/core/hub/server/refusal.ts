@@ -80,7 +80,7 @@ function shown(object: string, name: string): string {
 }
 
 function codeOf(object: string): string {
-  return object.replaceAll(/[ -]/g, '_');
+  return object.toLowerCase().replaceAll(/[ -]/g, '_');
 }
 
 const statuses: Record<ErrorKind, RefusalStatus> = {

@@ -12,6 +12,7 @@ import {
   treeHandlers,
   volumesOfNetwork,
 } from './descriptors.ts';
+import { getDirectoryUser, putDirectoryUsers } from './directory.ts';
 import { deleteDrive, drivesOf, getDrive, putDrive } from './drives.ts';
 import { confirmationPage, confirmEmail, emailConfirmed, sendConfirmation } from './emails.ts';
 import { deleteInvitation, getInvitations, putInvitation } from './invitations.ts';
@@ -74,7 +75,6 @@ export const routes: readonly Route[] = [
     keyValueStoresOf,
   ),
   open('/users/:user/login', 'What the password is stretched with', 'LoginParameters', loginParameters),
-  { ...get('/users/:user/login', 'The sealed identity', 'LoggedIn', login), method: 'POST', access: 'login' },
   open(
     '/users/:user/pairing',
     'What the passphrase of a pairing is stretched with',
@@ -87,6 +87,15 @@ export const routes: readonly Route[] = [
     ...{ method: 'POST', access: 'pairing' },
   },
   get('/users/:user/pairing/status', 'Whether one’s key still waits for another device', 'Result', pairingStatus),
+  {
+    ...get('/users/:user/login', 'The sealed identity', 'LoggedIn', login),
+    ...{ method: 'POST', access: 'login', takes: 'Login' },
+  },
+  get('/ldap_users/:dn', 'The user a person of the directory has become', 'User', getDirectoryUser),
+  {
+    ...put('/ldap_users', 'Keep names for people of the directory; administrators', 'LdapUsers', putDirectoryUsers),
+    gives: 'LdapUsersKept',
+  },
   { ...get('/users/:user/send_confirmation_email', 'Have a code sent', 'Result', sendConfirmation), method: 'POST' },
   open('/users/:user/confirm_email', 'The page a link in a mail leads to', 'Page', confirmationPage),
   {

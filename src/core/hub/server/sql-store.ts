@@ -7,9 +7,11 @@ import { limits } from '../../base/limits.ts';
 import type { Descriptors, DriveUser, PassportDescriptor } from '../../descriptor/descriptor.ts';
 import { userHash } from '../../descriptor/keys.ts';
 import type { Database, SqlValue } from '../../runtime/runtime.ts';
+import { normalDn } from '../directory/distinguished-names.ts';
 import type {
   Avatar,
   Confirmation,
+  DirectoryUser,
   HubKind,
   HubStore,
   Identity,
@@ -50,6 +52,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS confirmed_addresses (name TEXT PRIMARY KEY, email TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS confirmed_addresses_email ON confirmed_addresses (email);
   CREATE TABLE IF NOT EXISTS delegate (one INTEGER PRIMARY KEY, seed TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS directory_users (dn TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, person TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);
   CREATE INDEX IF NOT EXISTS nonces_until ON nonces (until_ms);
 `;
@@ -269,6 +272,18 @@ export class SqlHubStore implements HubStore {
     const sql = 'INSERT INTO delegate (one, seed) VALUES (1, ?) ON CONFLICT (one) DO NOTHING';
     await this.database.run(sql, [toBase64(fresh)]);
     return fromBase64(String((await this.database.get('SELECT seed FROM delegate', []))?.seed));
+  }
+
+  async directoryUser(by: { dn: string } | { name: string }): Promise<DirectoryUser | undefined> {
+    const [column, value] = 'dn' in by ? ['dn', normalDn(by.dn)] : ['name', by.name];
+    const row = await this.database.get(`SELECT person FROM directory_users WHERE ${column} = ?`, [value]);
+    return row === undefined ? undefined : (JSON.parse(String(row.person)) as DirectoryUser);
+  }
+
+  async setDirectoryUser(user: DirectoryUser): Promise<void> {
+    const values = [normalDn(user.dn), user.name, JSON.stringify(user)];
+    await this.remove('DELETE FROM directory_users WHERE dn = ? OR name = ?', values.slice(0, 2));
+    await this.database.run('INSERT INTO directory_users (dn, name, person) VALUES (?, ?, ?)', values);
   }
 
   async useNonce(nonce: string, untilMs: number): Promise<boolean> {

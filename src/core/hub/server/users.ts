@@ -6,22 +6,21 @@ import { limits } from '../../base/limits.ts';
 import type { UserDescriptor } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { userBody } from '../bodies.ts';
-import { type Avatar, delegateName, type HubStore } from '../hub.ts';
+import type { Avatar, DirectoryUser, HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { outcome } from './descriptors.ts';
+import { checkLogin, directoryLock, personFor, personOf, reservedNames } from './directory.ts';
 import { sendConfirmation } from './emails.ts';
 import { purgeUser } from './purge.ts';
 import { badRequest, conflict, forbidden, noPassword, notFound, Refusal } from './refusal.ts';
 
-/** Names that mean somebody else to people. */
-const reserved = ['demo', 'root', 'admin', delegateName];
 const avatarTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
 
 export async function getUser(call: Call): Promise<Answer> {
   const asked = call.text('user');
   const user = asked.startsWith('#') ? await byHash(call.store, asked) : await known(call.store, call.name('user'));
   const isSelf = call.maybeCaller?.name === user.name;
-  const { email: _, ...open } = user;
+  const { email: _, ldap_dn: __, ...open } = user;
   return { status: 200, body: isSelf ? user : open };
 }
 
@@ -42,21 +41,42 @@ async function known(store: HubStore, name: string): Promise<UserDescriptor> {
 /** The request is signed with the key of the body: whoever takes a name has the key he names. */
 export async function putUser(call: Call): Promise<Answer> {
   const name = call.name('user');
-  const { user, identity } = call.body(userBody);
-  if (user.name !== name) throw badRequest(`the body is user "${user.name}"`);
-  if (reserved.includes(name)) throw forbidden('user', name, `user name "${name}" is reserved`);
+  const body = call.body(userBody);
+  const { user: given, identity } = body;
+  if (given.name !== name) throw badRequest(`the body is user "${given.name}"`);
+  if (reservedNames.includes(name)) throw forbidden('user', name, `user name "${name}" is reserved`);
+  const person = await personOf(call, body);
   let isNewEmail = false;
-  const answer = await call.store.transaction(name, async (store) => {
+  const lock = call.settings.directory === undefined ? name : directoryLock;
+  const answer = await call.store.transaction(lock, async (store) => {
     const before = await store.get('user', name);
-    isNewEmail = user.email !== undefined && user.email !== before?.email;
-    if (before !== undefined && !sameKey(before.public_key, user.public_key))
+    if (before !== undefined && !sameKey(before.public_key, given.public_key))
       throw conflict('user', name, 'already exists with a different key');
+    const user = await withPerson(store, given, person, before);
+    isNewEmail = user.email !== undefined && user.email !== before?.email;
     if (identity !== undefined) await store.setIdentity(name, identity);
     return outcome(store, 'user', name, user, before, identity !== undefined);
   });
   // A mail that cannot be sent now is asked for again by its user: the push counts all the same.
   if (isNewEmail && call.post !== undefined) await sendConfirmation(call).catch(() => {});
   return answer;
+}
+
+/** The user with what is known of his person; the proof was made before, and counts while nobody else has become that person. */
+async function withPerson(
+  store: HubStore,
+  user: UserDescriptor,
+  person: DirectoryUser | undefined,
+  before: UserDescriptor | undefined,
+): Promise<UserDescriptor> {
+  if (person === undefined) {
+    const isKept = before === undefined && (await store.directoryUser({ name: user.name })) !== undefined;
+    if (isKept) throw conflict('user', user.name, 'is kept for a person of the directory');
+    return before?.ldap_dn === undefined ? user : { ...user, ldap_dn: before.ldap_dn };
+  }
+  const { dn, name: _, ...known } = await personFor(store, user.name, person.dn, before);
+  await store.setDirectoryUser({ ...known, dn, name: user.name });
+  return { ...known, ...user, ldap_dn: dn };
 }
 
 /** `?purge`: all that the user owns, and the passports others gave him. */
@@ -112,13 +132,18 @@ async function networksWith(call: Call, user: string) {
   return networks;
 }
 
-/** What the password must be stretched with. */
+/** What the password must be stretched with; nothing of that for a person of the directory who has not taken his name yet. */
 export async function loginParameters(call: Call): Promise<Answer> {
   const name = call.name('user');
-  await known(call.store, name);
+  const user = await call.store.get('user', name);
+  if (user === undefined) {
+    if ((await call.store.directoryUser({ name })) === undefined) throw notFound('user', name);
+    return { status: 200, body: { ldap: true } };
+  }
   const identity = await call.store.identity(name);
   if (identity === undefined) throw noPassword(name);
-  return { status: 200, body: { salt: identity.salt, scrypt_n: identity.scrypt_n } };
+  const { salt, scrypt_n } = identity;
+  return { status: 200, body: { salt, scrypt_n, ...(user.ldap_dn !== undefined && { ldap: true }) } };
 }
 
 /** The request is signed with the login key: the whole identity, its private key sealed. */
@@ -132,6 +157,7 @@ export async function login(call: Call): Promise<Answer> {
       reason: `the private key of user "${name}" is not on the hub: push with --full`,
       name,
     });
+  await checkLogin(call, user);
   return { status: 200, body: { ...user, sealed: identity.sealed } };
 }
 
