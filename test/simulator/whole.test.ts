@@ -177,6 +177,45 @@ test('a stopped network changes its overlay; a node that starts with the old one
   assert.equal(await world.settle(owner.linked?.node.networkRegister?.members() ?? Promise.resolve(0)), 3);
 });
 
+test('a node and a client that ran on while the others changed the overlay harm nothing, hear of it and end', {
+  timeout: 300_000,
+}, async () => {
+  const world = createWorld({ seed: process.env.INFINIT_SEED ?? 7 });
+  const cluster = await makeCluster(world, { nodes: 3, clients: 1 });
+  const [owner, other, left, client] = cluster.devices;
+  if (!owner || !other || !left || !client) throw new Error('four devices');
+  await startNodes(world, [owner, other, left]);
+  await world.runFor(10_000);
+  await world.settle(client.startClient([left.endpoint]));
+  const { keys } = await world.settle(openStore(client, cluster, true));
+  await world.settle(keys.put(utf8('before'), utf8('the change')));
+  await world.runFor(30_000);
+  for (const device of [owner, other]) await world.settle(device.linked?.close() ?? Promise.resolve());
+  await world.settle(updateNetwork(owner.context, { as: 'alice', name: 'cluster', overlay: 'kouncil' }));
+  const said: string[] = [];
+  const listen = ({ linked }: (typeof cluster.devices)[number]) =>
+    void linked?.node.outdated.then(({ message }) => said.push(message));
+  for (const device of [left, client]) listen(device);
+  await world.settle(owner.startNode([]));
+  // This one was stopped, and knows no better than those that were not.
+  await world.settle(other.startNode([owner.endpoint]));
+  listen(other);
+  await world.run(() => said.length === 3, { limitMs: 300_000 });
+  for (const message of said)
+    assert.equal(message, 'network "alice/cluster" has changed from overlay chord to kouncil');
+  for (const device of [other, left, client]) await world.settle(device.linked?.close() ?? Promise.resolve());
+  // Started again, they are of the new network, and nothing is lost.
+  for (const device of [other, left]) await world.settle(device.startNode([]));
+  await world.settle(client.startClient([left.endpoint]));
+  await world.run(() => [owner, other, left].every(({ linked }) => linked?.node.overlay.nodes().length === 3), {
+    limitMs: 60_000,
+  });
+  for (const { linked } of cluster.devices) assert.equal(linked?.node.overlay.inspect().overlay, 'kouncil');
+  const again = await world.settle(openStore(client, cluster, true));
+  const { value } = await world.settle(again.keys.get(utf8('before')), { limitMs: 120_000 });
+  assert.equal(Buffer.from(value).toString(), 'the change');
+});
+
 test('a node that does not rebalance by itself ends with all that was asked of it', { timeout: 120_000 }, async () => {
   const world = createWorld({ seed: 1 });
   const { devices } = await makeCluster(world, { nodes: 2, clients: 0 });
