@@ -17,6 +17,8 @@ export interface Reading {
   samples: readonly Sample[];
 }
 
+type Source = () => Promise<readonly Reading[]> | readonly Reading[];
+
 interface Family {
   lines(constant: string): string[];
 }
@@ -97,7 +99,7 @@ export class Histogram implements Family {
 /** All metrics of a process. */
 export class Metrics {
   private readonly families = new Map<string, Counter | Histogram>();
-  private readonly sources: (() => Promise<readonly Reading[]> | readonly Reading[])[] = [];
+  private readonly sources = new Set<Source>();
   private readonly constant: string;
 
   /** The labels stand at every sample. */
@@ -114,17 +116,18 @@ export class Metrics {
     return this.family(name, () => new Histogram(name, help, label)) as Histogram;
   }
 
-  /** Asked whenever somebody reads; what it throws leaves its metrics out. */
-  source(read: () => Promise<readonly Reading[]> | readonly Reading[]): void {
-    this.sources.push(read);
+  /** Asked whenever somebody reads, until what it gives is called; what it throws leaves its metrics out. */
+  source(read: Source): () => void {
+    this.sources.add(read);
+    return () => void this.sources.delete(read);
   }
 
   /** Everything, in the text format. */
   async text(): Promise<string> {
-    const read = await Promise.allSettled(this.sources.map(async (source) => source()));
+    const read = await Promise.allSettled(Array.from(this.sources, async (source) => source()));
     const readings = read.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
     const lines = [...this.families.values()].flatMap((family) => family.lines(this.constant));
-    for (const { name, help, type, samples } of readings) {
+    for (const { name, help, type, samples } of merged(readings)) {
       lines.push(...heading(name, help, type));
       for (const { labels, value } of samples) lines.push(line(name, this.constant, labels ?? {}, value));
     }
@@ -136,6 +139,16 @@ export class Metrics {
     this.families.set(name, found);
     return found;
   }
+}
+
+/** One of each name, as the text format wants it, though several sources tell of it. */
+function merged(readings: readonly Reading[]): Reading[] {
+  const byName = new Map<string, Reading>();
+  for (const reading of readings) {
+    const before = byName.get(reading.name)?.samples ?? [];
+    byName.set(reading.name, { ...reading, samples: [...before, ...reading.samples] });
+  }
+  return [...byName.values()];
 }
 
 /** The value itself, or what stands for all that are too many. */

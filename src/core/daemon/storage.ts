@@ -11,7 +11,7 @@ import { createFilesystemSilo } from '../descriptor/silos.ts';
 import { drainedFacts } from '../node/draining.ts';
 import { foundNetwork } from '../node/found.ts';
 import type { Context } from '../node/link.ts';
-import { askNetwork } from '../node/running-network.ts';
+import { askNetwork, insteadOfStandIns } from '../node/running-network.ts';
 
 /** The silo that stands for a network's data when none is named; made when it is not there. */
 export async function defaultSilo(context: Context, network: string): Promise<string> {
@@ -30,7 +30,7 @@ export async function relink(context: Context, link: LinkedNetworkDescriptor, si
       silos: which,
       found: (unfounded, seal) => foundNetwork(context, as, unfounded, seal),
     });
-  await removeLink(context, as, name);
+  await insteadOfStandIns({ context }, name, () => removeLink(context, as, name));
   try {
     await again(silos);
   } catch (error) {

@@ -26,10 +26,18 @@ import { drainedFacts, drainLookMs, resign } from './draining.ts';
 import { foundNetwork } from './found.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
-import { askNetwork } from './running-network.ts';
+import { askNetwork, insteadOfStandIns } from './running-network.ts';
 import { serveScript } from './script.ts';
 import { registerService } from './services.ts';
-import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, seedsOf, serveUntilStopped } from './serving.ts';
+import {
+  allSeeds,
+  announcementOf,
+  cacheBytesOf,
+  joinNetwork,
+  listenEndpoint,
+  seedsOf,
+  serveUntilStopped,
+} from './serving.ts';
 import { doorSocket, shorten } from './sockets.ts';
 import { openKeyValueStore } from './trees.ts';
 
@@ -52,7 +60,7 @@ async function serveNetwork(options: RunNetworkOptions, link: LinkedNetworkDescr
   const { backgroundRate, scrubPeriodMs } = options;
   const work = { rebalancing, backgroundRate, scrubPeriodMs };
   const opening = { context, as, network: link.name, role, listen, announce, ...work } as const;
-  const linked = await openLinkedNode(opening);
+  const linked = await insteadOfStandIns(options, link.name, () => openLinkedNode(opening));
   try {
     await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
     await serveNode(options, link.name, linked);
@@ -102,13 +110,13 @@ export const drainNetwork: Running['drainNetwork'] = async ({ cancel, progress, 
   return { ...facts, name };
 };
 
-/** The process has let go of its silos when nothing answers any more: a mount, once its files are closed. */
+/** The process has let go of its silos when none answers as the storage node: a mount, once its files are closed. */
 async function waitUntilEnded(options: Acting & { name: string }, waiting: () => void): Promise<void> {
   const { clock } = options.context.runtime;
   for (let waitedMs = 0; ; waitedMs += drainLookMs) {
     if (waitedMs >= endingLookMs) waiting();
     const isThere = await ask(options, 'status').then(
-      () => true,
+      (status) => (status as { kind: string }).kind === 'storage',
       () => false,
     );
     if (!isThere) return;
@@ -166,11 +174,9 @@ async function serveStore(options: RunKeyValueStoreOptions, store: KeyValueStore
   const link = await getLink(context, as, store.network);
   const tcpDoor = tcpDoorOf(options.door);
   const listen = tcpDoor ?? listenEndpoint(options, undefined);
-  const announce = announcementOf(options);
-  const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
+  const linked = await joinNetwork(options, link.name, listen);
   const closers: (() => Promise<void>)[] = [() => linked.close()];
   try {
-    await linked.node.start(await allSeeds(options, linked, options.warn), { signal: options.signal });
     const cacheBytesMax = cacheBytesOf(options);
     const opening = { door: true, cacheBytesMax, signal: options.signal };
     const { tree, keys } = await openKeyValueStore(linked, store, opening);

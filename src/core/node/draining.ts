@@ -3,7 +3,6 @@
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import type { Acting, DrainFacts } from '../cli/running.ts';
 import type { Drain } from '../store/drain.ts';
-import type { Queries } from './monitor.ts';
 import type { Node } from './node.ts';
 
 /** A shutdown does not wait longer for others to take over what is here. */
@@ -35,11 +34,8 @@ export class Draining {
     if (this.drain.status().state !== 'drained') this.cancel();
   }
 
-  queries(): Queries {
-    return { drain: ({ action }) => this.act(action) };
-  }
-
-  private async act(action: unknown): Promise<DrainFacts> {
+  /** Answers what `network drain` asks. */
+  async act(action: unknown): Promise<DrainFacts> {
     if (!actions.includes(action as Action)) throw new InfinitError('usage', `known actions: ${actions.join(', ')}`);
     if (action === 'start') this.start();
     // What cannot begin says why at once.

@@ -9,26 +9,27 @@ import type { Shortage } from '../store/redundancy.ts';
 import type { Queries } from './monitor.ts';
 import type { Node } from './node.ts';
 
-export function inspections(node: Node): Queries {
-  const queries: Queries = {
-    status: () => status(node),
-    peers: () => peers(node),
-    redundancy: () => redundancy(node),
-    workers: () => workers(node),
+/** Of the first of the nodes this process is; background work of all. */
+export function inspections(nodes: () => readonly [Node, ...Node[]]): Queries {
+  return {
+    status: () => status(nodes()),
+    peers: () => peers(nodes()[0]),
+    redundancy: () => redundancy(nodes()[0]),
+    workers: () => nodes().flatMap(workers),
     scrub: () => {
-      node.blocks?.scrubNow();
+      nodes()[0].blocks?.scrubNow();
       return {};
     },
-  };
-  return {
-    ...queries,
-    all: async () => ({
-      ...status(node),
-      consensus: consensus(node),
-      overlay: node.overlay.inspect(),
-      peers: peers(node),
-      redundancy: await redundancy(node),
-    }),
+    all: async () => {
+      const [node] = nodes();
+      return {
+        ...status(nodes()),
+        consensus: consensus(node),
+        overlay: node.overlay.inspect(),
+        peers: peers(node),
+        redundancy: await redundancy(node),
+      };
+    },
   };
 }
 
@@ -36,7 +37,9 @@ function consensus(node: Node): Record<string, unknown> {
   return { ...node.network().consensus };
 }
 
-function status(node: Node): Record<string, unknown> {
+function status(nodes: readonly [Node, ...Node[]]): Record<string, unknown> {
+  const [node] = nodes;
+  const work = nodes.flatMap(workers).map(({ name, ...facts }) => [name, facts] as const);
   const silo = node.options.silo?.usage();
   return {
     status: true,
@@ -49,7 +52,7 @@ function status(node: Node): Record<string, unknown> {
     pid: process.pid,
     protocol: 'tcp',
     ...(silo === undefined ? {} : { silo: { ...silo, capacityBytes: silo.capacityBytes ?? null } }),
-    workers: Object.fromEntries(workers(node).map(({ name, ...facts }) => [name, facts])),
+    workers: Object.fromEntries(work.reverse()),
     memory_bytes: process.memoryUsage().rss,
   };
 }

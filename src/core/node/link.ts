@@ -18,6 +18,7 @@ import type { Silo } from '../silo/silo.ts';
 import { stripedSilo } from '../silo/striped.ts';
 import type { Announcement } from './announcement.ts';
 import { Node } from './node.ts';
+import { StandIn } from './stand-in.ts';
 import { NodeState } from './state.ts';
 
 export type Context = DescriptorContext & { readonly runtime: Runtime };
@@ -58,6 +59,8 @@ export interface LinkedNode {
   isStorage: boolean;
   /** What this device contributes, one by one. */
   silos: readonly NamedSilo[];
+  /** Of a client that would be the storage node if another process were not: takes that place when it is free. */
+  standIn?: StandIn | undefined;
   /** Stops the node and gives everything back. */
   close(): Promise<void>;
 }
@@ -74,6 +77,9 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
   try {
     await runtime.files.makeDirectory(folder);
     const silos = await takeStorage(options, link, open);
+    const later = silos === undefined && options.role === 'either' && link.silos.length > 0;
+    let standIn: StandIn | undefined;
+    open.push(async () => standIn?.close());
     const silo = silos && asOne(silos, runtime);
     const state = await NodeState.open(runtime, `${folder}/.links/${link.user}`);
     open.push(() => state.close());
@@ -95,11 +101,17 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
       learned: async (descriptor) => void (await importNetwork(context, descriptor)),
     });
     open.push(() => node.stop());
-    return { node, user, link, isStorage: silo !== undefined, silos: silos ?? [], close: () => open.close() };
+    if (later) standIn = new StandIn({ client: node, open: () => openLinkedNode(inPlace(options, link)) });
+    return { node, user, link, isStorage: silo !== undefined, silos: silos ?? [], standIn, close: () => open.close() };
   } catch (error) {
     await open.close();
     throw error;
   }
+}
+
+/** The storage node beside its client: the link as it is then, the port that was given for it. */
+function inPlace({ listen, ...options }: OpenOptions, { port }: LinkedNetworkDescriptor): OpenOptions {
+  return { ...options, role: 'storage', listen: listen && { host: listen.host, port: port ?? 0 } };
 }
 
 /** Locks and opens what makes this process the storage node; undefined when it is to be a client. */

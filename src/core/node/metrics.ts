@@ -40,19 +40,19 @@ export async function openMetrics({
   }
 }
 
-/** From now on the metrics tell of the node. */
-export function watchNode(metrics: Metrics, { node, silos, isStorage }: LinkedNode): void {
+/** From now on the metrics tell of the node, until what it gives is called. */
+export function watchNode(metrics: Metrics, { node, silos, isStorage }: LinkedNode): () => void {
   const id = toBase64(node.peers.self.id);
   const own = (value: number): Sample[] => [{ labels: { id }, value }];
-  metrics.source(() => [
+  const forgetNode = metrics.source(() => [
     gauge('overlay_peers', 'Other nodes known to be alive.', own(alivePeers(node))),
     gauge('connections', 'Open connections to other nodes and clients.', own(node.peers.connected().length)),
   ]);
-  if (!isStorage) return;
+  if (!isStorage) return forgetNode;
   const perSilo = (value: (usage: ReturnType<(typeof silos)[number]['silo']['usage']>) => number): Sample[] =>
     silos.map(({ name, type, silo }) => ({ labels: { id, silo: name, type }, value: value(silo.usage()) }));
   const registers = new RegisterCensus(node);
-  metrics.source(async () => [
+  const forgetStorage = metrics.source(async () => [
     gauge(
       'storage_blocks',
       'Blocks in the silo.',
@@ -71,6 +71,10 @@ export function watchNode(metrics: Metrics, { node, silos, isStorage }: LinkedNo
     ...(await copies(node, registers, own)),
     ...workers(node, id),
   ]);
+  return () => {
+    forgetNode();
+    forgetStorage();
+  };
 }
 
 function alivePeers({ overlay, peers }: Node): number {

@@ -351,7 +351,7 @@ export class Node {
   private async shutDown(): Promise<void> {
     this.cancelTimer();
     this.cancelWake();
-    this.place.stop();
+    await this.place.stop(this.drain?.status().state === 'drained');
     this.watch?.stop();
     await this.absence.stop();
     this.witness?.stop();

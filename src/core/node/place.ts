@@ -4,7 +4,6 @@ import { InfinitError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Peers } from '../peer/peer.ts';
 import { fewer } from '../peer/relayed-endpoint.ts';
-import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
 import { type Announcement, announcedHosts } from './announcement.ts';
 import { Reachability, type ReachabilityParts } from './reachability.ts';
@@ -68,18 +67,18 @@ export class Place {
     return fewer([...this.dialled(), ...this.reachability.relayed()], limits.recordEndpointsMax);
   }
 
-  /** A client of this device tries the storage node of this device too; that one says here where it is. */
+  /** A client of this device tries the storage node of this device too; that one says here where it is, and that it is one. */
   async sameDevice(): Promise<Endpoint[]> {
     const { state, isStorage } = this.parts;
-    if (isStorage) {
-      await state.set('endpoints', this.dialled().map(formatEndpoint).join(' '));
-      return [];
-    }
-    const told = (await state.setting('endpoints')) ?? '';
-    return told.split(' ').filter(Boolean).map(parseEndpoint);
+    if (!isStorage) return state.told();
+    await state.setDrained(false);
+    await state.tell(this.dialled());
+    return [];
   }
 
-  stop(): void {
+  /** `drained`: this node is not to run again before a person says so. */
+  async stop(drained: boolean): Promise<void> {
     this.reachability.stop();
+    if (drained) await this.parts.state.setDrained(true);
   }
 }

@@ -3,6 +3,7 @@
 
 import { rm } from 'node:fs/promises';
 import { utf8 } from '../base/bytes.ts';
+import { asError, InfinitError } from '../base/errors.ts';
 import type { CacheSizes, Presence, RunOptions } from '../cli/running.ts';
 import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
@@ -11,10 +12,10 @@ import { reportReady } from './daemon.ts';
 import { Draining } from './draining.ts';
 import { keepOnHub, seedsFromHub } from './hub-presence.ts';
 import { inspections } from './inspect.ts';
-import type { Context, LinkedNode } from './link.ts';
+import { type Context, type LinkedNode, openLinkedNode } from './link.ts';
 import { openMetrics, watchNode } from './metrics.ts';
-import type { ServedMetrics } from './metrics-server.ts';
 import { type Queries, serveMonitor } from './monitor.ts';
+import type { Node } from './node.ts';
 import { monitorSocket, pidFile, type Role } from './sockets.ts';
 
 const peersFilePeriodMs = 10_000;
@@ -60,6 +61,22 @@ export interface Service {
   left?: () => Promise<void>;
 }
 
+/** Node or client of a network, started; beside another node of this device a client that stands in for it when it ends. */
+export async function joinNetwork(options: RunOptions, network: string, listen: Endpoint): Promise<LinkedNode> {
+  const { context, as, signal, warn } = options;
+  const announce = announcementOf(options);
+  const linked = await openLinkedNode({ context, as, network, role: 'either', listen, announce });
+  try {
+    const seeds = await allSeeds(options, linked, warn);
+    await linked.node.start(seeds, { signal });
+    linked.standIn?.begin(seeds);
+    return linked;
+  } catch (error) {
+    await linked.close();
+    throw error;
+  }
+}
+
 /** Serves until the signal fires, or the node has left the network. Files and sockets are removed again. */
 export async function serveUntilStopped(
   options: RunOptions,
@@ -69,22 +86,27 @@ export async function serveUntilStopped(
   service: Service = {},
 ): Promise<void> {
   const { context, as } = options;
-  const { node } = linked;
+  const { node, standIn } = linked;
   const pids = pidFile(context.home, role, as, name);
   const closers: (() => Promise<void>)[] = [];
-  const draining = node.drain && new Draining(node.drain);
-  const { metrics } = node.runtime;
-  if (metrics !== undefined) watchNode(metrics, linked);
+  const own = tended(options, linked);
+  closers.push(own.close);
+  let standing: Tended | undefined;
   try {
     const told = await openMetrics(options);
     if (told !== undefined) closers.push(told.close);
     if (options.monitoring) {
       const path = monitorSocket(context.home, role, as, name);
+      const nodes = (): [Node, ...Node[]] => (standing === undefined ? [node] : [standing.node, node]);
       closers.push(
         await serveMonitor(path, {
-          ...inspections(node),
-          ...draining?.queries(),
-          ...metricsQuery(told),
+          ...inspections(nodes),
+          drain: ({ action }) => drainingOf(standing ?? own).act(action),
+          'give-way': async () => {
+            await standIn?.giveWay();
+            return {};
+          },
+          metrics: () => ({ endpoint: told?.endpoint ?? null }),
           ...service.queries,
         }),
       );
@@ -93,22 +115,55 @@ export async function serveUntilStopped(
     await writeFile(context, pids, `${process.pid}\n`);
     closers.push(() => rm(pids, { force: true }));
     closers.push(keepPeersFile(options, linked));
-    closers.push(keepOnHub(options.hub, linked, options.warn));
-    if (linked.isStorage) closers.push(watchRedundancy(options, linked));
+    const untend = await standIn?.tendedBy((storage) => {
+      const here = (standing = tended(options, storage));
+      void stopped(here.left).then(() => standIn.giveWay());
+      void writePresence(options, storage).catch((error: unknown) => options.warn(asError(error).message));
+      return async () => {
+        standing = undefined;
+        await here.close();
+      };
+    });
+    if (untend !== undefined) closers.push(untend);
     const ready = { endpoints: node.endpoints().map(formatEndpoint), pid: process.pid };
     options.ready(ready);
     reportReady(ready);
-    const ends = [stopped(options.signal), ...(draining ? [stopped(draining.left).then(service.left)] : [])];
+    const ends = [stopped(options.signal), ...(own.draining ? [stopped(own.left).then(service.left)] : [])];
     const outdated = await Promise.race([...ends, node.outdated]);
     if (outdated !== undefined) throw outdated;
   } finally {
-    draining?.giveUp();
     for (const close of closers.reverse()) await close();
   }
 }
 
-function metricsQuery(told: ServedMetrics | undefined): Queries {
-  return { metrics: () => ({ endpoint: told?.endpoint ?? null }) };
+interface Tended {
+  node: Node;
+  /** Of a storage node. */
+  draining: Draining | undefined;
+  /** Fires when it is drained and to end. */
+  left: AbortSignal;
+  close(): Promise<void>;
+}
+
+/** What goes on for a node while it serves. */
+function tended(options: RunOptions, linked: LinkedNode): Tended {
+  const { node, isStorage } = linked;
+  const { metrics } = node.runtime;
+  const draining = node.drain && new Draining(node.drain);
+  const forget = metrics === undefined ? () => {} : watchNode(metrics, linked);
+  const ends = [keepOnHub(options.hub, linked, options.warn)];
+  if (isStorage) ends.push(watchRedundancy(options, linked));
+  const close = async () => {
+    draining?.giveUp();
+    forget();
+    for (const end of ends) await end();
+  };
+  return { node, draining, left: draining?.left ?? new AbortController().signal, close };
+}
+
+function drainingOf({ draining }: Tended): Draining {
+  if (draining === undefined) throw new InfinitError('unsupported', 'this process keeps nothing of the network');
+  return draining;
 }
 
 /** Resolves when a stop is asked for. */

@@ -6,7 +6,8 @@ import { decode, encode } from '../base/codec.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type ContactStore, type NodeRecord, nodeRecord } from '../overlay/overlay.ts';
-import type { Database, Runtime } from '../runtime/runtime.ts';
+import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
+import type { Database, Endpoint, Runtime } from '../runtime/runtime.ts';
 import type { AbsenceBook } from '../store/absence.ts';
 import type { WitnessBook } from '../store/witness.ts';
 
@@ -21,6 +22,8 @@ const witnessesMax = 4096;
 /** Stores of one node: as many as its record may name. */
 const storesWitnessedMax = 16;
 const evictedName = 'evicted';
+const drainedName = 'drained';
+const endpointsName = 'endpoints';
 
 /** Opened once a process; several processes of one link may share the file. */
 export class NodeState implements ContactStore, WitnessBook, AbsenceBook {
@@ -103,6 +106,25 @@ export class NodeState implements ContactStore, WitnessBook, AbsenceBook {
 
   async saveEvicted(nodes: readonly Bytes[]): Promise<void> {
     await this.set(evictedName, nodes.map(toHex).join(' '));
+  }
+
+  /** Whether others took over, when the storage node last ended, all it held: it is to run again only when a person says so. */
+  async isDrained(): Promise<boolean> {
+    return (await this.setting(drainedName)) === 'yes';
+  }
+
+  async setDrained(is: boolean): Promise<void> {
+    await this.set(drainedName, is ? 'yes' : '');
+  }
+
+  /** Where the storage node of this device is, or was, for its clients. */
+  async told(): Promise<Endpoint[]> {
+    const told = (await this.setting(endpointsName)) ?? '';
+    return told.split(' ').filter(Boolean).map(parseEndpoint);
+  }
+
+  async tell(endpoints: readonly Endpoint[]): Promise<void> {
+    await this.set(endpointsName, endpoints.map(formatEndpoint).join(' '));
   }
 
   async setting(name: string): Promise<string | undefined> {

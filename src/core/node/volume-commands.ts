@@ -17,11 +17,11 @@ import { mountType, parseMountTable } from '../gateway/fuse/mount-table.ts';
 import { inBackground, reporting } from './background.ts';
 import { collectQueries } from './collecting.ts';
 import { LettingGo } from './letting-go.ts';
-import { type LinkedNode, openLinkedNode } from './link.ts';
+import type { LinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
 import { askMonitor, type Queries } from './monitor.ts';
 import { registerService } from './services.ts';
-import { allSeeds, announcementOf, cacheBytesOf, listenEndpoint, serveUntilStopped, stopped } from './serving.ts';
+import { cacheBytesOf, joinNetwork, listenEndpoint, serveUntilStopped, stopped } from './serving.ts';
 import { People } from './sharing/people.ts';
 import { monitorSocket } from './sockets.ts';
 import { VolumePaths } from './volume-paths.ts';
@@ -142,20 +142,9 @@ async function serve(
   }
 }
 
-/** Node or client of the volume's network, started. */
 async function joined(run: RunOptions, volume: VolumeDescriptor): Promise<LinkedNode> {
-  const { context, as } = run;
-  const link = await getLink(context, as, volume.network);
-  const listen = listenEndpoint(run, undefined);
-  const announce = announcementOf(run);
-  const linked = await openLinkedNode({ context, as, network: link.name, role: 'either', listen, announce });
-  try {
-    await linked.node.start(await allSeeds(run, linked, run.warn), { signal: run.signal });
-    return linked;
-  } catch (error) {
-    await linked.close();
-    throw error;
-  }
+  const { name } = await getLink(run.context, run.as, volume.network);
+  return joinNetwork(run, name, listenEndpoint(run, undefined));
 }
 
 async function mountedAt(

@@ -63,7 +63,11 @@ export class Leader {
     this.context = context;
     this.options = options;
     this.epoch = epoch;
-    this.grants = new ReadGrants(runtime.clock, () => this.segments.writer);
+    this.grants = new ReadGrants({
+      clock: runtime.clock,
+      writer: () => this.segments.writer,
+      serving: () => this.ended === undefined && !this.resigning,
+    });
     this.leases = new ReadLeases({ clock: runtime.clock, treeId: context.treeId, leaseMs: () => this.leaseMs });
     this.checkedAt = runtime.clock.monotonic();
     this.sweptAt = this.checkedAt;

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { decode } from '../../../src/core/base/codec.ts';
 import { isError } from '../../../src/core/base/errors.ts';
 import { deferred } from '../../../src/core/base/lifecycle.ts';
+import { limits } from '../../../src/core/base/limits.ts';
 import { rootHeader } from '../../../src/core/consensus/consensus.ts';
 import type { TakeoverStep } from '../../../src/core/tree/takeover.ts';
 import { add, get, TreeWorld } from '../../fakes/fake-tree.ts';
@@ -235,5 +236,28 @@ describe('takeover', () => {
     await w.world.run(3000);
     // The one given up may have happened: it was never taken back.
     assert.equal(await w.world.until(add(a.tree, 'x')), 3);
+  });
+
+  test('reads of a leader wait for members that are away, as operations do; they end when it does', async () => {
+    const w = await founded();
+    const a = await w.open('a');
+    await w.world.until(add(a.tree, 'x'));
+    const away = w.cluster.storages.slice(0, 2);
+    const outage = async () => {
+      for (const storage of away) storage.up = false;
+      await w.world.run(limits.grantMs + 1000);
+    };
+    await outage();
+    const asked = Promise.all([get(a.tree, 'x'), add(a.tree, 'x', { durable: false })]);
+    asked.catch(() => {});
+    await w.world.run(10_000);
+    for (const storage of away) storage.up = true;
+    assert.deepEqual(await w.world.until(asked), [1, 2]);
+    assert.equal(a.tree.status().epoch, 1);
+
+    await outage();
+    const start = w.world.now;
+    await assert.rejects(w.world.until(get(a.tree, 'x')), (error) => isError(error, 'unavailable'));
+    assert.ok(w.world.now - start >= limits.operationDeadlineMs - 1000, `${w.world.now - start} ms`);
   });
 });
