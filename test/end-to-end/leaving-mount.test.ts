@@ -58,6 +58,7 @@ describe('leaving with a mount', { timeout: 420_000, skip: why ?? false }, () =>
     await eventually('two members', healMs, async () => (await membersOf()) === 2);
     const { code, stderr } = await three.attempt(['network', 'drain', network]);
     assert.equal(code, 0, stderr);
+    await eventually('the end of the script', 30_000, async () => script.ended);
     assert.equal(await script.stop(), 0);
     await eventually('one member', healMs, async () => (await membersOf()) === 1);
     assert.match(await one.run(['network', 'inspect', network, '--status']), /\S/);

@@ -8,7 +8,12 @@ import type { ManagedVolume, Supervising, UnitStatus } from '../cli/supervising.
 import { getVolume, listVolumes } from '../descriptor/volumes.ts';
 import { reporting } from '../node/background.ts';
 import { startDaemon } from '../node/daemon.ts';
-import { volumeStatus as processStatus, runVolume, stopVolume as stopProcess } from '../node/volume-commands.ts';
+import {
+  volumeStatus as processStatus,
+  runVolume,
+  stopVolume as stopProcess,
+  tellingWhyItWaits,
+} from '../node/volume-commands.ts';
 import { Book, lockPath } from './book.ts';
 import { ControlClient } from './control.ts';
 import { keyOf } from './daemon.ts';
@@ -140,7 +145,8 @@ export const stopVolume: Supervising['stopVolume'] = async (options) => {
   const { units } = await daemonStatus(options);
   const key = keyOf({ role: 'volume', user: as, name });
   if (units?.some((unit) => keyOf(unit) === key)) {
-    await withDaemon(options, (client) => client.ask('volume-stop', { volume: name, user: as }));
+    const stop = withDaemon(options, (client) => client.ask('volume-stop', { volume: name, user: as }));
+    await tellingWhyItWaits({ ...options, name }, stop);
     return { name, status: 'stopped' };
   }
   const isForgotten = units === undefined && (await forget(options, key));

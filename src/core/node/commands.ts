@@ -14,6 +14,7 @@ import type {
 import type { KeyValueStoreDescriptor, LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getKeyValueStore } from '../descriptor/key-value-stores.ts';
 import { getLink } from '../descriptor/links.ts';
+import { refuseWhileRunning } from '../descriptor/removal.ts';
 import { connectDoor, openDoor } from '../gateway/kv/door.ts';
 import { KvServer } from '../gateway/kv/server.ts';
 import type { PeerIdentity } from '../peer/peer.ts';
@@ -106,21 +107,21 @@ export const drainNetwork: Running['drainNetwork'] = async ({ cancel, progress, 
     });
   const facts = await drainedFacts(await drain('start'), status, { ...options, progress });
   await drain('finish');
-  await waitUntilEnded(options, () => progress(facts));
+  await waitUntilEnded(options, name, () => progress(facts));
   return { ...facts, name };
 };
 
-/** The process has let go of its silos when none answers as the storage node: a mount, once its files are closed. */
-async function waitUntilEnded(options: Acting & { name: string }, waiting: () => void): Promise<void> {
-  const { clock } = options.context.runtime;
+/** The node has let go of its silos when its lock is free: a mount, once its files are closed. */
+async function waitUntilEnded({ context, signal }: Acting, network: string, waiting: () => void): Promise<void> {
+  const { clock } = context.runtime;
   for (let waitedMs = 0; ; waitedMs += drainLookMs) {
     if (waitedMs >= endingLookMs) waiting();
-    const isThere = await ask(options, 'status').then(
-      (status) => (status as { kind: string }).kind === 'storage',
-      () => false,
-    );
-    if (!isThere) return;
-    await clock.sleep(drainLookMs, { signal: options.signal });
+    try {
+      return await refuseWhileRunning(context, network);
+    } catch (error) {
+      if (!isError(error, 'exists')) throw error;
+    }
+    await clock.sleep(drainLookMs, { signal });
   }
 }
 

@@ -5,6 +5,7 @@
 import { asError } from '../base/errors.ts';
 import type { Mounted } from '../gateway/fuse/fuse.ts';
 import type { Clock } from '../runtime/runtime.ts';
+import { toldWhenSlow } from './slow.ts';
 
 export interface LettingGoOptions {
   clock: Clock;
@@ -24,6 +25,7 @@ export class LettingGo {
   private hasBegun = false;
   private isAsked = false;
   private isGone = false;
+  private isTold = false;
 
   constructor(options: LettingGoOptions) {
     this.options = options;
@@ -45,7 +47,7 @@ export class LettingGo {
   async orRefuse(): Promise<void> {
     this.isAsked = true;
     try {
-      await this.options.mounted?.unmount();
+      await this.unmounted('it stops when it is');
     } catch (error) {
       this.isAsked = false;
       if (this.isGone) this.done();
@@ -89,10 +91,22 @@ export class LettingGo {
     }
   }
 
+  /** Says so, once, when the network does not take what was written. */
+  private async unmounted(advice: string): Promise<void> {
+    const { clock, mounted, name, warn } = this.options;
+    if (mounted === undefined) return;
+    const tell = () => {
+      if (!this.isTold)
+        warn(`volume "${name}" waits for the network: not all that was written is there yet; ${advice}`);
+      this.isTold = true;
+    };
+    await toldWhenSlow(clock, mounted.unmount(), tell);
+  }
+
   /** What stands in the way. */
   private async attempt(): Promise<string | undefined> {
     try {
-      await this.options.mounted?.unmount();
+      await this.unmounted('once more to take it out of sight');
       return undefined;
     } catch (cause) {
       const { kind, message } = asError(cause);

@@ -23,6 +23,7 @@ import { askMonitor, type Queries } from './monitor.ts';
 import { registerService } from './services.ts';
 import { cacheBytesOf, joinNetwork, listenEndpoint, serveUntilStopped, stopped } from './serving.ts';
 import { People } from './sharing/people.ts';
+import { toldWhenSlow } from './slow.ts';
 import { monitorSocket } from './sockets.ts';
 import { VolumePaths } from './volume-paths.ts';
 import { serveVolumeScript } from './volume-script.ts';
@@ -112,7 +113,7 @@ async function serve(
     const people = new People(run.context);
     const opening = { door: true, cacheBytesMax: cacheBytesOf(run), readOnly, people, signal: run.signal };
     const opened = await openVolume(linked, volume, opening);
-    closers.push(() => opened.close());
+    closers.push(() => toldWhenSlow(clock, opened.close(), () => warn(stillSending(volume.name, process.pid))));
     const { metrics } = linked.node.runtime;
     if (metrics !== undefined) watchTree(metrics, volume.name, opened.tree, () => opened.files.dirtyBytes());
     if (options.registerService)
@@ -210,6 +211,10 @@ function queriesOf(
   };
 }
 
+function stillSending(name: string, pid: number): string {
+  return `volume "${name}" waits for the network: not all that was written is there yet; kill -9 ${pid} ends it without`;
+}
+
 export const createVolumeRoot: Running['createVolumeRoot'] = async ({ context, as, name, peers, signal, warn }) => {
   const volume = await getVolume(context, as, name);
   const common = { context, as, signal, warn, name: volume.name, monitoring: false, ready: () => {} };
@@ -243,7 +248,7 @@ export const stopVolume: Running['stopVolume'] = async (options) => {
     throw new InfinitError('unavailable', `volume "${before.name}" is not running on this device`, { hint });
   }
   const socket = monitorSocket(context.home, 'volume', as, before.name);
-  await askMonitor(socket, 'stop', { timeoutMs: stopTimeoutMs });
+  await tellingWhyItWaits(options, askMonitor(socket, 'stop', { timeoutMs: stopTimeoutMs }));
   const { clock } = context.runtime;
   const deadline = clock.monotonic() + endTimeoutMs;
   while (before.pid !== undefined && isAlive(before.pid)) {
@@ -253,6 +258,16 @@ export const stopVolume: Running['stopVolume'] = async (options) => {
   }
   return { name: before.name, status: 'stopped' };
 };
+
+/** The person who waits for a volume to stop is told when that takes long, whoever stops it. */
+export async function tellingWhyItWaits<T>(options: Acting & { name: string }, stop: Promise<T>): Promise<T> {
+  const tell = async () => {
+    const { name, pid } = await volumeStatus(options);
+    if (pid !== undefined) options.warn(stillSending(name, pid));
+  };
+  // It may end just now.
+  return toldWhenSlow(options.context.runtime.clock, stop, () => void tell().catch(() => {}));
+}
 
 function isAlive(pid: number): boolean {
   try {

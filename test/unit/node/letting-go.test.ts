@@ -128,6 +128,23 @@ describe('letting go', () => {
     assert.equal(lettingGo.signal.aborted, false);
   });
 
+  test('a network that takes nothing is told of once, to who asked by a signal and who asked to be answered', async () => {
+    for (const how of ['signal', 'question']) {
+      const { world, mount, told, stop, lettingGo } = scene();
+      mount.stuck = true;
+      if (how === 'signal') stop.abort();
+      else void lettingGo.orRefuse();
+      await world.run(5000);
+      assert.deepEqual(told, []);
+      await world.run(60_000);
+      assert.equal(told.length, 1);
+      assert.match(
+        told[0] ?? '',
+        /^volume "alice\/v" waits for the network: not all that was written is there yet; (once more|it stops)/,
+      );
+    }
+  });
+
   test('a mount that went by itself, or none at all', async () => {
     const { world, mount, lettingGo } = scene();
     mount.end();
