@@ -264,6 +264,7 @@ export interface Finding {
   /** What it rests on, as far as that is examined: causes are found in there. */
   silos?: Finding[];
   network?: Finding;
+  volume?: Finding;
   nodes?: Finding[];
 }
 

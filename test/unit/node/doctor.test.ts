@@ -8,6 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { FindingGroup } from '../../../src/core/cli/running.ts';
+import { createDrive, noteDriveUser } from '../../../src/core/descriptor/drives.ts';
 import { linkNetwork } from '../../../src/core/descriptor/links.ts';
 import { createNetwork, updateNetwork } from '../../../src/core/descriptor/networks.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
@@ -47,7 +48,7 @@ async function troubles(device: TestDevice, groups: FindingGroup[], as = 'alice'
   );
 }
 
-const none = { user: [], silos: [], networks: [], volumes: [], key_value_stores: [], leftovers: [] };
+const none = { user: [], silos: [], networks: [], volumes: [], drives: [], key_value_stores: [], leftovers: [] };
 
 test('a home where everything fits', async (t) => {
   const { device } = await scene(t);
@@ -92,6 +93,29 @@ test('passports that were revoked or end soon, networks not linked and volumes o
   assert.deepEqual((await troubles(device, ['configuration'])).volumes, [
     'fault alice/v: network "alice/n" is not known here',
   ]);
+});
+
+test('drives: of a faulty or unknown volume, and offered ones', async (t) => {
+  const { device, folder } = await scene(t);
+  const drive = await createDrive(device, { as: 'alice', name: 'd', network: 'n', volume: 'v' });
+  const drives = async (as = 'alice') => (await troubles(device, ['configuration'], as)).drives;
+  assert.deepEqual(await drives(), []);
+  const offer = { permissions: 'rw', status: 'pending', create_home: false } as const;
+  const offered = await noteDriveUser(device, drive, 'bob', offer);
+  assert.deepEqual(await drives('bob'), ['warning alice/d: you have not joined it yet']);
+  assert.deepEqual(await drives('carol'), []);
+  await noteDriveUser(device, offered, 'bob', { ...offer, status: 'ok' });
+  assert.deepEqual(await drives('bob'), []);
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(join(folder, '..'), { recursive: true });
+  await writeFile(folder, 'a file');
+  assert.match(
+    (await drives())?.[0] ?? '',
+    /^fault alice\/d: volume "alice\/v" is faulty: network "alice\/n" is faulty/,
+  );
+  await device.repository.delete('volume', 'alice/v');
+  for (const as of ['alice', 'bob'])
+    assert.deepEqual(await drives(as), ['fault alice/d: volume "alice/v" is not known here']);
 });
 
 test('files that are no descriptors', async (t) => {

@@ -1,9 +1,10 @@
-// Whether what this home knows fits together: the user, silos, networks, passports, volumes and stores. A fault is followed to
+// Whether what this home knows fits together: the user, silos, networks, passports, volumes, drives and stores. A fault is followed to
 // what rests on it: a silo that cannot be used makes the network faulty, and that its volumes.
 
 import { asError, isError } from '../../base/errors.ts';
 import { needCredentials } from '../../descriptor/credentials.ts';
 import type { LinkedNetworkDescriptor, NetworkDescriptor, SiloDescriptor } from '../../descriptor/descriptor.ts';
+import { usersOf } from '../../descriptor/drives.ts';
 import { strayFiles } from '../../descriptor/home-repository.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { passportExpiry, restsOnRevoked, verifyPassport } from '../../descriptor/rights.ts';
@@ -25,11 +26,13 @@ const soonMs = 7 * 24 * 60 * 60 * 1000;
 export async function configuration(surroundings: Surroundings): Promise<Section[]> {
   const silos = await siloFindings(surroundings);
   const networks = await networkFindings(surroundings, silos);
+  const volumes = await treeFindings(surroundings, 'volume', networks);
   return [
     { key: 'user', title: 'User', findings: [await userFinding(surroundings)] },
     { key: 'silos', title: 'Silos', findings: silos },
     { key: 'networks', title: 'Networks', findings: networks },
-    { key: 'volumes', title: 'Volumes', findings: await treeFindings(surroundings, 'volume', networks) },
+    { key: 'volumes', title: 'Volumes', findings: volumes },
+    { key: 'drives', title: 'Drives', findings: await driveFindings(surroundings, volumes) },
     {
       key: 'key_value_stores',
       title: 'Key-value stores',
@@ -170,6 +173,30 @@ async function treeFindings(
       findings.push(
         signatureFinding(name, () => (kind === 'volume' ? verifyVolume : verifyKeyValueStore)(descriptor as never)),
       );
+  }
+  return findings;
+}
+
+/** A drive that was offered and not joined yet needs nothing of what joining brings. */
+async function driveFindings({ context, as }: Surroundings, volumes: Finding[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { name, descriptor } of await context.repository.list('drive')) {
+    const isOwn = name.startsWith(`${as}/`);
+    const status = usersOf(descriptor).get(as)?.status;
+    if (!isOwn && status === undefined) continue; // somebody else's on this device
+    const volume = volumes.find((one) => one.name === descriptor.volume);
+    const isKnown = await context.repository.has('volume', descriptor.volume);
+    if (!isOwn && status === 'pending')
+      findings.push(suspicious(name, 'you have not joined it yet', { hint: `infinit drive join ${name}` }));
+    else if (!isKnown)
+      findings.push(
+        faulty(name, `volume "${descriptor.volume}" is not known here`, {
+          hint: `infinit volume fetch ${descriptor.volume}`,
+        }),
+      );
+    else if (volume !== undefined && !volume.sane)
+      findings.push(faulty(name, `volume "${volume.name}" is faulty: ${volume.reason ?? 'unknown'}`, { volume }));
+    else if (volume !== undefined) findings.push(sound(name));
   }
   return findings;
 }
