@@ -139,6 +139,7 @@ async function round(infinit: Infinit, scene: Scene, options: Options): Promise<
     const healSeconds = await heal(infinit, scene, () => {
       isHealing = true;
       calling = Promise.all(Array.from({ length: callers }, caller));
+      calling.catch(() => {}); // told when it is waited for, unless healing fails first
     }).finally(() => {
       isHealing = false;
     });
