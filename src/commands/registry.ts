@@ -43,6 +43,7 @@ export const registry: CommandRegistry = {
     'silo create dropbox': () => import('./silo/create/dropbox.ts'),
     'silo create google-drive': () => import('./silo/create/google-drive.ts'),
     'silo create crypt': () => import('./silo/create/crypt.ts'),
+    'silo create mirror': () => import('./silo/create/mirror.ts'),
     'silo create strip': () => import('./silo/create/strip.ts'),
     'silo create latency': () => import('./silo/create/latency.ts'),
     'silo create faulty': () => import('./silo/create/faulty.ts'),

@@ -17,7 +17,9 @@ import { openPackedSilo } from '../../src/core/silo/objects/opening.ts';
 import { openSilo, siloKinds } from '../../src/core/silo/registry.ts';
 import type { Secrets, Silo, SiloConfig } from '../../src/core/silo/silo.ts';
 import { stripedSilo } from '../../src/core/silo/striped.ts';
+import { needs } from '../end-to-end/needs.ts';
 import { DriveServer } from '../fakes/drive-server.ts';
+import { GcsServer, gcsBucket, gcsKeys } from '../fakes/gcs-server.ts';
 import { MemoryObjects } from '../fakes/memory-objects.ts';
 import { type S3Server, s3Keys, startS3Server } from '../fakes/s3-server.ts';
 import { SshServer, sshdPath } from '../fakes/ssh-server.ts';
@@ -74,7 +76,10 @@ function filesystem(name: string, runtime: Runtime): void {
 /** The system's ssh to the system's sshd. */
 function sshServer(): void {
   tried.add('sftp');
-  if (sshdPath() === undefined) return;
+  if (sshdPath() === undefined) {
+    it('sftp', needs('sshd'), () => {});
+    return;
+  }
   let server: SshServer | undefined;
   after(() => server?.close());
   lasting(
@@ -111,11 +116,11 @@ function drive(type: 'dropbox' | 'google-drive'): void {
 }
 
 /** A filter over folders, opened by what a descriptor says. */
-function filter(type: string, fields: Partial<SiloConfig> = {}, folders = 1): void {
+function filter(type: string, fields: Partial<SiloConfig> = {}, folders = 1, single = folders === 1): void {
   tried.add(type);
   lasting(
     `${type} over filesystem`,
-    folders === 1,
+    single,
     (config) => openSilo(config, siloRuntime(), { secrets }),
     (path, capacity) => ({
       type,
@@ -168,6 +173,23 @@ function s3Server(): void {
   );
 }
 
+/** Against what Google documents of its protocol; `test/fakes/gcs-server.ts` checks every signature. */
+function gcsServer(): void {
+  tried.add('gcs');
+  let server: GcsServer | undefined;
+  after(() => server?.close());
+  lasting(
+    'gcs',
+    true,
+    async (config) => {
+      if (server === undefined) await (server = new GcsServer()).start();
+      const runtime = { ...siloRuntime(), http: server.client };
+      return openSilo(config, runtime, { secrets: async () => gcsKeys });
+    },
+    (path, capacity) => ({ type: 'gcs', account: 'me', bucket: gcsBucket, root: path.slice(1), capacity }),
+  );
+}
+
 const passphrase = 'correct horse';
 const secrets: Secrets = async () => ({ passphrase });
 const salt = Buffer.alloc(saltBytes, 7);
@@ -196,9 +218,9 @@ s3Server();
 sshServer();
 drive('dropbox');
 drive('google-drive');
-// Spoken to by the protocol of S3, which was tried.
-tried.add('gcs');
+gcsServer();
 filter('crypt', cryptFields);
+filter('mirror', {}, 2, true);
 filter('strip', {}, 2);
 filter('latency', { latency_get: 0, latency_put: 1 });
 filter('faulty', { corrupt_every: limits.siloCorruptEveryMax, break_after: Number.MAX_SAFE_INTEGER });

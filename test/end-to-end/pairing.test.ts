@@ -10,6 +10,23 @@ import { needs } from './needs.ts';
 
 const words = (line: string) => line.split(' ');
 const passphrase = 'three blind mice';
+/** Somebody at a terminal, who types the first word given when he is asked, to the program given after it. */
+const typist = `
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0: os.execvp(sys.argv[2], sys.argv[2:])
+seen, typed = b'', False
+while True:
+    try: piece = os.read(terminal, 4096)
+    except OSError: break
+    if not piece: break
+    os.write(1, piece)
+    seen += piece
+    if not typed and b'Passphrase' in seen:
+        os.write(terminal, sys.argv[1].encode() + b'\\r')
+        typed = True
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`;
 
 describe('two devices of one user', { timeout: 600_000 }, () => {
   const lab = new Lab();
@@ -66,13 +83,14 @@ describe('two devices of one user', { timeout: 600_000 }, () => {
   });
 
   test('at a terminal the first waits, and says when it was received', needs('python3'), async () => {
-    const typed = `echo '${passphrase}' | python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$0" "$@"`;
-    const terminal = lab.device('terminal', 'alice', { enter: ['bash', '-c', typed], address: '127.0.0.1' });
+    const place = { enter: ['python3', '-c', typist, passphrase], address: '127.0.0.1' };
+    const terminal = lab.device('terminal', 'alice', place);
     // A terminal on the first device.
     terminal.environment = { ...hub.environment, INFINIT_HOME: desktop.home };
     const tablet = lab.device('tablet', 'alice');
     tablet.environment = hub.environment;
-    const waiting = await terminal.start(words('device transmit --user'), /User identity on the Hub for: \d+ seconds/);
+    const waiting = terminal.begin(words('device transmit --user'));
+    await waiting.waitFor(/User identity on the Hub for: \d+ seconds/, 240_000);
     assert.match(waiting.output, /^Transmitted user identity for "alice"\.\r?$/m);
     await tablet.run(words('device receive --user --name alice'), `${passphrase}\n`);
     await waiting.waitFor(/User identity received\./, 120_000);

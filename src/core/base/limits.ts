@@ -140,6 +140,9 @@ export const limits = {
   siloBackendsMax: 16,
   /** What all filters around a silo together add to a value. */
   siloFilterBytesMax: 128,
+  /** How often a mirror tries to bring up to date who is behind, and values it gives again at once beside that. */
+  siloMirrorRetryMs: minute,
+  siloMirrorMendsMax: 64,
   siloLatencyMsMax: minute,
   siloCorruptEveryMax: 1_000_000_000,
   // Silos of packs in object stores.

@@ -17,6 +17,12 @@ export interface FilterOptions {
   output?: string | undefined;
 }
 
+/** Filters over more than one silo. */
+const several: Readonly<Record<string, { least: number; most: number }>> = {
+  mirror: { least: 2, most: limits.siloBackendsMax },
+  strip: { least: 1, most: limits.siloBackendsMax },
+};
+
 export abstract class FilterCommand extends BaseCommand {
   /** Makes the silo and says so. */
   protected async createFilter(
@@ -25,7 +31,8 @@ export abstract class FilterCommand extends BaseCommand {
     fields: Omit<SiloConfigJson, 'type' | 'backend'> = {},
   ): Promise<void> {
     const { name, description } = options;
-    const silos = wrapped(type, options.silo, type === 'strip' ? limits.siloBackendsMax : 1);
+    const { least = 1, most = 1 } = several[type] ?? {};
+    const silos = wrapped(type, options.silo, most, least);
     const core = await this.core();
     const { createFilterSilo } = await import('../descriptor/silos.ts');
     await this.answer(await createFilterSilo(core, { name, description, type, silos, fields }), options.output);
@@ -36,10 +43,12 @@ export abstract class FilterCommand extends BaseCommand {
   }
 }
 
-/** Names of silos to wrap, at most so many. */
-export function wrapped(type: string, silos: readonly string[] = [], most = 1): readonly string[] {
+/** Names of silos to wrap, so many. */
+export function wrapped(type: string, silos: readonly string[] = [], most = 1, least = 1): readonly string[] {
   if (silos.length === 0)
     throw new InfinitError('usage', 'missing option: --silo', { hint: 'name the silo to wrap: --silo NAME' });
   if (silos.length > most) throw new InfinitError('usage', `a ${type} silo wraps at most ${most}, not ${silos.length}`);
+  if (silos.length < least)
+    throw new InfinitError('usage', `a ${type} silo wraps at least ${least}, not ${silos.length}`);
   return silos;
 }

@@ -86,6 +86,7 @@ const neededFields: Record<string, (keyof SiloConfigJson)[]> = {
   gcs: ['account', 'bucket', 'root'],
   dropbox: ['account', 'root'],
   'google-drive': ['account', 'root'],
+  mirror: ['backend'],
   strip: ['backend'],
   latency: ['backend'],
   faulty: ['backend'],

@@ -7,6 +7,7 @@ import { filesystemKind } from './filesystem/filesystem.ts';
 import { cryptKind } from './filters/crypt.ts';
 import { faultyKind } from './filters/faulty.ts';
 import { latencyKind } from './filters/latency.ts';
+import { mirrorKind } from './filters/mirror/mirror.ts';
 import { stripKind } from './filters/strip.ts';
 import { memoryKind } from './memory.ts';
 import { dropboxKind } from './objects/dropbox/dropbox.ts';
@@ -25,6 +26,7 @@ export const siloKinds: readonly SiloKind[] = [
   dropboxKind,
   googleDriveKind,
   cryptKind,
+  mirrorKind,
   stripKind,
   latencyKind,
   faultyKind,
