@@ -129,6 +129,7 @@ export const registry: CommandRegistry = {
     'device transmit': () => import('./device/transmit.ts'),
     'device receive': () => import('./device/receive.ts'),
     'hub run': () => import('./hub/run.ts'),
+    'hub open': () => import('./hub/open.ts'),
     'ldap populate-hub': () => import('./ldap/populate-hub.ts'),
     'ldap populate-network': () => import('./ldap/populate-network.ts'),
     'ldap drive-invite': () => import('./ldap/drive-invite.ts'),

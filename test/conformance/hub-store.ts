@@ -185,6 +185,35 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     await assert.rejects(store.directoryUser({ dn: 'alice' }), /no distinguished name/);
   });
 
+  check('tickets: found by their hash, the last few of a user kept', async (store) => {
+    const ticket = (until: number) => ({ user: 'alice', kind: 'session' as const, until_ms: start + until });
+    for (const i of [1, 2, 3]) await store.putTicket(`h${i}`, ticket(i));
+    await store.putTicket('code', { user: 'alice', kind: 'code', until_ms: start + 9 });
+    assert.deepEqual(await store.ticket('h1'), ticket(1));
+    await store.deleteTickets('alice', 'session', 2);
+    assert.equal(await store.ticket('h1'), undefined);
+    assert.deepEqual(await store.ticket('h3'), ticket(3));
+    await store.sweep(start + 3);
+    assert.deepEqual([await store.ticket('h2'), (await store.ticket('code'))?.kind], [undefined, 'code']);
+    assert.deepEqual([await store.deleteTicket('h3'), await store.deleteTicket('h3')], [true, false]);
+    await store.deleteTickets('alice', 'code', 0);
+    assert.equal(await store.ticket('code'), undefined);
+  });
+
+  check('nodes, with where they are when they told', async (store) => {
+    await store.setUsage('a/n', 'bob', 'x', { capacity: 10, usage: 4 }, start);
+    await store.setUsage('a/n', 'alice', 'y', { capacity: 20, usage: 5 }, start + 5);
+    await store.setUsage('a/m', 'alice', 'z', { capacity: 20, usage: 5 }, start + 5);
+    await store.setEndpoints('a/n', 'bob', 'x', { addresses: ['192.0.2.1'], port: 7 }, start);
+    const his = { user: 'bob', node: 'x', capacity: 10, usage: 4, atMs: start };
+    const hers = { user: 'alice', node: 'y', capacity: 20, usage: 5, atMs: start + 5 };
+    assert.deepEqual(await store.nodes('a/n', start), [
+      hers,
+      { ...his, endpoints: { addresses: ['192.0.2.1'], port: 7 } },
+    ]);
+    assert.deepEqual(await store.nodes('a/n', start + 1), [hers]);
+  });
+
   check('a nonce is new once, however many ask at once', async (store) => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => store.useNonce('n', start)));
     assert.equal(answers.filter(Boolean).length, 1);

@@ -39,6 +39,12 @@ export const hubLimits = {
   /** Between two mails to one user, and how long a code is good. */
   hubMailPeriodMs: minute,
   hubCodeMs: 24 * 60 * minute,
+  /** Of a link that signs in on the page, and what it gives. */
+  hubWebCodeMs: 5 * minute,
+  hubWebSessionMs: 12 * 60 * minute,
+  hubWebSessionsMax: 10,
+  /** Networks, nodes of one, volumes, drives that a page shows. */
+  hubPageItemsMax: 200,
   /** Mails on behalf of one user, and to one address. */
   hubMailUserRate: { burst: 200, perSecond: 0.01 },
   hubMailAddressRate: { burst: 10, perSecond: 0.001 },

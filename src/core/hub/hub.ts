@@ -51,6 +51,22 @@ export interface Usage {
   usage: number;
 }
 
+/** What is known of one node: how full, and where when it told. */
+export interface NodeUsage extends Usage {
+  user: string;
+  /** Base64. */
+  node: string;
+  endpoints?: NodeEndpoints;
+  atMs: number;
+}
+
+/** What a browser holds instead of a key: the code of a link, or a session. Kept by its hash. */
+export interface Ticket {
+  user: string;
+  kind: 'code' | 'session';
+  until_ms: number;
+}
+
 /** By user, then by node id (base64). */
 export type NetworkEndpoints = Record<string, Record<string, NodeEndpoints>>;
 
@@ -131,6 +147,8 @@ export interface HubStore {
   setEndpoints(network: string, user: string, node: string, said: NodeEndpoints, nowMs: number): Promise<void>;
   deleteEndpoints(network: string, user: string, node: string): Promise<boolean>;
   usage(network: string, sinceMs: number): Promise<Usage>;
+  /** Nodes that told how full they are since that time, sorted by user and id. */
+  nodes(network: string, sinceMs: number): Promise<NodeUsage[]>;
   countUsage(network: string, user: string): Promise<number>;
   setUsage(network: string, user: string, node: string, usage: Usage, nowMs: number): Promise<void>;
   /** All endpoints and usage of a network, or (in any) of a user. */
@@ -154,6 +172,12 @@ export interface HubStore {
   directoryUser(by: { dn: string } | { name: string }): Promise<DirectoryUser | undefined>;
   /** One person has one name, a name one person: what either was before is forgotten. Inside a transaction. */
   setDirectoryUser(user: DirectoryUser): Promise<void>;
+  putTicket(hash: string, ticket: Ticket): Promise<void>;
+  ticket(hash: string): Promise<Ticket | undefined>;
+  /** Whether it was there. */
+  deleteTicket(hash: string): Promise<boolean>;
+  /** All of a user and kind but so many that end last. */
+  deleteTickets(user: string, kind: Ticket['kind'], but: number): Promise<void>;
 
   /** Notes the nonce of a request until then; false when it was noted before. */
   useNonce(nonce: string, untilMs: number): Promise<boolean>;

@@ -26,6 +26,7 @@ export const runHub: Running['runHub'] = async (options) => {
       store,
       listen: { host: options.host, port: options.port },
       url: options.url,
+      isSecure: options.tls !== undefined || options.url?.startsWith('https:'),
       mailer: options.smtp === undefined ? undefined : new SmtpMailer(parseSmtpUrl(options.smtp), runtime),
       host: options.url === undefined ? undefined : new URL(options.url).host,
       passportsPerNetworkMax: options.passportsPerNetworkMax,

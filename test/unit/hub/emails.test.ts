@@ -55,7 +55,7 @@ describe('an e-mail address', () => {
       body: Buffer.from(`confirmation_code=${code()}`),
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
     };
-    assert.equal((await hub.send(hub.request('POST', '/users/alice/confirm_email', undefined, form))).status, 200);
+    assert.equal((await hub.send(hub.request('POST', '/users/alice/confirm_email', undefined, form))).status, 303);
     await hub.must(200, alice, 'GET', '/users/alice/email_confirmed');
     await hub.close();
   });

@@ -18,6 +18,7 @@ import { Post } from './post.ts';
 import { clientOf, Rates } from './rates.ts';
 import { badRequest, noPassword, notFound, Refusal, refusalOf, tooLong, tooOften, unauthorized } from './refusal.ts';
 import { type Match, matching, segmentsOf } from './routes.ts';
+import { sessionUser } from './web/handlers.ts';
 
 export interface HubOptions extends HubSettings {
   /** Undefined: the hub sends no e-mail. */
@@ -82,9 +83,10 @@ export class HubApi {
   private async authenticate(request: HubRequest, match: Match, nowMs: number): Promise<Caller | undefined> {
     const { access } = match.route;
     if (access === 'code') {
-      this.admit(this.logins, `code ${match.params.user}`);
+      this.admit(this.logins, `code ${match.params.user ?? clientOf(request.remote)}`);
       return undefined;
     }
+    if (access === 'session') return this.signedIn(request, nowMs);
     try {
       if (access === 'open' && request.headers['infinit-signature'] === undefined) return undefined;
       return await this.prove(request, match, nowMs);
@@ -93,6 +95,13 @@ export class HubApi {
       if (error instanceof Refusal && error.status === 401) this.admit(this.refused, clientOf(request.remote));
       throw error;
     }
+  }
+
+  private async signedIn(request: HubRequest, nowMs: number): Promise<Caller | undefined> {
+    const { store } = this.options;
+    const name = await sessionUser(store, request, nowMs);
+    const user = name === undefined ? undefined : await store.get('user', name);
+    return user && { name: user.name, key: user.public_key };
   }
 
   private async prove(request: HubRequest, match: Match, nowMs: number): Promise<Caller> {
@@ -179,8 +188,11 @@ function claimed(request: HubRequest): Claim {
   throw unauthorized('the request is not signed');
 }
 
-export function responseOf({ status, body, raw }: Answer, headers: Record<string, string> = {}): HubResponse {
+export function responseOf(
+  { status, body, raw, headers: own }: Answer,
+  headers: Record<string, string> = {},
+): HubResponse {
   const type = raw?.type ?? 'application/json';
   const content = raw?.content ?? utf8(JSON.stringify(body));
-  return { status, headers: { 'content-type': type, 'cache-control': 'no-store', ...headers }, body: content };
+  return { status, headers: { 'content-type': type, 'cache-control': 'no-store', ...own, ...headers }, body: content };
 }

@@ -26,6 +26,8 @@ export interface HubSettings {
   directory?: DirectoryPasswords | undefined;
   /** Users who may keep names for people, by the key they had when the hub began. */
   administrators?: ReadonlyMap<string, PublicKeyJson> | undefined;
+  /** People reach it by TLS: cookies travel no other way. */
+  isSecure?: boolean | undefined;
   /** Where people reach the hub, for links. */
   url?: string | undefined;
 }
@@ -34,6 +36,7 @@ export interface Answer {
   status: number;
   /** JSON, unless `raw`. */
   body?: unknown;
+  headers?: Record<string, string>;
   raw?: { type: string; content: Buffer };
 }
 

@@ -43,14 +43,16 @@ export async function deleteDrive(call: Call): Promise<Answer> {
 
 /** One's own, and those one is invited to. */
 export async function drivesOf(call: Call): Promise<Answer> {
-  const user = call.self();
+  return { status: 200, body: { drives: await drivesWith(call, call.self()) } };
+}
+
+export async function drivesWith(call: Call, user: string): Promise<DriveDescriptor[]> {
   const drives = (await call.store.list('drive', { owner: user })).map(({ descriptor }) => descriptor);
   for (const name of await call.store.invitedTo(user)) {
     const drive = await call.store.get('drive', name);
     if (drive !== undefined) drives.push(drive);
   }
-  const shown = await Promise.all(drives.slice(0, limits.hubListMax).map((drive) => shownTo(call, drive)));
-  return { status: 200, body: { drives: shown } };
+  return Promise.all(drives.slice(0, limits.hubListMax).map((drive) => shownTo(call, drive)));
 }
 
 export async function driveOf(store: HubStore, name: string): Promise<DriveDescriptor> {

@@ -10,6 +10,8 @@ import { claimInvitations } from './claims.ts';
 import * as letters from './letters.ts';
 import { confirmedAddress, postOf } from './post.ts';
 import { notFound, Refusal, tooOften } from './refusal.ts';
+import { elsewhere, formField, htmlAnswer } from './web/handlers.ts';
+import { confirmPage } from './web/pages.ts';
 
 const codeBody = object<{ confirmation_code: string }>({ confirmation_code: text(100) }, {});
 
@@ -38,19 +40,15 @@ export async function confirmationPage(call: Call): Promise<Answer> {
   call.name('user');
   const code = new URLSearchParams(call.request.query).get('code') ?? '';
   const safe = /^[0-9a-f]{32}$/.test(code) ? code : '';
-  const page = `<!doctype html><meta charset="utf-8"><title>Infinit hub</title>
-<form method="post"><input type="hidden" name="confirmation_code" value="${safe}"><button>Confirm this e-mail address</button></form>`;
-  return { status: 200, raw: { type: 'text/html; charset=utf-8', content: utf8(page) } };
+  return htmlAnswer(confirmPage(safe));
 }
 
 /** Whoever has the code; as JSON, or as the page's form. */
 export async function confirmEmail(call: Call): Promise<Answer> {
   const name = call.name('user');
-  const { headers, body } = call.request;
+  const { headers } = call.request;
   const isForm = /^application\/x-www-form-urlencoded/i.test(headers['content-type'] ?? '');
-  const code = isForm
-    ? (new URLSearchParams(body.toString('latin1')).get('confirmation_code') ?? '')
-    : call.fields(codeBody).confirmation_code;
+  const code = isForm ? formField(call.request, 'confirmation_code') : call.fields(codeBody).confirmation_code;
   const email = await call.store.transaction(name, async (store) => {
     const known = await store.confirmation(name);
     const isRight = known?.code_hash === hashOf(code) && known.sent_ms + limits.hubCodeMs > call.nowMs;
@@ -61,7 +59,7 @@ export async function confirmEmail(call: Call): Promise<Answer> {
   });
   const user = await call.store.get('user', name);
   if (user?.email === email) await claimInvitations(call, user, email.toLowerCase());
-  return { status: 200, body: {} };
+  return isForm ? elsewhere('/web/confirmed') : { status: 200, body: {} };
 }
 
 /** For the user: 404 until the address he has now is confirmed. */

@@ -69,6 +69,9 @@ const schemas = {
   Picture: { type: 'string', format: 'binary', maxLength: limits.hubAvatarBytesMax },
   Code: wrapped({ confirmation_code: { type: 'string', maxLength: 100 } }),
   Page: { type: 'string' },
+  Form: { type: 'object', additionalProperties: { type: 'string' } },
+  Style: { type: 'string' },
+  WebLogin: wrapped({ code: { type: 'string' }, seconds: { type: 'integer' } }),
   Refusal: schemaOf(refusal),
 } satisfies Record<string, JsonSchema>;
 
@@ -81,6 +84,7 @@ const access = {
   login: [{ signature: [] }],
   pairing: [{ signature: [] }],
   code: [{}],
+  session: [{ session: [] }, {}],
 } as const;
 
 export function openApiDocument(routes: readonly Route[]): JsonSchema {
@@ -96,13 +100,14 @@ export function openApiDocument(routes: readonly Route[]): JsonSchema {
     components: {
       schemas,
       securitySchemes: {
+        session: { type: 'apiKey', in: 'cookie', name: 'infinit-session', description: 'of the page' },
         signature: { type: 'apiKey', in: 'header', name: 'infinit-signature', description: 'Ed25519, docs/hub.md' },
       },
     },
   };
 }
 
-function operationOf({ path, access: who, method, summary, takes, gives }: Route): JsonSchema {
+function operationOf({ path, access: who, method, summary, takes, gives, redirects }: Route): JsonSchema {
   const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: 'path',
@@ -118,13 +123,19 @@ function operationOf({ path, access: who, method, summary, takes, gives }: Route
     responses: {
       200: done,
       ...(method === 'PUT' && { 201: done }),
+      ...(redirects && { 303: { description: 'see another page' } }),
       default: { description: 'refused', content: contentOf('Refusal') },
     },
   };
 }
 
 function contentOf(name: SchemaName): JsonSchema {
-  const types: Partial<Record<SchemaName, string>> = { Picture: 'image/*', Page: 'text/html' };
+  const types: Partial<Record<SchemaName, string>> = {
+    Picture: 'image/*',
+    Page: 'text/html',
+    Style: 'text/css',
+    Form: 'application/x-www-form-urlencoded',
+  };
   const type = types[name] ?? 'application/json';
   return { [type]: { schema: { $ref: `#/components/schemas/${name}` } } };
 }

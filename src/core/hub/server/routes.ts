@@ -34,11 +34,23 @@ import {
   volumesOf,
 } from './users.ts';
 
+import {
+  elsewhere,
+  logout,
+  showConfirmed,
+  showLogin,
+  showOverview,
+  showStyle,
+  takeLogin,
+  webLogin,
+} from './web/handlers.ts';
+
 /**
  * `open`: nobody need sign. `signed`: a user of the hub. `enrol`: signed with the key in the body. `login`: signed with the pair
- * that the password gives. `pairing`: signed with the pair that the passphrase of a pairing gives. `code`: whoever has the code that was sent by mail. What a caller may do beyond that its handler says.
+ * that the password gives. `pairing`: signed with the pair that the passphrase of a pairing gives. `code`: whoever has the code that was sent by mail. `session`: signed in on the page, or not: it reads.
+ * What a caller may do beyond that its handler says.
  */
-export type Access = 'open' | 'signed' | 'enrol' | 'login' | 'pairing' | 'code';
+export type Access = 'open' | 'signed' | 'enrol' | 'login' | 'pairing' | 'code' | 'session';
 
 export interface Route {
   method: 'GET' | 'PUT' | 'POST' | 'DELETE';
@@ -49,15 +61,21 @@ export interface Route {
   /** The body asked for, and the answer. */
   takes?: SchemaName;
   gives: SchemaName;
+  /** Leads on to another page, after a form or from a browser. */
+  redirects?: boolean;
   handle(call: Call): Promise<Answer>;
 }
 
 const { volume, 'key-value-store': keyValueStore } = treeHandlers;
-const root = async (): Promise<Answer> => ({ status: 200, body: { hub: 'infinit', version: 1 } });
+/** A browser is led to the page. */
+const root = async ({ request }: Call): Promise<Answer> =>
+  (request.headers.accept ?? '').includes('text/html')
+    ? elsewhere('/web')
+    : { status: 200, body: { hub: 'infinit', version: 1 } };
 const openApi = async (): Promise<Answer> => ({ status: 200, body: openApiDocument(routes) });
 
 export const routes: readonly Route[] = [
-  open('/', 'What this is', 'Root', root),
+  { ...open('/', 'What this is', 'Root', root), redirects: true },
   open('/openapi.json', 'This document', 'Any', openApi),
   open('/users/:user', 'A user, by name or by #hash', 'User', getUser),
   { ...put('/users/:user', 'Make or change oneself', 'UserBody', putUser), access: 'enrol' },
@@ -100,9 +118,19 @@ export const routes: readonly Route[] = [
   open('/users/:user/confirm_email', 'The page a link in a mail leads to', 'Page', confirmationPage),
   {
     ...get('/users/:user/confirm_email', 'Confirm an address by the code', 'Result', confirmEmail),
-    ...{ method: 'POST', access: 'code', takes: 'Code' },
+    ...{ method: 'POST', access: 'code', takes: 'Code', redirects: true },
   },
   get('/users/:user/email_confirmed', 'Whether one’s address is confirmed', 'Result', emailConfirmed),
+  {
+    ...get('/users/:user/web_login', 'A code to sign in on the page with, once', 'WebLogin', webLogin),
+    method: 'POST',
+  },
+  { ...open('/web', 'The page of whoever is signed in', 'Page', showOverview), access: 'session' },
+  open('/web/style.css', 'How pages look', 'Style', showStyle),
+  open('/web/confirmed', 'An address is confirmed', 'Page', showConfirmed),
+  open('/web/login', 'Where the link to sign in leads', 'Page', showLogin),
+  form('/web/login', 'Sign in by the code of a link', 'code', takeLogin),
+  form('/web/logout', 'Sign out', 'session', logout),
   get('/networks/:owner/:name', 'A network, for those in it', 'Network', getNetwork),
   put('/networks/:owner/:name', 'Make or change a network; its owner', 'Network', putNetwork),
   remove('/networks/:owner/:name', 'Take a network off the hub; ?purge: with all in it', deleteNetwork),
@@ -148,6 +176,10 @@ function get(path: string, summary: string, gives: SchemaName, handle: Handle): 
 
 function put(path: string, summary: string, takes: SchemaName, handle: Handle): Route {
   return { method: 'PUT', path, access: 'signed', summary, takes, gives: 'Result', handle };
+}
+
+function form(path: string, summary: string, access: Access, handle: Handle): Route {
+  return { method: 'POST', path, access, summary, takes: 'Form', gives: 'Page', redirects: true, handle };
 }
 
 function remove(path: string, summary: string, handle: Handle): Route {

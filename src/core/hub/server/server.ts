@@ -88,7 +88,9 @@ function send(outgoing: ServerResponse, { status, headers, body }: HubResponse):
     ...headers,
     'content-length': body.length,
     'x-content-type-options': 'nosniff',
-    'content-security-policy': "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+    'content-security-policy':
+      "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
   });
   outgoing.end(body);
 }

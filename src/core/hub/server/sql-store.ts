@@ -18,9 +18,11 @@ import type {
   Kept,
   NetworkEndpoints,
   NodeEndpoints,
+  NodeUsage,
   Pairing,
   SealedIdentity,
   Selection,
+  Ticket,
   Usage,
 } from '../hub.ts';
 
@@ -53,6 +55,9 @@ const schema = `
   CREATE INDEX IF NOT EXISTS confirmed_addresses_email ON confirmed_addresses (email);
   CREATE TABLE IF NOT EXISTS delegate (one INTEGER PRIMARY KEY, seed TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS directory_users (dn TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, person TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS tickets (
+    hash TEXT PRIMARY KEY, member TEXT NOT NULL, kind TEXT NOT NULL, until_ms BIGINT NOT NULL);
+  CREATE INDEX IF NOT EXISTS tickets_member ON tickets (member);
   CREATE TABLE IF NOT EXISTS nonces (nonce TEXT PRIMARY KEY, until_ms BIGINT NOT NULL);
   CREATE INDEX IF NOT EXISTS nonces_until ON nonces (until_ms);
 `;
@@ -205,6 +210,20 @@ export class SqlHubStore implements HubStore {
     return { capacity: Number(row?.capacity), usage: Number(row?.used) };
   }
 
+  async nodes(network: string, sinceMs: number): Promise<NodeUsage[]> {
+    const sql = `SELECT u.member, u.node, u.capacity, u.used, u.at_ms, e.said FROM node_usage u
+      LEFT JOIN endpoints e ON e.network = u.network AND e.member = u.member AND e.node = u.node
+      WHERE u.network = ? AND u.at_ms >= ? ORDER BY u.member, u.node LIMIT ${limits.hubPageItemsMax}`;
+    return (await this.database.all(sql, [network, sinceMs])).map(({ member, node, capacity, used, at_ms, said }) => ({
+      user: String(member),
+      node: String(node),
+      capacity: Number(capacity),
+      usage: Number(used),
+      atMs: Number(at_ms),
+      ...(said && { endpoints: JSON.parse(String(said)) as NodeEndpoints }),
+    }));
+  }
+
   countUsage(network: string, user: string): Promise<number> {
     return this.countNodes('node_usage', network, user);
   }
@@ -286,13 +305,35 @@ export class SqlHubStore implements HubStore {
     await this.database.run('INSERT INTO directory_users (dn, name, person) VALUES (?, ?, ?)', values);
   }
 
+  async putTicket(hash: string, { user, kind, until_ms }: Ticket): Promise<void> {
+    const sql = 'INSERT INTO tickets (hash, member, kind, until_ms) VALUES (?, ?, ?, ?)';
+    await this.database.run(sql, [hash, user, kind, until_ms]);
+  }
+
+  async ticket(hash: string): Promise<Ticket | undefined> {
+    const row = await this.database.get('SELECT member, kind, until_ms FROM tickets WHERE hash = ?', [hash]);
+    if (row === undefined) return undefined;
+    return { user: String(row.member), kind: row.kind as Ticket['kind'], until_ms: Number(row.until_ms) };
+  }
+
+  deleteTicket(hash: string): Promise<boolean> {
+    return this.remove('DELETE FROM tickets WHERE hash = ?', [hash]);
+  }
+
+  async deleteTickets(user: string, kind: Ticket['kind'], but: number): Promise<void> {
+    const last = `SELECT hash FROM tickets WHERE member = ? AND kind = ? ORDER BY until_ms DESC LIMIT ${but}`;
+    const sql = `DELETE FROM tickets WHERE member = ? AND kind = ? AND hash NOT IN (${last})`;
+    await this.remove(sql, [user, kind, user, kind]);
+  }
+
   async useNonce(nonce: string, untilMs: number): Promise<boolean> {
     const sql = 'INSERT INTO nonces (nonce, until_ms) VALUES (?, ?) ON CONFLICT (nonce) DO NOTHING';
     return (await this.database.run(sql, [nonce, untilMs])).changes === 1;
   }
 
   async sweep(nowMs: number): Promise<void> {
-    await this.database.run('DELETE FROM nonces WHERE until_ms < ?', [nowMs]);
+    for (const table of ['nonces', 'tickets'])
+      await this.database.run(`DELETE FROM ${table} WHERE until_ms < ?`, [nowMs]);
     await this.database.run('UPDATE pairings SET sealed = NULL WHERE until_ms < ? AND sealed IS NOT NULL', [nowMs]);
     await this.database.run('DELETE FROM pairings WHERE until_ms < ?', [nowMs - limits.hubPairingMemoryMs]);
     const oldest = nowMs - limits.hubNodeMemoryMs;

@@ -3,7 +3,7 @@
 
 import { toBase64 } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
-import type { UserDescriptor } from '../../descriptor/descriptor.ts';
+import type { Descriptors, UserDescriptor } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { userBody } from '../bodies.ts';
 import type { Avatar, DirectoryUser, HubStore } from '../hub.ts';
@@ -89,6 +89,7 @@ export async function deleteUser(call: Call): Promise<Answer> {
     await store.setAvatar(name, undefined);
     await store.setConfirmation(name, undefined);
     await store.forgetNodes({ user: name });
+    for (const kind of ['code', 'session'] as const) await store.deleteTickets(name, kind, 0);
     if (call.flag('purge')) await purgeUser(store, name);
     return { status: 200, body: {} };
   });
@@ -114,16 +115,24 @@ export function keyValueStoresOf(call: Call): Promise<Answer> {
 
 /** One's own, and those of networks one is in. */
 async function treesOf(call: Call, kind: 'volume' | 'key-value-store', field: string): Promise<Answer> {
-  const user = call.self();
+  const found = await treesWith(call, call.self(), kind);
+  return { status: 200, body: { [field]: found.slice(0, limits.hubListMax) } };
+}
+
+export async function treesWith<K extends 'volume' | 'key-value-store'>(
+  call: Call,
+  user: string,
+  kind: K,
+): Promise<Descriptors[K][]> {
   const found = new Map((await call.store.list(kind, { owner: user })).map((kept) => [kept.name, kept.descriptor]));
   for (const network of await networksWith(call, user))
     for (const { name, descriptor } of await call.store.list(kind, { network: network.name }))
       found.set(name, descriptor);
-  return { status: 200, body: { [field]: [...found.values()].slice(0, limits.hubListMax) } };
+  return [...found.values()];
 }
 
 /** Those the caller owns, then those he has a passport for. */
-async function networksWith(call: Call, user: string) {
+export async function networksWith(call: Call, user: string) {
   const networks = (await call.store.list('network', { owner: user })).map(({ descriptor }) => descriptor);
   for (const { descriptor } of await call.store.list('passport', { user })) {
     const network = await call.store.get('network', descriptor.network);
