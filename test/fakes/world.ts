@@ -188,6 +188,7 @@ export class Process implements Party {
         decompressSync: (data) => Buffer.from(data),
       },
       transport: absent('transport'),
+      datagrams: absent('datagrams'),
       http: absent('http'),
       programs: absent('programs'),
       files: absent('files'),

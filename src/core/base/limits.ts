@@ -52,6 +52,8 @@ export const limits = {
   locationCacheEntriesMax: 65_536,
   nodeRecordsMax: 4096,
   recordEndpointsMax: 8,
+  /** Places heard of on the local network that are dialled at once. */
+  nearbyMeetingsMax: 4,
   /** Kouncil: positions of a node of mean capacity, and of any. */
   kouncilPositions: 256,
   kouncilPositionsMin: 16,

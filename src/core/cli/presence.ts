@@ -27,6 +27,7 @@ export const runFlags = {
   }),
   'no-local-endpoints': Flags.boolean({ description: 'do not announce addresses of local networks' }),
   'no-public-endpoints': Flags.boolean({ description: 'do not announce public addresses' }),
+  mdns: Flags.boolean({ description: 'find others on the local network, and be found there' }),
   cache: Flags.boolean({ description: 'cache blocks in memory (default: yes)', default: true, allowNo: true }),
   'cache-ram-size': bytesFlag('memory for cached blocks', '64MB'),
   'cache-ram-ttl': durationFlag('accepted for older scripts: caches are never stale here'),
@@ -86,6 +87,7 @@ export interface RunFlagValues {
   'advertise-host'?: string[] | undefined;
   'no-local-endpoints': boolean;
   'no-public-endpoints': boolean;
+  mdns: boolean;
   cache: boolean;
   'cache-ram-size'?: number | undefined;
   'cache-ram-ttl'?: number | undefined;
@@ -101,6 +103,7 @@ export async function presenceOf(invocation: Invocation, flags: RunFlagValues): 
     advertiseHosts: flags['advertise-host'],
     noLocalEndpoints: flags['no-local-endpoints'],
     noPublicEndpoints: flags['no-public-endpoints'],
+    mdns: flags.mdns,
     cache: flags.cache,
     ramBytes: flags['cache-ram-size'],
   });

@@ -50,6 +50,8 @@ export interface Presence {
   noLocalEndpoints?: boolean;
   noPublicEndpoints?: boolean;
   hub?: HubPresence;
+  /** Found on the local network, and looks for others there. */
+  mdns?: boolean;
 }
 
 export interface CacheSizes {
@@ -120,7 +122,7 @@ export interface RunKeyValueStoreOptions extends RunOptions {
 /** Files that tell others how to reach this process. */
 export type PresenceFiles = Pick<Presence, 'portFile' | 'endpointsFile' | 'peersFile'>;
 
-export interface RunVolumeOptions extends Acting, PresenceFiles {
+export interface RunVolumeOptions extends Acting, PresenceFiles, Pick<Presence, 'mdns'> {
   /** Bare or qualified. */
   name: string;
   /** What was given for this time; the volume's own options say the rest. */

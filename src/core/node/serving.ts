@@ -9,6 +9,7 @@ import { formatEndpoint, parseEndpoint } from '../runtime/endpoint.ts';
 import type { Endpoint } from '../runtime/runtime.ts';
 import type { Announcement } from './announcement.ts';
 import { reportReady } from './daemon.ts';
+import { keepNearby, seedsNearby } from './discovery/nearby.ts';
 import { Draining } from './draining.ts';
 import { keepOnHub, seedsFromHub } from './hub-presence.ts';
 import { inspections } from './inspect.ts';
@@ -45,13 +46,14 @@ export function seedsOf(presence: { peers?: readonly string[] }, linked: LinkedN
   return [...(presence.peers ?? []), ...(linked.link.network.peers ?? [])].map(parseEndpoint);
 }
 
-/** The same, and where the hub says others are. */
+/** The same, where the hub says others are, and who answers on the local network. */
 export async function allSeeds(
-  presence: Pick<Presence, 'peers' | 'hub'>,
+  presence: Pick<Presence, 'peers' | 'hub' | 'mdns'>,
   linked: LinkedNode,
   warn: (text: string) => void,
 ): Promise<Endpoint[]> {
-  return [...seedsOf(presence, linked), ...(await seedsFromHub(presence.hub, linked, warn))];
+  const nearby = presence.mdns ? await seedsNearby(linked) : [];
+  return [...seedsOf(presence, linked), ...(await seedsFromHub(presence.hub, linked, warn)), ...nearby];
 }
 
 /** What a process answers besides; and, unless it can end at once when its node has left the network, how it then goes on. */
@@ -152,6 +154,7 @@ function tended(options: RunOptions, linked: LinkedNode): Tended {
   const draining = node.drain && new Draining(node.drain);
   const forget = metrics === undefined ? () => {} : watchNode(metrics, linked);
   const ends = [keepOnHub(options.hub, linked, options.warn)];
+  if (options.mdns) ends.push(keepNearby(linked));
   if (isStorage) ends.push(watchRedundancy(options, linked));
   const close = async () => {
     draining?.giveUp();

@@ -10,6 +10,7 @@ export interface Runtime {
   clock: Clock;
   random: Random;
   transport: Transport;
+  datagrams: Datagrams;
   http: HttpClient;
   programs: Programs;
   files: Files;
@@ -123,6 +124,28 @@ export interface Carrier {
   /** Called once, with the error when it was not a clean close. */
   onClose(closed: (error?: Error) => void): void;
   close(error?: Error): void;
+}
+
+export interface DatagramOptions {
+  /** 0: any free one. With a group others of this host may have it too. */
+  port: number;
+  /** IPv4: hears what is sent to that group as well, by the interface with that address of this host. */
+  group?: { address: string; by: string };
+}
+
+/** Single messages to the local network and routers: discovery, port mappings. Anybody may send any; they may be lost. */
+export interface Datagrams {
+  /** Throws `exists` when the port is taken, `unavailable` when there is no such interface. */
+  open(options: DatagramOptions): Promise<DatagramSocket>;
+}
+
+export interface DatagramSocket {
+  readonly port: number;
+  /** What cannot be sent is lost. */
+  send(bytes: Bytes, to: Endpoint): void;
+  /** One receiver; set it before returning to the event loop. */
+  onMessage(receive: (bytes: Buffer, from: Endpoint) => void): void;
+  close(): void;
 }
 
 export interface HttpRequest {

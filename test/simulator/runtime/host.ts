@@ -5,6 +5,7 @@ import { InfinitError } from '../../../src/core/base/errors.ts';
 import type { Cancel, Runtime } from '../../../src/core/runtime/runtime.ts';
 import { VirtualClock } from './clock.ts';
 import { DatabaseShelf, VirtualDatabases } from './databases.ts';
+import { VirtualDatagrams } from './datagrams.ts';
 import { Disk } from './disk.ts';
 import { VirtualFiles } from './files.ts';
 import { VirtualTransport } from './network.ts';
@@ -139,6 +140,7 @@ export class Life {
       clock: this.clock,
       random,
       transport: new VirtualTransport(this),
+      datagrams: new VirtualDatagrams(this),
       http: { request: () => Promise.reject(new InfinitError('unavailable', 'nothing here speaks HTTP')) },
       programs: { start: () => Promise.reject(new InfinitError('unavailable', 'there are no programs here')) },
       files: new VirtualFiles(this),

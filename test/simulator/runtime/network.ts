@@ -97,7 +97,8 @@ export class Network {
     for (const host of hosts) this.routers.set(host, router);
   }
 
-  private isHidden(from: string, to: string): boolean {
+  /** Whether the second is behind a router and the first is not behind the same. */
+  isHidden(from: string, to: string): boolean {
     const router = this.routers.get(to);
     return from !== to && router !== undefined && this.routers.get(from) !== router;
   }

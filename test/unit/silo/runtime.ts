@@ -17,6 +17,7 @@ export function siloRuntime(): SiloRuntime {
     random: { bytes: (count) => randomBytes(count), below: (limit) => randomInt(limit), fraction: () => Math.random() },
     files: systemFiles(),
     transport: unused as Runtime['transport'],
+    datagrams: unused as Runtime['datagrams'],
     http: unused as Runtime['http'],
     programs: unused as Runtime['programs'],
     databases: unused as Runtime['databases'],

@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events';
 import type { Runtime } from '../runtime.ts';
 import { systemClock } from './clock.ts';
 import { systemDatabases } from './databases.ts';
+import { systemDatagrams } from './datagrams.ts';
 import { systemFiles } from './files.ts';
 import { systemHttp } from './http.ts';
 import { type LogOptions, systemLog } from './log.ts';
@@ -23,6 +24,7 @@ export function systemRuntime(options: SystemOptions = {}): Runtime {
     clock: systemClock(),
     random: systemRandom,
     transport: systemTransport,
+    datagrams: systemDatagrams,
     http: systemHttp(),
     programs: systemPrograms,
     files: systemFiles(),
