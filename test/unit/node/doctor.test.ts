@@ -200,9 +200,11 @@ test('causes are nested: a volume names its network, that its silos', async (t) 
 test('connectivity: nodes that take connections and such that do not, the hub and its clock', async (t) => {
   const { device } = await scene(t);
   const open = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  // One time for both, however long the examinations take.
+  const nowMs = Date.now();
   let offMs = 0;
   const hub = createHttpServer((_, response) => {
-    response.setHeader('date', new Date(Date.now() + offMs).toUTCString()).end('{}');
+    response.setHeader('date', new Date(nowMs + offMs).toUTCString()).end('{}');
   }).listen(0, '127.0.0.1');
   await Promise.all([once(open, 'listening'), once(hub, 'listening')]);
   t.after(() => void [open.close(), hub.close()]);
@@ -210,7 +212,7 @@ test('connectivity: nodes that take connections and such that do not, the hub an
   const here = `127.0.0.1:${portOf(open)}`;
   const nowhere = '127.0.0.1:1';
   const context = { ...device, runtime: { ...device.runtime, transport: systemTransport } } as unknown as Context;
-  device.time(Date.now());
+  device.time(nowMs);
   const examine = async (peers: string[], more: { hub?: string; server?: string } = {}) => {
     await updateNetwork(device, { as: 'alice', name: 'n', peers });
     const surroundings = { context, as: 'alice', variables: [], ignoreNonLinked: false, ...more };
