@@ -1,5 +1,6 @@
 // Every limit of the core, in one place. Reaching one is a clear error, never a crash. Sources: docs/protocols.md 6.
 
+import { asyncLimits } from './limits-async.ts';
 import { hubLimits } from './limits-hub.ts';
 import { relayLimits } from './limits-relay.ts';
 
@@ -312,6 +313,9 @@ export const limits = {
   heldInodesMax: 4096,
   orphanHoldersMax: 1024,
   dirtyBytesMax: 64 * MiB,
+
+  // Journals of clients' own.
+  ...asyncLimits,
 
   // FUSE gateway.
   /** Data of one read or write. */

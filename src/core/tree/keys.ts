@@ -27,6 +27,7 @@ export const spaces = {
   object: 'o',
   value: 'k',
   dedup: 'h',
+  journal: 'j',
 } as const;
 export type Space = keyof typeof spaces;
 

@@ -67,6 +67,8 @@ const byReason: Readonly<Record<FileReason, ErrnoName>> = {
   deadlock: 'EDEADLK',
   'no-locks': 'ENOLCK',
   'lock-lost': 'EIO',
+  changed: 'EBUSY',
+  gone: 'ESTALE',
 };
 
 /** The name of the number any thrown value maps to. */

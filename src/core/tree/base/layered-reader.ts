@@ -10,12 +10,27 @@ import { compareKeys } from './key-order.ts';
 
 type LayerEntry = { key: Bytes; value: Bytes | null };
 
-export class LayeredReader implements MapReader {
+/** What lies below: records in leaves. */
+export interface Leaves {
+  get(key: Bytes, options?: Abortable): Promise<Bytes | undefined>;
+  /** Runs of records in [from, to), in order; none is empty. */
+  leaves(
+    from: Bytes,
+    to: Bytes,
+    options?: Abortable,
+  ): AsyncIterable<{
+    node: { keyAt(index: number): Bytes; valueAt(index: number): Bytes };
+    first: number;
+    end: number;
+  }>;
+}
+
+export class LayeredReader<B extends Leaves = BaseTree> implements MapReader {
   /** Newest first. */
   readonly layers: readonly Memtable[];
-  readonly base: BaseTree;
+  readonly base: B;
 
-  constructor(layers: readonly Memtable[], base: BaseTree) {
+  constructor(layers: readonly Memtable[], base: B) {
     this.layers = layers;
     this.base = base;
   }
@@ -30,7 +45,7 @@ export class LayeredReader implements MapReader {
   }
 
   /** This view as it is now, whatever is changed afterwards. */
-  snapshot(): LayeredReader {
+  snapshot(): LayeredReader<B> {
     return new LayeredReader(
       this.layers.map((layer) => layer.snapshot()),
       this.base,

@@ -7,7 +7,7 @@ import type { Abortable } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import { Memtable } from '../memtable.ts';
 import type { Effect, MapEntry, Transaction } from '../tree.ts';
-import { LayeredReader } from './layered-reader.ts';
+import { LayeredReader, type Leaves } from './layered-reader.ts';
 
 /** Effects of one operation that surely fit a journal batch together with what the leader adds: the reply, its own records. */
 const effectsBytesMax = limits.journalBatchBytesMax - 2 * limits.cellBytesMax;
@@ -21,9 +21,9 @@ export class OverlayTransaction implements Transaction {
   readonly sequence: number;
   readonly allocate: Transaction['allocate'];
   private readonly own = new Memtable({ bytesMax: effectsBytesMax });
-  private readonly reader: LayeredReader;
+  private readonly reader: LayeredReader<Leaves>;
 
-  constructor(below: LayeredReader, options: OverlayOptions) {
+  constructor(below: LayeredReader<Leaves>, options: OverlayOptions) {
     this.sequence = options.sequence;
     this.allocate = options.allocate;
     this.reader = new LayeredReader([this.own, ...below.layers], below.base);

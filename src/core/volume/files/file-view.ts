@@ -26,6 +26,7 @@ import { isDot, isDotDot, type NameHash, NameHashes } from './names.ts';
 import { begin, link, make, removeDirectory, unlink } from './nodes.ts';
 import { hold, orphans, reap, release } from './orphans.ts';
 import { rename } from './rename.ts';
+import { forgetJournal, records, replay, replayed, reserve } from './replay.ts';
 import { needDirectory, needInode, readVolume, Work } from './work.ts';
 
 export interface FileViewOptions {
@@ -43,10 +44,9 @@ export function createFileView({ nameKey, names = new NameHashes(nameKey) }: Fil
 
     async execute(operation: Bytes, transaction: Transaction): Promise<Bytes> {
       const asked = fromCaller(() => decode(fileOperation, operation));
-      const work = new Work(transaction);
-      const reply = await execute(asked, work, names);
-      await work.finish();
-      return reply;
+      if (asked.type !== 'replay') return executed(asked, transaction, names);
+      const late = { names, execute: (one: FileOperation, made?: number) => executed(one, transaction, names, made) };
+      return replay(asked, transaction, late);
     },
 
     async query(query: Bytes, reader: MapReader): Promise<Bytes> {
@@ -59,12 +59,24 @@ export function createFileView({ nameKey, names = new NameHashes(nameKey) }: Fil
   };
 }
 
-function execute(asked: FileOperation, work: Work, names: NameHash): Promise<Bytes> | Bytes {
+async function executed(
+  asked: FileOperation,
+  transaction: Transaction,
+  names: NameHash,
+  made?: number,
+): Promise<Bytes> {
+  const work = new Work(transaction);
+  const reply = await execute(asked, work, names, made);
+  await work.finish();
+  return reply;
+}
+
+function execute(asked: FileOperation, work: Work, names: NameHash, made?: number): Promise<Bytes> | Bytes {
   switch (asked.type) {
     case 'begin':
       return begin(asked, work);
     case 'make':
-      return make(asked, work, names);
+      return make(asked, work, names, made);
     case 'link':
       return link(asked, work, names);
     case 'unlink':
@@ -93,6 +105,12 @@ function execute(asked: FileOperation, work: Work, names: NameHash): Promise<Byt
       return encode(nothingReply, {});
     case 'append':
       return append(asked, work);
+    case 'reserve':
+      return reserve(asked, work);
+    case 'forgetJournal':
+      return forgetJournal(asked, work);
+    case 'replay':
+      throw new InfinitError('usage', 'a replay within a replay');
   }
 }
 
@@ -118,6 +136,10 @@ function answer(asked: FileQuery, reader: MapReader, names: NameHash): Promise<B
       return usage(reader);
     case 'orphans':
       return orphans(asked, reader);
+    case 'records':
+      return records(asked, reader);
+    case 'replayed':
+      return replayed(asked, reader);
   }
 }
 

@@ -220,6 +220,8 @@ export const fileReasons = {
   deadlock: 'conflict',
   'no-locks': 'full',
   'lock-lost': 'lost',
+  changed: 'conflict',
+  gone: 'conflict',
 } as const satisfies Record<string, ErrorKind>;
 export type FileReason = keyof typeof fileReasons;
 

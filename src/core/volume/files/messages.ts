@@ -12,6 +12,7 @@ import {
   oneOf,
   optional,
   struct,
+  text,
   u8,
   u16,
   u32,
@@ -27,6 +28,7 @@ import type { WrittenChunk } from '../../tree/tree.ts';
 import { type Attributes, type Cookie, type FileTime, fileTypes } from './files.ts';
 
 export const clientBytes = 16;
+export const journalIdBytes = 16;
 
 /** Seconds are kept from here on: from the year -15451, in 40 bits. */
 export const secondsBias = 2 ** 39;
@@ -55,6 +57,7 @@ export const cookie: Codec<Cookie> = mapped(
 );
 const fileType = oneOf(fileTypes);
 const client = fixed(clientBytes);
+const recordKey = bytes(limits.treeKeyBytesMax);
 
 export const attributes: Codec<Attributes> = struct({
   inode: u48,
@@ -102,6 +105,24 @@ export const writtenPiece = union({
 export type WrittenPiece = CodecType<typeof writtenPiece>;
 
 const place = struct({ directory: u48, name });
+
+/** A file as a client saw it before it changed it: what others change sets that time. */
+const seenFile = struct({ inode: u48, changed: fileTime });
+export type SeenFile = CodecType<typeof seenFile>;
+
+/** An operation that a client has done for itself (decision 027), as it is to happen for everybody. */
+const lateOperation = struct({
+  /** Counts the operations of its journal. */
+  number: u48,
+  /** What it made, out of numbers that were reserved. */
+  made: optional(u48),
+  /** Files whose data it changes, or whose names it takes. */
+  seen: list(seenFile, limits.writtenFilesMax),
+  /** Files whose data is kept elsewhere: gone when it was tried. */
+  without: list(u48, limits.writtenFilesMax),
+  operation: bytes(limits.operationBytesMax),
+});
+export type LateOperation = CodecType<typeof lateOperation>;
 
 /** Operations. `now` is the client's clock. Append only: the order of the cases is on the wire. */
 export const fileOperation = union({
@@ -185,6 +206,21 @@ export const fileOperation = union({
     pieces: list(writtenPiece, limits.writtenPiecesMax),
     chunks: list(chunk, limits.operationChunksMax),
   }),
+  /** Inode numbers for one client to give away. Answers `reserveReply`. */
+  reserve: struct({ count: u32 }),
+  /**
+   * Does what a client has done before, in order, each once however often it is asked. Answers `replayReply`. Throws `changed` or
+   * `gone` with inodes in its data when others have come before; what an operation throws otherwise. Then nothing is done.
+   */
+  replay: struct({
+    journal: fixed(journalIdBytes),
+    /** Part of the names of what is in the way of others' names. */
+    label: text(limits.asyncLabelCharsMax),
+    now: fileTime,
+    operations: list(lateOperation, limits.asyncBatchMax),
+  }),
+  /** The journal is empty and not used again: nothing is remembered of it. */
+  forgetJournal: struct({ journal: fixed(journalIdBytes) }),
 });
 export type FileOperation = CodecType<typeof fileOperation>;
 
@@ -196,6 +232,14 @@ export const writeReply = list(attributes, limits.writtenFilesMax);
 export const allocateReply = struct({ attributes, behind: u48 });
 export const reapReply = struct({ done: bool });
 export const nothingReply = struct({});
+/** The first of the numbers. */
+export const reserveReply = u48;
+/** `changed`: of files named by `seen`, as they are now. `notes`: what came out otherwise than the client saw it. */
+export const replayReply = struct({
+  changed: list(seenFile, limits.asyncSeenMax),
+  notes: list(struct({ number: u48, text: text(1024) }), limits.asyncBatchMax),
+});
+export type ReplayReply = CodecType<typeof replayReply>;
 
 /** Queries. Append only. */
 export const fileQuery = union({
@@ -212,6 +256,10 @@ export const fileQuery = union({
   usage: struct({}),
   /** Inodes of orphans behind one, ascending. */
   orphans: struct({ after: u48, limit: u16 }),
+  /** Records as they stand, for a client that does operations for itself. Answers `recordsReply`. */
+  records: struct({ from: recordKey, to: recordKey }),
+  /** The number of the last operation of a journal that was replayed. Answers `replayedReply`. */
+  replayed: struct({ journal: fixed(journalIdBytes) }),
 });
 export type FileQuery = CodecType<typeof fileQuery>;
 
@@ -240,6 +288,13 @@ export const extentsReply = struct({
   ),
 });
 export type ExtentsReply = CodecType<typeof extentsReply>;
+
+/** All in [from, through). */
+export const recordsReply = struct({
+  entries: list(struct({ key: recordKey, value: bytes(limits.treeLeafValueBytesMax) }), limits.recordsPerAnswerMax),
+  through: recordKey,
+});
+export const replayedReply = u48;
 
 export const readLinkReply = bytes(limits.symlinkBytesMax);
 export const seekReply = u48;

@@ -1,7 +1,7 @@
 // Names of entries and extended attributes: which are allowed, and the keyed hash that stands for a name in keys, so that
 // nobody without the tree's secret can aim collisions.
 
-import { asBuffer, type Bytes } from '../../base/bytes.ts';
+import { asBuffer, type Bytes, utf8 } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import { hash, hmac } from '../../crypto/hash.ts';
 import { fileError } from './files.ts';
@@ -11,6 +11,9 @@ import { hashBytes } from './records.ts';
 const reserved = 16;
 const slash = 0x2f;
 const dot = 0x2e;
+
+/** What an ending of a name has at most, its dot included. */
+const endingBytesMax = 16;
 
 /** 63 bits of a name, big-endian. */
 export interface NameHash {
@@ -80,4 +83,24 @@ export function checkExtendedName(name: Bytes): void {
 function checkLength(name: Bytes): void {
   if (name.length > limits.fileNameBytesMax) throw fileError('name-too-long', 'a name has at most 255 bytes');
   if (name.length === 0 || name.includes(0)) throw fileError('invalid', 'a name has bytes other than 0');
+}
+
+/** `report (label).odt`, `report (label 2).odt`, ...: no longer than a name may be. */
+export function nameBeside(name: Bytes, label: string, count: number): Buffer {
+  const text = asBuffer(name);
+  const dot = text.lastIndexOf('.');
+  const stemEnd = dot > 0 && text.length - dot <= endingBytesMax ? dot : text.length;
+  const tail = text.subarray(stemEnd);
+  const mark = utf8(` (${label}${count === 1 ? '' : ` ${count}`})`);
+  const stem = text.subarray(0, Math.min(stemEnd, limits.fileNameBytesMax - mark.length - tail.length));
+  return Buffer.concat([wholeCharacters(stem), mark, tail]);
+}
+
+/** Without the first bytes of a character that was cut off. */
+function wholeCharacters(stem: Buffer): Buffer {
+  let lead = stem.length - 1;
+  while (lead >= 0 && stem.length - lead < 4 && ((stem[lead] as number) & 0xc0) === 0x80) lead--;
+  const byte = stem[lead] ?? 0;
+  const wanted = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+  return stem.length - lead < wanted ? stem.subarray(0, lead) : stem;
 }

@@ -42,12 +42,13 @@ export async function begin(asked: Asked<'begin'>, work: Work): Promise<Bytes> {
   return encode(attributesReply, attributesOf(root));
 }
 
-export async function make(asked: Asked<'make'>, work: Work, names: NameHash): Promise<Bytes> {
+/** `reserved`: the inode number it gets; else a new one. */
+export async function make(asked: Asked<'make'>, work: Work, names: NameHash, reserved?: number): Promise<Bytes> {
   const { name, node, now, client } = asked;
   checkNode(node, name !== undefined);
   const directory = await work.directory(asked.directory);
   const spot = name === undefined ? undefined : await freeSpot(work, names, directory, name);
-  const number = await work.allocate('inode');
+  const number = reserved ?? (await work.allocate('inode'));
   const { defaultMode } = await work.super();
   const inherits = (directory.mode & setGroup) !== 0;
   const handedDown = inherits && node.type === 'directory' ? setGroup : 0;
