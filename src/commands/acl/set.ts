@@ -1,18 +1,23 @@
 // infinit acl set
 
+import { join } from 'node:path';
 import { Flags } from '@oclif/core';
-import { changesOf, pathFlag, walkFlags } from '../../core/cli/access.ts';
+import { changesOf, checkTraverse, listedBelow, pathFlag, walkFlags } from '../../core/cli/access.ts';
 import { BaseCommand } from '../../core/cli/base-command.ts';
 
 const modes = ['r', 'w', 'rw', 'none'];
 
 export default class AclSet extends BaseCommand {
-  static override summary = 'Say who may read and write a mounted volume; its owner only';
+  static override summary = 'Say who may read and write a mounted volume, or a directory or file of it; its owner only';
   static override examples = [
     { description: 'Let bob read', command: 'infinit acl set --path /mnt/shared --user bob --mode r' },
     {
       description: 'Let everybody in the network write',
       command: 'infinit acl set --path /mnt/shared --others-mode rw',
+    },
+    {
+      description: 'Keep a directory, with all in it, from bob',
+      command: 'infinit acl set --path /mnt/shared/private --user bob --mode none',
     },
     {
       description: 'Let bob do nothing any more',
@@ -39,7 +44,7 @@ export default class AclSet extends BaseCommand {
     'others-mode': Flags.string({ char: 'o', description: 'what every passport holder may do', options: modes }),
     'enable-inherit': Flags.boolean({ char: 'i', description: 'what is made in the directory has its list' }),
     'disable-inherit': Flags.boolean({ description: "what is made in the directory is its maker's alone" }),
-    traverse: Flags.boolean({ char: 't', description: 'let them read the directories that lead there' }),
+    traverse: Flags.boolean({ char: 't', description: 'only if they read the directories that lead there' }),
     ...walkFlags,
   };
 
@@ -48,11 +53,17 @@ export default class AclSet extends BaseCommand {
     const changes = changesOf(flags);
     const acting = await this.acting();
     const { volumeAttribute } = await this.running();
+    const done: { path: string }[] = [];
     for (const path of flags.path) {
-      const at = { ...acting, path: this.pathOf(path) };
-      for (const [attribute, value] of changes) await volumeAttribute({ ...at, attribute, value });
-      if (flags.verbose) this.say(`Set access of "${path}".`);
+      if (flags.traverse) await checkTraverse(volumeAttribute, { ...acting, path: this.pathOf(path) }, changes);
+      const below = flags.recursive ? await listedBelow(volumeAttribute, { ...acting, path: this.pathOf(path) }) : [];
+      for (const one of [path, ...below.map((name) => join(path, name))]) {
+        const at = { ...acting, path: this.pathOf(one) };
+        for (const [attribute, value] of changes) await volumeAttribute({ ...at, attribute, value });
+        if (flags.verbose) this.say(`Set access of "${one}".`);
+        done.push({ path: one });
+      }
     }
-    if (this.script) this.printJson(flags.path.map((path) => ({ path })));
+    if (this.script) this.printJson(done);
   }
 }

@@ -298,6 +298,14 @@ export const limits = {
   fileBytesMax: 2 ** 48 - 1,
   /** Numbers are below; a name's hash is remembered; parents are walked so far up. */
   inodesMax: 2 ** 47,
+  /** Of one tree those of its files are below; what names another tree stands above. */
+  domainInodesMax: 2 ** 37,
+  /** Trees of other lists that a tree names; those a process has open at once; notes told in one answer. */
+  domainsOfTreeMax: 1023,
+  domainsOpenMax: 256,
+  choresPerAnswerMax: 1024,
+  /** Names of one directory that goes to another list. */
+  movedEntriesMax: 262_144,
   nameHashesMax: 16_384,
   directoryDepthMax: 16_384,
   fileLinksMax: 65_000,

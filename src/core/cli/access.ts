@@ -1,6 +1,6 @@
 // What `acl` commands share: paths on mounted volumes, and how their lists are asked for, changed and shown.
 
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { Flags } from '@oclif/core';
 import { InfinitError, isError } from '../base/errors.ts';
 import type { Acting, Running } from './running.ts';
@@ -73,6 +73,7 @@ export async function accessOfPath(
 }
 
 const resealingTexts: Readonly<Record<string, string>> = {
+  moving: 'another access list was set: it holds for what has been moved under it so far',
   sealing: 'what somebody left out could read is being sealed anew',
   sweeping: 'sealed anew; the old blocks are being removed',
 };
@@ -153,4 +154,55 @@ export function groupChangesOf(
   if (flags.description !== undefined) changes.push([`infinit.groups.${group}.description`, String(flags.description)]);
   if (flags.delete) changes.push(['infinit.group.delete', group]);
   return changes;
+}
+
+/** Paths, seen from a directory, of what has a list of its own below it. */
+export async function listedBelow(
+  volumeAttribute: Running['volumeAttribute'],
+  at: Acting & { path: string },
+): Promise<string[]> {
+  const below = await attributeOf(volumeAttribute, at, 'auth.below');
+  return below === undefined ? [] : (JSON.parse(below) as string[]);
+}
+
+/**
+ * What is asked for by `--traverse`: that who is named reads the directories that lead there. It is not given here: a list is that of
+ * all that is in a directory and has none of its own. Throws `unsupported` for a directory that one of them does not read.
+ */
+export async function checkTraverse(
+  volumeAttribute: Running['volumeAttribute'],
+  at: Acting & { path: string },
+  changes: readonly [string, string][],
+): Promise<void> {
+  const named = changes.filter(([attribute]) => /\.auth\.set/.test(attribute)).map(([, who]) => who);
+  for (let path = dirname(at.path); path !== dirname(path); path = dirname(path)) {
+    const listed = await attributeOf(volumeAttribute, { ...at, path }, 'auth');
+    if (listed === undefined) return;
+    if ((await attributeOf(volumeAttribute, { ...at, path }, 'auth_others')) !== 'none') continue;
+    const readers = new Set((JSON.parse(listed) as PathPermission[]).map(({ name }) => name));
+    const missing = named.find((who) => !readers.has(who));
+    if (missing === undefined) continue;
+    const hint = `infinit acl set --path ${path} --user ${missing} --mode r`;
+    throw new InfinitError(
+      'unsupported',
+      `${missing} does not read ${path}, and would read all in it that has no list of its own`,
+      {
+        hint: `first give what he may not see a list without him, then: ${hint}`,
+      },
+    );
+  }
+}
+
+/** Undefined where there is none: on no volume, or by a process that knows no such lists. */
+async function attributeOf(
+  volumeAttribute: Running['volumeAttribute'],
+  at: Acting & { path: string },
+  name: string,
+): Promise<string | undefined> {
+  try {
+    return await volumeAttribute({ ...at, attribute: `infinit.${name}` });
+  } catch (error) {
+    if (!isError(error, 'not-found')) throw error;
+    return undefined;
+  }
 }

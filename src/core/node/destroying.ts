@@ -1,7 +1,7 @@
 // Destroying a volume or a key-value store for good (docs/protocols.md 5): its root register is deleted, the network register says
 // so in its owner's name, and every storage node gives back what the tree took, those that are away when they come back.
 
-import { equalBytes, fromBase64, toHex } from '../base/bytes.ts';
+import { type Bytes, equalBytes, fromBase64, toHex } from '../base/bytes.ts';
 import { decode } from '../base/codec.ts';
 import { asError, InfinitError, isError } from '../base/errors.ts';
 import type { Abortable } from '../base/lifecycle.ts';
@@ -20,6 +20,7 @@ import { askMonitor } from './monitor.ts';
 import { withdrawService } from './services.ts';
 import { seedsOf } from './serving.ts';
 import { monitorSocket } from './sockets.ts';
+import { listTreesOf } from './volumes.ts';
 
 const pollMs = 500;
 const attachMs = 2_000;
@@ -40,10 +41,11 @@ export interface DestroyTree<K extends TreeKind> {
  * when the network never heard of it. Throws `denied` for who does not own it, `conflict` while it is in use.
  */
 export async function destroyTree<K extends TreeKind>(
-  { node, user }: LinkedNode,
+  linked: LinkedNode,
   { kind, descriptor, force }: DestroyTree<K>,
   options: Abortable = {},
 ): Promise<Address | undefined> {
+  const { node, user } = linked;
   const what = `${labelOf(kind)} "${descriptor.name}"`;
   const [owner, treeId] = [keyFromJson(descriptor.owner), fromBase64(descriptor.tree_id)];
   if (!equalBytes(owner, user.publicKey)) throw new InfinitError('denied', `only its owner can destroy ${what}`);
@@ -56,11 +58,24 @@ export async function destroyTree<K extends TreeKind>(
   const snapshot = await node.registers.read(root, options);
   if (!(snapshot.deleted || force)) await refuseInUse(node, snapshot, what);
   await withdrawService({ node, user }, treeId, options);
-  if (!snapshot.deleted) await node.registers.delete(root, user, options);
-  const { salt } = decode(registerState, snapshot.proof).genesis;
-  await register.destroyTree(user, treeId, salt, options);
-  await node.publishDescriptor(options);
+  if (!snapshot.deleted && kind === 'volume')
+    for (const list of await listTreesOf(linked, owner, { treeId, root }, options))
+      await destroyRoot({ node, user }, list.treeId, await node.registers.read(list.root, options), options);
+  await destroyRoot({ node, user }, treeId, snapshot, options);
   return root;
+}
+
+/** The tree with this root register, of the user, and all of its data are on their way out; repeatable. */
+export async function destroyRoot(
+  { node, user }: Pick<LinkedNode, 'node' | 'user'>,
+  treeId: Bytes,
+  { address, deleted, proof }: RegisterSnapshot,
+  options: Abortable = {},
+): Promise<void> {
+  if (!deleted) await node.registers.delete(address, user, options);
+  const { salt } = decode(registerState, proof).genesis;
+  await node.networkRegister?.destroyTree(user, treeId, salt, options);
+  await node.publishDescriptor(options);
 }
 
 /** Whoever leads it, or may lead it still, has it open. */

@@ -87,12 +87,41 @@ export async function openDescribedTree<K extends TreeKind>(
   described: Described<K>,
   options: OpeningOptions,
 ): Promise<{ tree: Tree; readOnly: boolean }> {
-  const { node, user } = linked;
+  const { node } = linked;
   const treeId = fromBase64(described.descriptor.tree_id);
   const rootAddress = await rootOf(linked, described, treeId, options);
-  const root = await node.registers.read(rootAddress, options);
-  if (root.deleted) throw destroyedError(described);
+  const gone = destroyedError(described);
+  const { view } = described;
   const secretOf = (access: AccessList) => secretIn(linked, described, access);
+  const opened = await openTreeAt(linked, { treeId, rootAddress, view, secretOf, gone }, options);
+  node.dependsOn(rootAddress, gone);
+  return opened;
+}
+
+/** A tree, and how it is found and opened. */
+export interface TreeAt {
+  treeId: Bytes;
+  rootAddress: Address;
+  view: (nameKey: Bytes) => TreeView;
+  /** Its secret, by a list. Throws `denied`. */
+  secretOf: (access: AccessList) => Bytes;
+  /** Whose it has to be. */
+  owner?: Bytes | undefined;
+  /** Thrown when its root was deleted. */
+  gone: InfinitError;
+}
+
+/** Started. Throws `denied` when the acting user is not among the readers, or it is another's than it has to be. */
+export async function openTreeAt(
+  linked: LinkedNode,
+  { treeId, rootAddress, view, secretOf, owner, gone }: TreeAt,
+  options: OpeningOptions,
+): Promise<{ tree: Tree; readOnly: boolean }> {
+  const { node, user } = linked;
+  const root = await node.registers.read(rootAddress, options);
+  if (root.deleted) throw gone;
+  if (owner !== undefined && !equalBytes(root.access.owner, owner))
+    throw new InfinitError('denied', 'a name leads to a tree that is not of the owner of the volume');
   const keys = deriveTreeKeys(secretOf(root.access));
   const nameKey = nameKeyOf(keys, openRootBody(keys, readHeader(root, treeId)));
   const { rights } = node.peers.self;
@@ -106,7 +135,7 @@ export async function openDescribedTree<K extends TreeKind>(
     rootAddress,
     secretOf,
     membersKey: fromBase64(node.network().members_key),
-    view: described.view(nameKey),
+    view: view(nameKey),
     endpoints: () => node.endpoints(),
     members: root.members,
     door: options.door,
@@ -116,7 +145,6 @@ export async function openDescribedTree<K extends TreeKind>(
     onForwarded: options.onForwarded,
   });
   await tree.start();
-  node.dependsOn(rootAddress, destroyedError(described));
   if (options.door && !readOnly) {
     workOn(node, tree.garbage, garbagePeriodMs);
     workOn(node, tree.resealing, resealingPeriodMs);
@@ -139,13 +167,18 @@ function workOn({ runtime, workers }: Node, work: Tree['garbage'], periodMs: num
   worker.wake();
 }
 
+/** By the list, or as a passport holder. Throws `denied`. */
+export function secretFor(linked: LinkedNode, access: AccessList): Bytes {
+  return openSecret(access, linked.user, membersPair(linked));
+}
+
 function secretIn<K extends TreeKind>(
   linked: LinkedNode,
   { kind, descriptor }: Described<K>,
   access: AccessList,
 ): Bytes {
   try {
-    return openSecret(access, linked.user, membersPair(linked));
+    return secretFor(linked, access);
   } catch (error) {
     if (!isError(error, 'denied')) throw error;
     throw new InfinitError('denied', `${labelOf(kind)} "${descriptor.name}" is not shared with you`, {
@@ -206,7 +239,7 @@ export async function placementOf(node: Node, address: Address, options: Abortab
 }
 
 /** A root register at the placement of this moment. */
-async function createRoot(
+export async function createRoot(
   { node, user: owner }: LinkedNode,
   treeId: Bytes,
   world: { read: boolean; write: boolean },

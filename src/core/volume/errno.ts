@@ -57,6 +57,7 @@ const byReason: Readonly<Record<FileReason, ErrnoName>> = {
   invalid: 'EINVAL',
   'not-permitted': 'EPERM',
   'cross-device': 'EXDEV',
+  elsewhere: 'EXDEV',
   'too-many-links': 'EMLINK',
   'too-large': 'EFBIG',
   'no-attribute': 'ENODATA',

@@ -9,7 +9,7 @@ import type { DescriptorContext } from '../../../src/core/descriptor/context.ts'
 import { keyToJson, userHash } from '../../../src/core/descriptor/keys.ts';
 import { People } from '../../../src/core/node/sharing/people.ts';
 import { type Statement, signStatement, statementOf } from '../../../src/core/node/sharing/statement.ts';
-import { VolumeSharing } from '../../../src/core/node/sharing/volume-sharing.ts';
+import { type ListsWithin, VolumeSharing } from '../../../src/core/node/sharing/volume-sharing.ts';
 import type { ChangeShares, TreeAccess } from '../../../src/core/tree/access.ts';
 import { rootInode } from '../../../src/core/volume/files/files.ts';
 
@@ -45,6 +45,16 @@ class FakeTree {
     this.now = { ...this.now, ...shares, version, note: note?.(version) };
   }
 }
+
+/** The root alone has the list; what else was said of, and what. */
+const separated: [number, Statement][] = [];
+const lists: ListsWithin = {
+  isWhole: async (inode) => inode === rootInode,
+  changing: async (_, change) => change(),
+  separate: async (inode, list) => void separated.push([inode, list]),
+  isMoving: async () => false,
+  below: async () => [],
+};
 
 const said: Statement = {
   users: [{ name: 'bob', key: toBase64(bob.publicKey), mode: 'rw' }],
@@ -98,7 +108,7 @@ describe('the attributes of a volume', () => {
         return staff.keys;
       },
     };
-    const sharing = new VolumeSharing({ tree, user: alice, people, groups, registry, admins: () => admins });
+    const sharing = new VolumeSharing({ tree, user: alice, people, groups, registry, admins: () => admins, lists });
     const set = (name: string, value: string, inode = rootInode) => sharing.set(inode, name, Buffer.from(value));
     const get = async (name: string) => Buffer.from(await sharing.get(rootInode, name)).toString();
     return { tree, set, get, staff, admins, said, sharing };
@@ -163,6 +173,7 @@ describe('the attributes of a volume', () => {
       groups: { find: assert.fail, members: assert.fail },
       registry: { named: assert.fail },
       admins: () => [],
+      lists,
     });
     assert.equal(await another.follow(), false);
   });
@@ -222,7 +233,14 @@ describe('the attributes of a volume', () => {
     ] as const)
       await assert.rejects(set(name, value), usage, name);
     const unsupported = (error: unknown) => isError(error, 'unsupported');
-    await assert.rejects(set('auth.setr', 'bob', 7), unsupported);
+    separated.length = 0;
+    await set('auth.setr', 'bob', 7);
+    assert.deepEqual(
+      separated.map(([inode, { users }]) => [inode, users.map(({ name, mode }) => `${name} ${mode}`)]),
+      [[7, ['bob r']]],
+    );
+    await set('auth.clear', 'bob', 7);
+    assert.equal(separated.length, 1, 'a list like that of the tree takes nothing out of it');
     await assert.rejects(set('auth.inherit', 'false'), unsupported);
     await assert.rejects(get('nonsense'), (error) => isError(error, 'not-found'));
     assert.equal(tree.now.version, 1);

@@ -18,12 +18,12 @@ export async function open(serving: Serving, call: Call, { flags, how }: Opening
   try {
     if ((flags & openFlags.TRUNC) !== 0) await truncate(serving, call, how);
     // The name may be cached and its file gone: then the kernel looks again.
-    else if (serving.files.freshForMs() > 0) await serving.files.attributes(inode, call);
+    else if (serving.files.freshForMs(inode) > 0) await serving.files.attributes(inode, call);
   } catch (error) {
     await letGo(serving, call.inode);
     throw error;
   }
-  return openReply(serving.owners.handle(), answeredFlags(serving, flags));
+  return openReply(serving.owners.handle(), answeredFlags(serving, inode, flags));
 }
 
 /** The mount was made read-only, though the kernel may since have been told otherwise. */
@@ -47,10 +47,10 @@ function hold(serving: Serving, inode: number): void {
  * written go past its cache; so do those appended to, since another place than the kernel thinks may be the end. Reading only
  * leaves nothing to flush, but where locks are ours each close has to be told.
  */
-function answeredFlags(serving: Serving, flags: number): number {
+function answeredFlags(serving: Serving, inode: number, flags: number): number {
   if (serving.readOnly) return openReplyFlags.KEEP_CACHE | openReplyFlags.NOFLUSH;
   if ((flags & openFlags.accessMode) === 0) return openReplyFlags.KEEP_CACHE;
-  const isCached = serving.files.freshForMs() > 0 && (flags & openFlags.APPEND) === 0;
+  const isCached = serving.files.freshForMs(inode) > 0 && (flags & openFlags.APPEND) === 0;
   return isCached ? openReplyFlags.KEEP_CACHE : openReplyFlags.DIRECT_IO;
 }
 
@@ -68,7 +68,12 @@ export async function create(serving: Serving, call: Call, asked: Creation): Pro
   hold(serving, attributes.inode);
   const { shown } = serving.told(call, asked.name, attributes);
   serving.changedHere(call.inode, call.node, asked.name);
-  return createdReply(attributes, shown, serving.owners.handle(), answeredFlags(serving, asked.flags));
+  return createdReply(
+    attributes,
+    shown,
+    serving.owners.handle(),
+    answeredFlags(serving, attributes.inode, asked.flags),
+  );
 }
 
 async function openExisting(serving: Serving, call: Call, asked: Creation): Promise<Attributes> {
@@ -85,7 +90,7 @@ export async function createUnnamed(serving: Serving, call: Call, asked: Opening
   const attributes = await serving.files.makeUnnamed(call.inode, node, call);
   serving.open.add(attributes.inode);
   serving.nodes.add(attributes.inode);
-  const flags = answeredFlags(serving, asked.flags);
+  const flags = answeredFlags(serving, attributes.inode, asked.flags);
   return createdReply(attributes, serving.shown(call), serving.owners.handle(), flags);
 }
 

@@ -5,8 +5,8 @@
 import { asBuffer } from '../../base/bytes.ts';
 import { type EntryPlace, type FileType, type RenameMode, rootInode } from '../../volume/files/files.ts';
 
-/** Where numbers of further nodes begin: those of inodes have 48 bits. */
-const firstFurther = 2 ** 48;
+/** Where numbers of further nodes begin: those of inodes have 52 bits. */
+const firstFurther = 2 ** 52;
 
 interface Node {
   readonly isDirectory: boolean;

@@ -72,7 +72,7 @@ export class Serving {
     if (call.changesBefore !== this.changes || this.telling > 0 || this.clock.monotonic() < this.distrustedUntil)
       return 0;
     if (this.nodes.hasSeveral(call.inode)) return 0;
-    return Math.max(0, this.files.freshForMs());
+    return Math.max(0, this.files.freshForMs(call.inode));
   }
 
   /** The kernel did not hear of a change in time: nothing is cached for a while. */
@@ -91,6 +91,7 @@ export class Serving {
     const shown = this.shown(call);
     const place = { directory: call.node, name };
     const node = this.nodes.addFound(place, inode, type, shown.validMs > 0);
-    return { node, shown: this.nodes.hasSeveral(inode) ? { ...shown, validMs: 0 } : shown };
+    const validMs = this.nodes.hasSeveral(inode) ? 0 : Math.min(shown.validMs, this.files.freshForMs(inode));
+    return { node, shown: { ...shown, validMs } };
   }
 }

@@ -11,13 +11,14 @@ import { GroupAttributes } from './group-attributes.ts';
 import { Groups } from './groups.ts';
 import type { People } from './people.ts';
 import { Registry } from './registry.ts';
-import { VolumeSharing } from './volume-sharing.ts';
+import { type ListsWithin, VolumeSharing } from './volume-sharing.ts';
 
 /** How long a change of a group takes at most to hold for a volume. */
 const followPeriodMs = 10_000;
 
 export interface SharingService {
   attributes: SpecialAttributes;
+  volume: VolumeSharing;
   stop(): Promise<void>;
 }
 
@@ -25,12 +26,12 @@ export interface SharingService {
 export function serveSharing(
   { node, user }: LinkedNode,
   tree: Tree,
-  { people, follows }: { people: People; follows: boolean },
+  { people, follows, lists }: { people: People; follows: boolean; lists: ListsWithin },
 ): SharingService {
   const groups = new Groups(node, user);
   const admins = () => adminsOf(node.network());
   const registry = new Registry({ register: node.networkRegister, user, people });
-  const volume = new VolumeSharing({ tree, user, people, groups, admins, registry });
+  const volume = new VolumeSharing({ tree, user, people, groups, admins, registry, lists });
   const counters = { changes: 0 };
   const work: Work = {
     name: 'groups',
@@ -51,6 +52,7 @@ export function serveSharing(
     return /^re(gister|solve)\./.test(name) ? registry : volume;
   };
   return {
+    volume,
     attributes: {
       get: (inode: number, name: string, options?: Abortable) => of(name).get(inode, name, options),
       set: (inode, name, value, options) => of(name).set(inode, name, value, options),

@@ -5,6 +5,7 @@ import { type Bytes, equalBytes, fromBase64, toBase64, u32Bytes, utf8 } from '..
 import { bytes, decode, encode, fixed, struct, u8 } from '../../base/codec.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
+import { labelledHash } from '../../crypto/hash.ts';
 import { type KeyPair, publicKeyBytes, sign, signatureBytes, verify } from '../../crypto/keys.ts';
 import { keyToJson, userHash } from '../../descriptor/keys.ts';
 import type { TreeAccess } from '../../tree/access.ts';
@@ -40,6 +41,11 @@ const codec = struct({ format: u8, text: bytes(limits.accessNoteBytesMax), signa
 export function signStatement(owner: KeyPair, treeId: Bytes, version: number, said: Statement): Buffer {
   const text = utf8(JSON.stringify(said));
   return encode(codec, { format, text, signature: sign(owner, label, treeId, u32Bytes(version), text) });
+}
+
+/** What the owner said, signed for this very list. */
+export function ownStatement(treeId: Bytes, access: TreeAccess): Statement | undefined {
+  return signedStatement(treeId, access);
 }
 
 /** What the owner said, or, when nothing is signed for this very list, what can be seen of it. */
@@ -85,6 +91,17 @@ function seenStatement({ users, world, owner }: TreeAccess, admins: readonly { k
     groups: [],
     world: worldModes[world],
   };
+}
+
+/** Of what is said, whatever the order and the names: lists with one hash are one. */
+export function listHash({ users, groups, world }: Statement): Buffer {
+  const ordered = (all: string[][]) => [...all].sort(([a = ''], [b = '']) => (a < b ? -1 : a > b ? 1 : 0));
+  const said = [
+    ordered(users.map(({ key, mode }) => [key, mode])),
+    ordered(groups.map(({ register, mode }) => [register, mode])),
+    world,
+  ];
+  return labelledHash('access-list', utf8(JSON.stringify(said)));
 }
 
 export function worldOfMode(mode: WorldMode): TreeAccess['world'] {

@@ -1,5 +1,5 @@
-// How a volume is shared, as the attributes `infinit.auth*` of everything in it tell and change it. One list a volume stands so far:
-// that of its root, which everything in it inherits.
+// How what is in one tree of a volume is shared, as the attributes `infinit.auth*` of everything in it tell and change it. What is set
+// where the list of the tree begins changes that list; what is set below it takes the place out of the tree.
 
 import { asBuffer, type Bytes, equalBytes, fromBase64, toBase64, toHex, utf8 } from '../../base/bytes.ts';
 import { InfinitError } from '../../base/errors.ts';
@@ -7,15 +7,17 @@ import type { Abortable } from '../../base/lifecycle.ts';
 import type { KeyPair } from '../../crypto/keys.ts';
 import type { ChangeShares, TreeAccess } from '../../tree/access.ts';
 import type { Tree } from '../../tree/tree.ts';
-import { fileError, rootInode } from '../../volume/files/files.ts';
+import { fileError } from '../../volume/files/files.ts';
 import type { SpecialAttributes } from '../../volume/files/special.ts';
 import type { Groups } from './groups.ts';
 import type { People, Person } from './people.ts';
 import type { Registry } from './registry.ts';
 import {
+  listHash,
   type Mode,
   modeFrom,
   type NamedGroup,
+  ownStatement,
   type Statement,
   signStatement,
   statementOf,
@@ -32,6 +34,21 @@ export interface VolumeSharingOptions {
   groups: Pick<Groups, 'find' | 'members'>;
   /** Of the network: every list has them. */
   admins: () => readonly { key: Bytes; write: boolean }[];
+  /** Lists of what is in the tree. */
+  lists: ListsWithin;
+}
+
+/** What of a tree has its list, and what becomes of what gets another one. */
+export interface ListsWithin {
+  /** The inode, with what is below, is all that the tree's list is for. */
+  isWhole(inode: number): Promise<boolean>;
+  /** While nothing else comes under the list. */
+  changing(inode: number, change: () => Promise<void>): Promise<void>;
+  /** The inode gets that list, for itself and what is below. */
+  separate(inode: number, said: Statement): Promise<void>;
+  isMoving(inode: number): Promise<boolean>;
+  /** Paths of what has a list of its own below. */
+  below(inode: number): Promise<string[]>;
 }
 
 /** Fields of the original. */
@@ -46,6 +63,8 @@ interface Permission {
 /** What `auth.NAME` gives who is named. */
 const grants: Readonly<Record<string, WorldMode>> = { setr: 'r', setw: 'rw', setrw: 'rw', clear: 'none' };
 
+type Edit = (said: Statement) => Statement;
+
 export class VolumeSharing implements SpecialAttributes {
   private readonly options: VolumeSharingOptions;
 
@@ -53,8 +72,11 @@ export class VolumeSharing implements SpecialAttributes {
     this.options = options;
   }
 
-  async get(_inode: number, name: string, options: Abortable = {}): Promise<Bytes> {
+  async get(inode: number, name: string, options: Abortable = {}): Promise<Bytes> {
+    const { lists } = this.options;
     if (name === 'auth.inherit') return utf8('true');
+    if (name === 'auth.below') return utf8(JSON.stringify(await lists.below(inode)));
+    if (name === 'auth.resealing' && (await lists.isMoving(inode))) return utf8('moving');
     if (!['auth', 'auth_others', 'auth.resealing'].includes(name)) throw noAttribute();
     const access = await this.options.tree.access(options);
     if (name === 'auth.resealing') return utf8(access.resealing);
@@ -66,11 +88,36 @@ export class VolumeSharing implements SpecialAttributes {
     const text = asBuffer(value).toString('utf8').trim();
     const mode = name.startsWith('auth.') ? grants[name.slice('auth.'.length)] : undefined;
     if (mode === undefined && name !== 'auth_others' && name !== 'auth.inherit') throw unknown(name);
-    checkPlace(inode);
     if (name === 'auth.inherit') return checkInherit(text);
-    if (mode === undefined) return this.changeWorld(modeFrom(text), options);
-    if (text.startsWith('@')) return this.changeGroup(text.slice(1), mode, options);
-    return this.changeUser(text, mode, options);
+    const edit = await this.editOf(text, mode, options);
+    const { lists, tree, user } = this.options;
+    if (await lists.isWhole(inode)) return lists.changing(inode, () => this.change(edit, options));
+    const access = await tree.access(options);
+    if (!equalBytes(access.owner, user.publicKey))
+      throw new InfinitError('denied', 'only the owner says who reads and writes');
+    const before = this.said(access);
+    const said = edit(before);
+    if (!equalBytes(listHash(said), listHash(before))) await lists.separate(inode, said);
+  }
+
+  /** As the owner: what is said from now on. */
+  say(said: Statement, options: Abortable = {}): Promise<void> {
+    return this.change(() => said, options);
+  }
+
+  /** What the owner himself said last. */
+  async own(options: Abortable = {}): Promise<Statement | undefined> {
+    const { tree, user } = this.options;
+    const access = await tree.access(options);
+    return equalBytes(access.owner, user.publicKey) ? ownStatement(tree.treeId, access) : undefined;
+  }
+
+  private editOf(text: string, mode: WorldMode | undefined, options: Abortable): Promise<Edit> | Edit {
+    if (mode === undefined) {
+      const world = modeFrom(text);
+      return (said) => ({ ...said, world });
+    }
+    return text.startsWith('@') ? this.editGroup(text.slice(1), mode, options) : this.editUser(text, mode, options);
   }
 
   /**
@@ -91,35 +138,31 @@ export class VolumeSharing implements SpecialAttributes {
     return true;
   }
 
-  private changeWorld(world: WorldMode, options: Abortable): Promise<void> {
-    return this.change((said) => ({ ...said, world }), options);
-  }
-
-  private async changeUser(text: string, mode: WorldMode, options: Abortable): Promise<void> {
+  private async editUser(text: string, mode: WorldMode, options: Abortable): Promise<Edit> {
     const access = await this.options.tree.access(options);
     const known = this.said(access).users;
     const registered = await this.options.registry.named(text, options);
     const person = await this.options.people.find(text, [...known, ...registered]);
     if (equalBytes(fromBase64(person.key), access.owner))
       throw new InfinitError('usage', `"${person.name}" owns the volume: he reads and writes it`);
-    await this.change((said) => {
+    return (said) => {
       const others = said.users.filter(({ key }) => key !== person.key);
       return { ...said, users: mode === 'none' ? others : [...others, { ...person, mode }] };
-    }, options);
+    };
   }
 
-  private async changeGroup(name: string, mode: WorldMode, options: Abortable): Promise<void> {
+  private async editGroup(name: string, mode: WorldMode, options: Abortable): Promise<Edit> {
     const { tree, groups } = this.options;
     const known = this.said(await tree.access(options)).groups.find((group) => group.name === name);
     const register = known?.register ?? toBase64((await groups.find(name, options)).register);
-    await this.change((said) => {
+    return (said) => {
       const others = said.groups.filter((group) => group.register !== register);
       return { ...said, groups: mode === 'none' ? others : [...others, { name, register, mode }] };
-    }, options);
+    };
   }
 
   /** Says it, and shares the tree accordingly. Throws `denied` for who does not own it. */
-  private async change(edit: (said: Statement) => Statement, options: Abortable): Promise<void> {
+  private async change(edit: Edit, options: Abortable): Promise<void> {
     const { tree, user } = this.options;
     const expanded = await this.expand(edit(this.said(await tree.access(options))), options);
     const change: ChangeShares = (now) => {
@@ -198,17 +241,10 @@ export class VolumeSharing implements SpecialAttributes {
   }
 }
 
-function checkPlace(inode: number): void {
-  if (inode === rootInode) return;
-  throw new InfinitError('unsupported', 'who reads and writes is said for the whole volume, at its root', {
-    hint: 'lists of single files and directories come in a later version; keep what others may not see in a volume of its own',
-  });
-}
-
 function checkInherit(text: string): void {
   if (text === 'true') return;
   if (text !== 'false') throw new InfinitError('usage', `"${text}" is neither true nor false`);
-  throw new InfinitError('unsupported', 'everything in a volume inherits the list of its root in this version');
+  throw new InfinitError('unsupported', 'what is in a directory has its list, or one of its own, in this version');
 }
 
 function unknown(name: string): InfinitError {

@@ -125,7 +125,7 @@ export class Marks {
 }
 
 /** What this version does not know how to follow: then nothing may be swept. */
-const unknownSpaces: readonly Space[] = ['snapshot', 'pin', 'domain', 'dedup'];
+const unknownSpaces: readonly Space[] = ['snapshot', 'pin', 'dedup'];
 
 export interface MarkOptions extends Abortable {
   /** Chunks below this number are marked already. */

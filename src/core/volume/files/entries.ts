@@ -1,4 +1,4 @@
-// Directory entries: found by the hash of their name, listed in the order of it. `domain` is 0 until trees name each other.
+// Directory entries: found by the hash of their name, listed in the order of it.
 
 import { asBuffer, type Bytes } from '../../base/bytes.ts';
 import { type CodecType, encode } from '../../base/codec.ts';
@@ -20,15 +20,51 @@ const dotDotCookie = 2n;
 const cookieMax = 2n ** 63n - 1n;
 
 export interface Entry {
+  /** Of the tree the inode is in, as this tree numbers it; 0: this one. */
+  domain: number;
   inode: number;
   type: FileType;
   name: Bytes;
 }
 
+/** What an entry leads to, as one number: above all inodes of the tree when it is in another (`borderOf`). */
+export function numberOf({ domain, inode }: Pick<Entry, 'domain' | 'inode'>): number {
+  return domain * limits.domainInodesMax + inode;
+}
+
+/** What such a number stands for; undefined: an inode of the tree itself. */
+export function borderOf(number: number): Pick<Entry, 'domain' | 'inode'> | undefined {
+  if (number < limits.domainInodesMax) return undefined;
+  const domain = Math.floor(number / limits.domainInodesMax);
+  return { domain, inode: number - domain * limits.domainInodesMax };
+}
+
+/** All that a tree knows of what is in another: that it is there, and what it is. */
+export function borderAttributes(entry: Entry): Attributes {
+  const never = { seconds: 0, nanoseconds: 0 };
+  return {
+    inode: numberOf(entry),
+    generation: 0,
+    type: entry.type,
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    links: 1,
+    size: 0,
+    allocatedBytes: 0,
+    accessed: never,
+    modified: never,
+    changed: never,
+    created: never,
+    device: 0,
+    hasExtended: false,
+  };
+}
+
 export function encodeEntry(entry: Entry): Buffer {
   const out = Buffer.allocUnsafe(nameAt + entry.name.length);
   out[0] = fileTypes.indexOf(entry.type);
-  out.writeUInt16BE(0, 1);
+  out.writeUInt16BE(entry.domain, 1);
   out.writeUIntBE(entry.inode, inodeAt, 6);
   out.set(entry.name, nameAt);
   return out;
@@ -39,7 +75,9 @@ export function decodeEntry(record: Bytes): Entry {
   const bytes = asBuffer(record);
   const type = fileTypes[bytes[0] ?? fileTypes.length];
   if (type === undefined || bytes.length <= nameAt) throw new InfinitError('corrupt', 'an entry is malformed');
-  return { inode: bytes.readUIntBE(inodeAt, 6), type, name: bytes.subarray(nameAt) };
+  const domain = bytes.readUInt16BE(1);
+  if (domain > limits.domainsOfTreeMax) throw new InfinitError('corrupt', 'an entry leads to no tree there may be');
+  return { domain, inode: bytes.readUIntBE(inodeAt, 6), type, name: bytes.subarray(nameAt) };
 }
 
 /** Where a name stands, or would. */
@@ -112,8 +150,9 @@ async function listNamed(
     const next = hashOf(key).readBigUInt64BE();
     if (next !== cookie && entries.length >= limit) return false;
     cookie = next;
-    const { name, inode, type } = decodeEntry(value);
-    entries.push({ name, inode, type, cookie, attributes: undefined });
+    const entry = decodeEntry(value);
+    const { name, type } = entry;
+    entries.push({ name, inode: numberOf(entry), type, cookie, attributes: undefined });
   }
   return true;
 }
@@ -130,7 +169,8 @@ function dotEntry(name: string, inode: number, cookie: Cookie): Listed {
 
 /** In the order of inode numbers: what was made together stands together. */
 async function addAttributes(reader: MapReader, entries: Listed[]): Promise<void> {
-  const wanted = [...new Set(entries.map(({ inode }) => inode))].sort((a, b) => a - b);
+  const own = entries.flatMap(({ inode }) => (borderOf(inode) === undefined ? [inode] : []));
+  const wanted = [...new Set(own)].sort((a, b) => a - b);
   const found = new Map<number, Attributes>();
   for (const number of wanted) {
     const inode: Inode | undefined = await findInode(reader, number);

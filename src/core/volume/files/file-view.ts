@@ -6,7 +6,18 @@ import { decode, encode } from '../../base/codec.ts';
 import { asError, InfinitError } from '../../base/errors.ts';
 import type { MapReader, Transaction, TreeView } from '../../tree/tree.ts';
 import { allocate, append, change, write } from './data.ts';
-import { list, needEntry } from './entries.ts';
+import {
+  addBorder,
+  addDomain,
+  domain,
+  domains,
+  dropBorder,
+  dropDomain,
+  leadAway,
+  listChores,
+  note,
+} from './domains.ts';
+import { borderAttributes, list, needEntry } from './entries.ts';
 import { getExtended, listExtended, removeExtended, setExtended } from './extended.ts';
 import { cells, pending } from './extents.ts';
 import { fileError } from './files.ts';
@@ -111,6 +122,18 @@ function execute(asked: FileOperation, work: Work, names: NameHash, made?: numbe
       return forgetJournal(asked, work);
     case 'replay':
       throw new InfinitError('usage', 'a replay within a replay');
+    case 'addDomain':
+      return addDomain(asked, work);
+    case 'dropDomain':
+      return dropDomain(asked, work);
+    case 'leadAway':
+      return leadAway(asked, work, names);
+    case 'addBorder':
+      return addBorder(asked, work, names);
+    case 'dropBorder':
+      return dropBorder(asked, work, names);
+    case 'note':
+      return note(asked, work);
   }
 }
 
@@ -140,6 +163,12 @@ function answer(asked: FileQuery, reader: MapReader, names: NameHash): Promise<B
       return records(asked, reader);
     case 'replayed':
       return replayed(asked, reader);
+    case 'domains':
+      return domains(reader);
+    case 'domain':
+      return domain(asked, reader);
+    case 'chores':
+      return listChores(reader);
   }
 }
 
@@ -152,6 +181,7 @@ async function lookup(
   if (isDot(name)) return encodeAttributes(at);
   if (isDotDot(name)) return encodeAttributes(await needInode(reader, at.parent));
   const { entry } = await needEntry(reader, names, directory, name);
+  if (entry.domain !== 0) return encode(attributesReply, borderAttributes(entry));
   return encodeAttributes(await needInode(reader, entry.inode));
 }
 

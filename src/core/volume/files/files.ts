@@ -190,7 +190,7 @@ export interface Files {
   usage(options?: Abortable): Promise<Usage>;
 
   /** For how long from now what was answered stays true unless `onForeign` tells: 0 for one that follows. Milliseconds. */
-  freshForMs(): number;
+  freshForMs(inode: number): number;
   /** Told, and waited for, before another client's change is answered to it; only while this client leads. */
   onForeign(listener: (change: ForeignChange) => Promise<void>): () => void;
 }
@@ -210,6 +210,7 @@ export const fileReasons = {
   invalid: 'usage',
   'not-permitted': 'denied',
   'cross-device': 'unsupported',
+  elsewhere: 'unsupported',
   'too-many-links': 'full',
   'too-large': 'full',
   'no-attribute': 'not-found',

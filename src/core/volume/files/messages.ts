@@ -24,6 +24,8 @@ import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { address } from '../../block/address.ts';
 import { keyBytes } from '../../crypto/cipher.ts';
+import { hashBytes } from '../../crypto/hash.ts';
+import { treeIdBytes } from '../../tree/root.ts';
 import type { WrittenChunk } from '../../tree/tree.ts';
 import { type Attributes, type Cookie, type FileTime, fileTypes } from './files.ts';
 
@@ -123,6 +125,23 @@ const lateOperation = struct({
   operation: bytes(limits.operationBytesMax),
 });
 export type LateOperation = CodecType<typeof lateOperation>;
+/** A tree with an access list of its own. */
+export const domainRecord = struct({
+  format: u8,
+  treeId: fixed(treeIdBytes),
+  /** Its root register. */
+  root: address,
+  /** Hash of what its list was made of: only a hint. */
+  list: fixed(hashBytes),
+  since: fileTime,
+});
+export type DomainRecord = CodecType<typeof domainRecord>;
+
+/**
+ * `left`: that inode of the other tree has lost its name. `moving`: that inode of this tree, and all below, goes there. `changing`:
+ * the list of the other tree, which has that root alone, is being changed.
+ */
+export const chores = ['left', 'moving', 'changing'] as const;
 
 /** Operations. `now` is the client's clock. Append only: the order of the cases is on the wire. */
 export const fileOperation = union({
@@ -221,6 +240,27 @@ export const fileOperation = union({
   }),
   /** The journal is empty and not used again: nothing is remembered of it. */
   forgetJournal: struct({ journal: fixed(journalIdBytes) }),
+  /** Trees of other lists, and names that lead there (`domains.ts`). Answers `domainNumberReply`. */
+  addDomain: struct({ record: domainRecord }),
+  dropDomain: struct({ domain: u16 }),
+  /** `changed`: of the file here, when it was copied. `free`, `client`, `held`: as in unlink, for the file here. */
+  leadAway: struct({
+    directory: u48,
+    name,
+    inode: u48,
+    changed: fileTime,
+    domain: u16,
+    target: u48,
+    now: fileTime,
+    free: bool,
+    client,
+    held: bool,
+  }),
+  /** `exists`. */
+  addBorder: struct({ directory: u48, name, of: fileType, domain: u16, inode: u48, now: fileTime }),
+  dropBorder: struct({ directory: u48, name, domain: u16, inode: u48, now: fileTime }),
+  /** `alone`: throws `busy` when anything else is noted of the domain. */
+  note: struct({ domain: u16, chore: oneOf(chores), inode: u48, done: bool, alone: bool, now: fileTime }),
 });
 export type FileOperation = CodecType<typeof fileOperation>;
 
@@ -240,6 +280,7 @@ export const replayReply = struct({
   notes: list(struct({ number: u48, text: text(1024) }), limits.asyncBatchMax),
 });
 export type ReplayReply = CodecType<typeof replayReply>;
+export const domainNumberReply = u16;
 
 /** Queries. Append only. */
 export const fileQuery = union({
@@ -260,6 +301,12 @@ export const fileQuery = union({
   records: struct({ from: recordKey, to: recordKey }),
   /** The number of the last operation of a journal that was replayed. Answers `replayedReply`. */
   replayed: struct({ journal: fixed(journalIdBytes) }),
+  /** Answers `domainsReply`. */
+  domains: struct({}),
+  /** Answers a `domainRecord`. */
+  domain: struct({ domain: u16 }),
+  /** Answers `choresReply`. */
+  chores: struct({}),
 });
 export type FileQuery = CodecType<typeof fileQuery>;
 
@@ -304,4 +351,9 @@ export const usageReply = struct({ bytesUsed: u64, inodesUsed: u64, quota: u64 }
 export const orphansReply = list(
   struct({ inode: u48, since: fileTime, holders: list(struct({ client, at: fileTime }), limits.orphanHoldersMax) }),
   limits.listEntriesMax,
+);
+export const domainsReply = list(struct({ domain: u16, record: domainRecord }), limits.domainsOfTreeMax);
+export const choresReply = list(
+  struct({ domain: u16, chore: oneOf(chores), inode: u48, since: fileTime }),
+  limits.choresPerAnswerMax,
 );

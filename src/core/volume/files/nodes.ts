@@ -66,7 +66,7 @@ export async function make(asked: Asked<'make'>, work: Work, names: NameHash, re
     inode.links = 0;
     makeOrphan(work, inode, { now, holder: client });
   } else {
-    work.put(spot.slot.key, encodeEntry({ inode: number, type: inode.type, name }));
+    work.put(spot.slot.key, encodeEntry({ domain: 0, inode: number, type: inode.type, name }));
     if (inode.type === 'directory') {
       inode.parent = directory.inode;
       directory.links++;
@@ -88,7 +88,7 @@ export async function link(asked: Asked<'link'>, work: Work, names: NameHash): P
   inode.links++;
   inode.changed = now;
   work.touch(inode);
-  work.put(spot.slot.key, encodeEntry({ inode: inode.inode, type: inode.type, name }));
+  work.put(spot.slot.key, encodeEntry({ domain: 0, inode: inode.inode, type: inode.type, name }));
   changedNow(work, directory, now);
   return encode(attributesReply, attributesOf(inode));
 }
@@ -96,7 +96,7 @@ export async function link(asked: Asked<'link'>, work: Work, names: NameHash): P
 export async function unlink(asked: Asked<'unlink'>, work: Work, names: NameHash): Promise<Bytes> {
   const directory = await work.directory(asked.directory);
   checkName(asked.name);
-  const spot = await needEntry(work.transaction, names, directory.inode, asked.name);
+  const spot = await needOwnEntry(work, names, directory, asked.name);
   const inode = await work.need(spot.entry.inode);
   if (inode.type === 'directory') throw fileError('is-directory', 'the entry is a directory');
   await emptySlot(work, spot.slot);
@@ -108,7 +108,7 @@ export async function unlink(asked: Asked<'unlink'>, work: Work, names: NameHash
 export async function removeDirectory(asked: Asked<'removeDirectory'>, work: Work, names: NameHash): Promise<Bytes> {
   const parent = await work.directory(asked.directory);
   checkName(asked.name);
-  const spot = await needEntry(work.transaction, names, parent.inode, asked.name);
+  const spot = await needOwnEntry(work, names, parent, asked.name);
   const directory = await work.directory(spot.entry.inode);
   await dropDirectory(work, directory, parent);
   await emptySlot(work, spot.slot);
@@ -130,8 +130,15 @@ export function changedNow(work: Work, directory: Inode, now: FileTime): void {
   work.touch(directory);
 }
 
+/** Throws `not-found`, and `elsewhere` for what is in another tree. */
+async function needOwnEntry(work: Work, names: NameHash, directory: Inode, name: Bytes) {
+  const spot = await needEntry(work.transaction, names, directory.inode, name);
+  if (spot.entry.domain !== 0) throw fileError('elsewhere', 'the name leads to another tree');
+  return spot;
+}
+
 /** Throws `exists`. */
-async function freeSpot(work: Work, names: NameHash, directory: Inode, name: Bytes): Promise<Spot> {
+export async function freeSpot(work: Work, names: NameHash, directory: Inode, name: Bytes): Promise<Spot> {
   checkName(name);
   const spot = await findEntry(work.transaction, names, directory.inode, name);
   if (spot.entry !== undefined) throw new InfinitError('exists', 'the entry exists');

@@ -37,3 +37,10 @@ export function timeMs({ seconds, nanoseconds }: FileTime): number {
 export function isLater(a: FileTime, b: FileTime): boolean {
   return a.seconds > b.seconds || (a.seconds === b.seconds && a.nanoseconds > b.nanoseconds);
 }
+
+/** The first after it. */
+export function nextTime({ seconds, nanoseconds }: FileTime): FileTime {
+  return nanoseconds < 999_999_999
+    ? { seconds, nanoseconds: nanoseconds + 1 }
+    : { seconds: seconds + 1, nanoseconds: 0 };
+}

@@ -7,9 +7,10 @@ import { InfinitError, isError } from '../../base/errors.ts';
 import { chunkKey, type SuperRecord, superKey, superRecord } from '../../tree/keys.ts';
 import { dropCells, encodeChunkRecord } from '../../tree/packing.ts';
 import type { MapReader, Transaction, WrittenChunk } from '../../tree/tree.ts';
-import { fileError } from './files.ts';
+import { type FileTime, fileError } from './files.ts';
 import { decodeInode, encodeInode, type Inode } from './inodes.ts';
 import { checkInode, inodeKey } from './records.ts';
+import { isLater, nextTime } from './times.ts';
 
 /** Up to so many keys are deleted one by one. */
 const singleDeletesMax = 8;
@@ -53,6 +54,8 @@ export class Work {
   readonly transaction: Transaction;
   private readonly known = new Map<number, Inode>();
   private readonly changed = new Set<Inode>();
+  /** When inodes had changed last before this operation. */
+  private readonly changedBefore = new Map<Inode, FileTime>();
   private readonly named = new Map<number, { chunk: WrittenChunk; live: number }>();
   private readonly dead = new Map<number, number>();
   private loadedSuper: SuperRecord | undefined;
@@ -68,7 +71,10 @@ export class Work {
     const known = this.known.get(inode);
     if (known !== undefined) return known;
     const found = await findInode(this.transaction, inode);
-    if (found !== undefined) this.known.set(inode, found);
+    if (found !== undefined) {
+      this.known.set(inode, found);
+      this.changedBefore.set(found, found.changed);
+    }
     return found;
   }
   async need(inode: number): Promise<Inode> {
@@ -162,6 +168,7 @@ export class Work {
   }
 
   async finish(): Promise<void> {
+    for (const inode of this.changed) this.changeLater(inode);
     for (const inode of this.changed) this.put(inodeKey(inode.inode), encodeInode(inode));
     for (const [number, { chunk, live }] of this.named) {
       if (live <= 0) continue;
@@ -172,6 +179,12 @@ export class Work {
       await dropCells(cells, { get: (key) => this.transaction.get(key), put: (key, value) => this.put(key, value) });
     }
     if (this.bytes !== 0 || this.inodes !== 0) await this.count();
+  }
+
+  /** Clients' clocks differ, yet no two states of an inode have one time of change: who copies it relies on that. */
+  private changeLater(inode: Inode): void {
+    const before = this.changedBefore.get(inode);
+    if (before !== undefined && !isLater(inode.changed, before)) inode.changed = nextTime(before);
   }
 
   private async count(): Promise<void> {

@@ -123,11 +123,11 @@ describe('a leader that is cut off', () => {
   test('with a minority of the journal stops answering when its lease ends, and so does its kernel', async () => {
     const { world, a, b, until, write, read, cut } = await two();
     cut('a', ['b', 's2', 's3']);
-    const fresh = a.files.freshForMs();
+    const fresh = a.files.freshForMs(rootInode);
     assert.ok(fresh > 0 && fresh <= limits.grantMs);
     assert.equal(await until(read(a)), 'one');
     await until(write(b, 'two'));
-    assert.equal(a.files.freshForMs(), 0);
+    assert.equal(a.files.freshForMs(rootInode), 0);
     const seen: string[] = [];
     const reading = read(a).then((text) => seen.push(text));
     await world.run(20_000);

@@ -234,8 +234,8 @@ describe('what a leader is told of others', () => {
     assert.deepEqual(gone.directories, [directory]);
     await w.run(a.files.make(directory, name('own'), newFile));
     assert.equal(told.length, 0, 'nothing is told of its own changes');
-    assert.ok(a.files.freshForMs() > 0);
-    assert.equal(b.files.freshForMs(), 0);
+    assert.ok(a.files.freshForMs(rootInode) > 0);
+    assert.equal(b.files.freshForMs(rootInode), 0);
     off();
     await w.run(b.files.make(directory, name('h'), newFile));
     assert.equal(told.length, 0);

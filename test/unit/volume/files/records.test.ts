@@ -85,7 +85,7 @@ describe('records of the files view', () => {
     fc.assert(
       fc.property(extent, (one) => assert.deepEqual(decodeExtent(keyOf(one), encodeExtent(one.length, one.body)), one)),
     );
-    const entry = record({ inode: u48, type: fc.constantFrom(...fileTypes), name: raw(1, 255) });
+    const entry = record({ domain: fc.nat(1023), inode: u48, type: fc.constantFrom(...fileTypes), name: raw(1, 255) });
     fc.assert(fc.property(entry, (one) => assert.deepEqual(decodeEntry(encodeEntry(one)), one)));
   });
 
@@ -120,8 +120,8 @@ describe('records of the files view', () => {
         '0000000500000006010007000000000016', // generation, device, flags, extended attributes, parent
     );
     assert.equal(
-      encodeEntry({ inode: 0x10, type: 'symlink', name: bytes('ab') }).toString('hex'),
-      '0200000000000000106162',
+      encodeEntry({ domain: 0x0102, inode: 0x10, type: 'symlink', name: bytes('ab') }).toString('hex'),
+      '0201020000000000106162',
     );
     const hex = (...extent: Parameters<typeof encodeExtent>) => encodeExtent(...extent).toString('hex');
     assert.equal(hex(9, { type: 'cells', chunk: 1, cell: 2, skip: 3 }), '0000000900000000000001000200000003');
