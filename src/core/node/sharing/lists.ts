@@ -213,7 +213,11 @@ export class Lists implements Work {
   }
 
   /** What cannot be removed yet stays noted. */
-  private async finishRemoval(from: Domain, to: Domain, chore: Pick<Chore, 'domain' | 'chore' | 'inode'>): Promise<void> {
+  private async finishRemoval(
+    from: Domain,
+    to: Domain,
+    chore: Pick<Chore, 'domain' | 'chore' | 'inode'>,
+  ): Promise<void> {
     try {
       await this.remove(to, chore.inode);
       await this.note(from, chore, { done: true });
