@@ -3,7 +3,7 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { encode } from '../../base/codec.ts';
-import { asError, isError } from '../../base/errors.ts';
+import { asError, InfinitError, isError } from '../../base/errors.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import { type Domain, DomainTable, type OpenDomain, type TreePlace } from './domain-table.ts';
@@ -214,7 +214,7 @@ export class DomainFiles implements Files {
 
   open(number: number): void {
     const { domain, inode } = this.table.at(number);
-    if (domain.now === undefined) throw fileError('stale', 'the file is not open to this user any more');
+    if (domain.now === undefined) throw new InfinitError('denied', 'the file is not shared with you');
     domain.now.files.open(inode);
   }
 
