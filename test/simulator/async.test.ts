@@ -1,4 +1,4 @@
-// A client with a journal of its own (decision 027): what it writes it reads at once, whatever becomes of the network; what others
+// A client with a journal of its own (decision 029): what it writes it reads at once, whatever becomes of the network; what others
 // read is the same in the end, once and in order, though it is killed, the machine stops, and the network is cut; where others came
 // before, nothing of anybody is lost.
 

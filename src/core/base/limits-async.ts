@@ -1,4 +1,4 @@
-// Limits of a journal of a client's own, and of what is replayed of it (decision 027); part of `limits`.
+// Limits of a journal of a client's own, and of what is replayed of it (decision 029); part of `limits`.
 
 const MiB = 1024 * 1024;
 const second = 1000;

@@ -1,4 +1,4 @@
-// A tree with a journal of its own (decision 027): operations are done here at once, over what is known of the network and what
+// A tree with a journal of its own (decision 029): operations are done here at once, over what is known of the network and what
 // waits to be sent, and kept in a log on this disk; the sender has them done in the network later. Whoever uses the tree sees
 // what it did itself at once and what others did within a second or so, or as it was when the network was last reached.
 

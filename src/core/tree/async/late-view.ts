@@ -1,4 +1,4 @@
-// What a client's own journal must know of a view to do its operations late (decision 027): what they rely on, which data they
+// What a client's own journal must know of a view to do its operations late (decision 029): what they rely on, which data they
 // name, how they are asked for, and which of them need not be sent at all.
 
 import type { Bytes } from '../../base/bytes.ts';

@@ -1,4 +1,4 @@
-// The log of a client's own journal (decision 027): records sealed one by one in files of some MiB that only grow. A record is
+// The log of a client's own journal (decision 029): records sealed one by one in files of some MiB that only grow. A record is
 // written when `append` resolves, so that it outlives the process, and on the disk when `sync` does. What a crash of the machine
 // tears off the end of the newest file was never synced; older files are on the disk, and damage in them is `corrupt`.
 // A file: format u8 = 1, number u48; records {length u32, nonce 12, sealed}; number and place are authenticated with each.

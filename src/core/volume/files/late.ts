@@ -1,4 +1,4 @@
-// The files view for a client's own journal (decision 027): what an operation on files relies on, which need not be sent, and how
+// The files view for a client's own journal (decision 029): what an operation on files relies on, which need not be sent, and how
 // what others made of a file is kept beside it.
 
 import { type Bytes, concatBytes, toHex } from '../../base/bytes.ts';

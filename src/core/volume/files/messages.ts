@@ -112,7 +112,7 @@ const place = struct({ directory: u48, name });
 const seenFile = struct({ inode: u48, changed: fileTime });
 export type SeenFile = CodecType<typeof seenFile>;
 
-/** An operation that a client has done for itself (decision 027), as it is to happen for everybody. */
+/** An operation that a client has done for itself (decision 029), as it is to happen for everybody. */
 const lateOperation = struct({
   /** Counts the operations of its journal. */
   number: u48,

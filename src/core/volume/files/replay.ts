@@ -1,4 +1,4 @@
-// Operations that come late (decision 027): a client with a journal of its own has done them for itself, and has them done here, in
+// Operations that come late (decision 029): a client with a journal of its own has done them for itself, and has them done here, in
 // order, each once. Where others have come before, nothing of theirs is lost and nothing of his: what is in the way of a name gets
 // another, a file that others changed is not taken away, and data that would cover others' is not written before it was kept.
 

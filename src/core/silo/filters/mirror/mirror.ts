@@ -1,5 +1,5 @@
 // The filter `mirror`: several silos that all have the same. Every change goes to all, the first of them is read, and a value that is
-// gone or rotten in one is given to it again from another. What holds when one is away: docs/decisions/028-mirror.md.
+// gone or rotten in one is given to it again from another. What holds when one is away: docs/decisions/030-mirror.md.
 
 import { asError, InfinitError, isError } from '../../../base/errors.ts';
 import { limits } from '../../../base/limits.ts';

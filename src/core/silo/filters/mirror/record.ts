@@ -1,5 +1,5 @@
 // What each silo of a mirror says of the mirror: which silos had everything when it was written. It stands among the silo's own
-// values, so that it travels with them. docs/decisions/028-mirror.md says how the latest is found.
+// values, so that it travels with them. docs/decisions/030-mirror.md says how the latest is found.
 
 import { utf8 } from '../../../base/bytes.ts';
 import { InfinitError, isError } from '../../../base/errors.ts';
