@@ -107,6 +107,7 @@ export class Lists implements Work {
   /** The inode, with all below that has no list of its own, gets the list; small things before it resolves. */
   async separate(from: Domain, inode: number, said: Statement): Promise<void> {
     if (!this.isOwner) throw new InfinitError('denied', 'only the owner says who reads and writes');
+    await this.checkNotRoot(from, inode);
     await this.inOrder(async () => {
       const chores = (await this.chores(from)).filter((chore) => chore.chore === 'moving' && chore.inode === inode);
       if (chores.length > 0) throw fileError('busy', 'its access list is being changed');
@@ -116,6 +117,21 @@ export class Lists implements Work {
     const { clock } = this.options.linked.node.runtime;
     for (const began = clock.monotonic(); clock.monotonic() - began < patienceMs; await clock.sleep(pollMs))
       if (!(await this.isMoving(from, inode))) return;
+  }
+
+  /** A root is named in another tree, where its name would have to lead away. */
+  private async checkNotRoot(from: Domain, inode: number): Promise<void> {
+    if (from.base === 0) return;
+    const { files } = await this.options.files.table.opened(from);
+    const roots = await entriesOf(files, rootInode);
+    if (!roots.some((root) => root.inode === inode)) return;
+    throw new InfinitError(
+      'unsupported',
+      'others have the same access list: it cannot be changed for one of them alone',
+      {
+        hint: 'copy it: the copy has the list of its directory, and can be given another one',
+      },
+    );
   }
 
   async isMoving(from: Domain, inode: number): Promise<boolean> {
