@@ -200,3 +200,22 @@ test('borders: names go, move and are replaced there as anywhere; two lists are 
   await bob.stop();
   await again.stop();
 });
+
+test('who has a file open while it gets another list is told that it is gone: nothing he wrote is lost in silence', async (t) => {
+  const { users } = await scene(t);
+  const { alice, bob } = users;
+  await alice.write('/file', 'before');
+  const { inode } = await bob.at('/file');
+  await bob.do(bob.files.write(inode, 0, utf8('synced')));
+  await bob.do(bob.files.sync(inode));
+  await bob.do(bob.files.write(inode, 0, utf8('later!')));
+  await alice.set('/file', 'auth.setr', 'bob');
+  await alice.settled('/file');
+  const stale = (error: Error) => ['stale', 'no-such-file'].includes(reasonOf(error as never) ?? '');
+  await assert.rejects(bob.do(bob.files.sync(inode)), stale);
+  await assert.rejects(bob.do(bob.files.write(inode, 0, utf8('latest')).then(() => bob.files.sync(inode))), stale);
+  assert.equal(await alice.read('/file'), 'synced');
+  assert.equal(await bob.read('/file'), 'synced');
+  await alice.stop();
+  await bob.stop();
+});

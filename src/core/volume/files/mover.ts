@@ -170,7 +170,8 @@ export class Mover {
     const now = this.times.now();
     await this.files.operate(from, {
       ...{ type: 'leadAway', directory, name, inode, changed, domain, target: copy, now, client },
-      ...{ free: false, held: false },
+      // Gone at once, whoever has it open: what he writes there fails instead of being seen by nobody.
+      ...{ free: true, held: false },
     });
   }
 
