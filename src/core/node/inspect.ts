@@ -2,12 +2,15 @@
 
 import { toBase64, toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
+import { abortable } from '../base/lifecycle.ts';
 import type { NodeId } from '../block/address.ts';
 import type { WorkerFacts } from '../cli/running.ts';
 import { formatEndpoint } from '../runtime/endpoint.ts';
 import type { Shortage } from '../store/redundancy.ts';
 import type { Queries } from './monitor.ts';
 import type { Node } from './node.ts';
+
+const agreementWaitMs = 5000;
 
 /** Of the first of the nodes this process is; background work of all. */
 export function inspections(nodes: () => readonly [Node, ...Node[]]): Queries {
@@ -139,12 +142,19 @@ function shortage(one: Shortage): Record<string, unknown> {
   return { reason, node, blocks };
 }
 
+/** Who asks is answered before he gives up waiting, also when there is no majority. */
 async function networkRegister(node: Node): Promise<Record<string, unknown>> {
+  const limit = new AbortController();
+  const cancel = node.runtime.clock.after(agreementWaitMs, () => limit.abort());
   try {
-    const members = await node.networkRegister?.members();
+    const asked = node.networkRegister?.members({ signal: limit.signal });
+    const members = asked && (await abortable(asked, { signal: limit.signal }));
     return members === undefined ? {} : { network_register_members: members };
   } catch (error) {
     if (!isError(error)) throw error;
-    return { network_register_error: error.message };
+    const late = `no majority has answered within ${agreementWaitMs / 1000} s`;
+    return { network_register_error: limit.signal.aborted ? late : error.message };
+  } finally {
+    cancel();
   }
 }
