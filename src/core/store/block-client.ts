@@ -101,6 +101,12 @@ export class BlockClient implements Blocks {
     return peer.call(method, request, options);
   }
 
+  /** Whether there would be nodes enough, were it not for those that take no more data. */
+  private async areClosed(address: Address, { quorum, signal }: PutOptions): Promise<boolean> {
+    const all = await this.options.overlay.owners(address, quorum, { signal, all: true });
+    return all.filter(({ leaving }) => !leaving).length >= quorum;
+  }
+
   /** Runs the send on the replicas in parallel, replaces those that fail, and resolves when a quorum has succeeded. */
   private async spread(
     address: Address,
@@ -147,6 +153,10 @@ export class BlockClient implements Blocks {
       while (running.size + done.size < options.quorum && startNext(true));
       if (running.size > 0) await round.promise;
       if (done.size >= options.quorum) return;
+      if (owners.length < options.quorum && (await this.areClosed(address, options))) {
+        failure = new InfinitError('full', 'nodes take no more data');
+        break;
+      }
       if (!worthRetrying) break;
       if (runtime.clock.monotonic() - started > putDeadlineMs) break;
       await runtime.clock.sleep(delayMs, options);

@@ -56,6 +56,13 @@ test('an unreachable node is replaced by the next clockwise', async () => {
   assert.ok(equalBytes(await client.get(address), block));
 });
 
+test('nodes that all take no more data are full, not away', async () => {
+  const { net, client } = await network(3);
+  for (const { record } of net.nodes) (record as { closed: boolean }).closed = true;
+  const put = client.put(someBlock(), { generation: 1, quorum: 2 });
+  await assert.rejects(put, (error) => isError(error, 'full') && /take no more data/.test(error.message));
+});
+
 test('a client that reaches fewer nodes than the quorum fails instead of lowering the bar', {
   timeout: 60_000,
 }, async () => {

@@ -55,8 +55,8 @@ export class TestNetwork {
   constructor() {
     this.overlay = {
       events: new Events(),
-      owners: async (address: Address, count: number) =>
-        replicas(this.walk(address), count, (id) => this.find(id)?.record),
+      owners: async (address: Address, count: number, { all = false }: { all?: boolean } = {}) =>
+        replicas(this.walk(address), count, (id) => this.find(id)?.record, all),
       record: (id: NodeId) => this.find(toHex(id))?.record,
       liveness: (id: NodeId) => (this.find(toHex(id))?.up ? 'alive' : 'dead'),
       nodes: () => this.nodes.filter((node) => node.up).map((node) => node.record),
