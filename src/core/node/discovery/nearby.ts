@@ -5,17 +5,23 @@ import type { Endpoint } from '../../runtime/runtime.ts';
 import type { LinkedNode } from '../link.ts';
 import { Mdns } from './mdns.ts';
 
-/** Who is there answers within this time, unless a message was lost. */
+/** Who is there answers within this time, unless a message was lost or the machine is busy. */
 const searchMs = 1000;
+/** A client can do nothing without others: it is asked again meanwhile. */
+const clientSearchMs = 15_000;
+const lookMs = 100;
 
 /** Where others of the network are, as far as they answer soon. */
-export async function seedsNearby({ node }: LinkedNode): Promise<Endpoint[]> {
+export async function seedsNearby({ node, isStorage }: Pick<LinkedNode, 'node' | 'isStorage'>): Promise<Endpoint[]> {
   const { runtime, networkId, peers } = node;
   const found: Endpoint[] = [];
   const parts = { runtime, networkId, nodeId: peers.self.id, port: () => undefined };
   const mdns = new Mdns({ ...parts, found: (place) => found.push(place) });
   await mdns.start();
-  await runtime.clock.sleep(searchMs);
+  const { clock } = runtime;
+  const until = clock.monotonic() + clientSearchMs;
+  await clock.sleep(searchMs);
+  while (!isStorage && found.length === 0 && clock.monotonic() < until) await clock.sleep(lookMs);
   mdns.stop();
   return found;
 }
