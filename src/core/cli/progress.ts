@@ -31,7 +31,8 @@ export class Progress {
     if (now - this.drawnAtMs < redrawMs) return;
     this.drawnAtMs = now;
     this.last = share === undefined ? text : `${bar(share)} ${text}`;
-    this.output.write(`${eraseLine}${this.last.slice(0, (this.output.columns ?? 80) - 1)}`);
+    // A terminal without a size says 0.
+    this.output.write(`${eraseLine}${this.last.slice(0, (this.output.columns || 80) - 1)}`);
   }
 
   /** What comes next begins on a clean line. */
