@@ -51,23 +51,29 @@ export class Dialling {
     return abortable(dial, options);
   }
 
-  /** A node whose connection is carried is tried directly every so often, until it is direct or gone. */
-  preferDirect(id: NodeId, endpoints: readonly Endpoint[], afterMs: number = limits.directRetryMs): void {
+  /** A node whose connection is carried is tried directly every so often, until it is direct or gone or this node stops. */
+  preferDirect(id: NodeId, endpoints: readonly Endpoint[]): void {
     const name = toHex(id);
     const dialled = endpoints.filter((one) => !isRelayed(one));
-    if (dialled.length === 0 || (afterMs === limits.directRetryMs && this.retried.has(name))) return;
+    if (dialled.length === 0 || this.retried.has(name)) return;
     this.retried.add(name);
-    this.parts.runtime.clock.after(afterMs, () => {
-      const peer = this.parts.peers.get(id);
-      if (this.parts.stopping().aborted || !peer?.open || peer.relay === undefined) {
-        this.retried.delete(name);
-        return;
-      }
-      this.direct(dialled, id).then(
-        () => this.retried.delete(name),
-        () => this.preferDirect(id, dialled, Math.min(2 * afterMs, limits.directRetryMaxMs)),
+    const over = () => this.retried.delete(name);
+    this.retry(id, dialled).then(over, over);
+  }
+
+  private async retry(id: NodeId, endpoints: readonly Endpoint[]): Promise<void> {
+    const { clock } = this.parts.runtime;
+    const signal = this.parts.stopping();
+    for (let waitMs: number = limits.directRetryMs; ; waitMs = Math.min(2 * waitMs, limits.directRetryMaxMs)) {
+      await clock.sleep(waitMs, { signal });
+      const peer = this.known(id);
+      if (peer === undefined || peer.relay === undefined) return;
+      const isDirect = await this.direct(endpoints, id).then(
+        () => true,
+        () => false,
       );
-    });
+      if (isDirect) return;
+    }
   }
 
   private async dial(contact: Contact, failureName: string): Promise<Peer> {

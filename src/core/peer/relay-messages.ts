@@ -47,7 +47,7 @@ export const relayPiece: Method<Piece, Record<string, never>> = {
   right: 'member',
 };
 
-/** The stream ends once `sequence` pieces of that direction were taken; or at once when it broke. */
+/** The stream ends: all that who says so has sent was taken before, unless it broke. */
 export const relayEnd: Method<StreamName & { down: boolean; broken: boolean }, Record<string, never>> = {
   name: 'relay.end',
   request: struct({ stream: u48, down: bool, broken: bool }),

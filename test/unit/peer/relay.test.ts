@@ -13,10 +13,10 @@ import { Services } from '../../../src/core/peer/services.ts';
 import { Session } from '../../../src/core/peer/session.ts';
 import { Turns } from '../../../src/core/peer/turns.ts';
 import { formatEndpoint, parseEndpoint } from '../../../src/core/runtime/endpoint.ts';
-import type { Carrier, Connection } from '../../../src/core/runtime/runtime.ts';
+import type { Carrier, Clock, Connection, Runtime } from '../../../src/core/runtime/runtime.ts';
 import { systemRuntime } from '../../../src/core/runtime/system/system.ts';
 import { echo, makeHiddenNode, makeNode, type PeerHarness } from '../../conformance/peer.ts';
-import { createWorld } from '../../simulator/runtime/world.ts';
+import { createWorld, type World } from '../../simulator/runtime/world.ts';
 import { fakeAdmission, testKey } from './fake-admission.ts';
 
 const real = { ...systemRuntime(), log: { write: () => {} } };
@@ -44,15 +44,67 @@ test('relayed endpoints are endpoints like others', () => {
   assert.deepEqual(fewer([...some, carried], 3), [some[0], some[1], carried]);
 });
 
-test('a direct connection takes over as soon as one can be had, without a call lost', async () => {
-  const world = createWorld({ seed: 4 });
-  const harness: PeerHarness = {
+function harnessOf(world: World): PeerHarness {
+  return {
     runtime: (index) => world.host(`h${index}`).runtime,
     hostName: (index) => `h${index}`,
     patienceMs: 10_000,
     settle: (promise) => world.settle(promise),
     until: (condition) => world.run(condition),
   };
+}
+
+/** The runtime, and how many of its timers have neither ended nor been taken off. */
+function counted(runtime: Runtime): { runtime: Runtime; timers: () => number } {
+  const { clock } = runtime;
+  const open = new Set<object>();
+  const counting: Clock = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    after: (timeMs, task) => {
+      const timer = {};
+      open.add(timer);
+      const cancel = clock.after(timeMs, () => {
+        open.delete(timer);
+        task();
+      });
+      return () => {
+        open.delete(timer);
+        cancel();
+      };
+    },
+    sleep: async (timeMs, options) => {
+      const timer = {};
+      open.add(timer);
+      await clock.sleep(timeMs, options).finally(() => open.delete(timer));
+    },
+  };
+  return { runtime: { ...runtime, clock: counting }, timers: () => open.size };
+}
+
+test('a node that stops leaves no timer behind, though a direct connection was to be tried later', async () => {
+  const world = createWorld({ seed: 5 });
+  const harness = harnessOf(world);
+  const { runtime, timers } = counted(world.host('h0').runtime);
+  const a = await makeHiddenNode({ ...harness, runtime: () => runtime }, 0);
+  const b = await makeNode(harness, 1);
+  const third = await makeNode(harness, 2);
+  for (const { peers } of [a, b])
+    await world.settle(peers.connect({ id: third.peers.self.id, endpoints: [third.endpoint] }));
+  world.network.partition(['h0'], ['h1']);
+  const toB = await world.settle(a.peers.connect({ id: b.peers.self.id, endpoints: [b.endpoint] }));
+  assert.ok(toB.relay !== undefined);
+  // In the middle of the first attempt.
+  await world.runFor(limits.directRetryMs + 100);
+  await world.settle(a.peers.stop());
+  await world.runFor(100);
+  assert.equal(timers(), 0);
+  await world.settle(Promise.all([b, third].map(({ peers }) => peers.stop())));
+});
+
+test('a direct connection takes over as soon as one can be had, without a call lost', async () => {
+  const world = createWorld({ seed: 4 });
+  const harness = harnessOf(world);
   const a = await makeHiddenNode(harness, 0);
   const b = await makeNode(harness, 1);
   const third = await makeNode(harness, 2);
