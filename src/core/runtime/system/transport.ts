@@ -139,8 +139,6 @@ function proved(
       fail(new InfinitError('unavailable', `${where}: ${error.message}`, { cause: error }));
     const hungUp = () => fail(new InfinitError('unavailable', `${where} hung up`));
     const abort = () => fail(cancelled(signal));
-    const timer = setTimeout(() => fail(new InfinitError('unavailable', `no answer from ${where}`)), timeoutMs);
-    signal?.addEventListener('abort', abort, { once: true });
     const below = begin((socket) => {
       const key = provedKey(socket);
       if (!key) return fail(new InfinitError('denied', `no Ed25519 key proved at ${where}`));
@@ -149,6 +147,8 @@ function proved(
       settled();
       resolve(new SystemConnection(socket, key, endpoint));
     });
+    const timer = setTimeout(() => fail(new InfinitError('unavailable', `no answer from ${where}`)), timeoutMs);
+    signal?.addEventListener('abort', abort, { once: true });
     below.on('error', broken);
     below.on('close', hungUp);
     if (signal?.aborted) abort();
