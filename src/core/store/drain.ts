@@ -79,7 +79,8 @@ export class Drain {
    * over, `cancelled`; then the node stays what it was.
    */
   run(signal: AbortSignal): Promise<DrainProgress> {
-    const handedOver = this.handOver(AbortSignal.any([signal, this.ended.signal]));
+    // One that was given up takes back first what it said.
+    const handedOver = this.running.then(() => this.handOver(AbortSignal.any([signal, this.ended.signal])));
     this.running = handedOver.catch(() => {});
     return handedOver;
   }

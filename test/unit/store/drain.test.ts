@@ -121,6 +121,24 @@ test('a block that too few others hold is waited for, however long; given up, th
   assert.deepEqual([around.said, drain.isLeaving], [[true, false], false]);
 });
 
+test('who begins again at once begins when what was given up has ended', async () => {
+  const around = new Around();
+  around.registers = [[member(1), member(2)]];
+  const drain = around.drain();
+  const givenUp = new AbortController();
+  let second: Promise<unknown> | undefined;
+  around.onSleep = (count) => {
+    if (count > 1) return;
+    givenUp.abort(new InfinitError('cancelled', 'not now'));
+    second = drain.run(around.abort.signal);
+    around.registers = [];
+  };
+  const first = drain.run(givenUp.signal);
+  await assert.rejects(first, (error) => isError(error, 'cancelled'));
+  await second;
+  assert.deepEqual([around.said, drain.status().state], [[true, false, true], 'drained']);
+});
+
 test('a block that comes after the first look is found before it ends', async () => {
   const around = new Around();
   around.registers = [[member(1), member(2)]];
