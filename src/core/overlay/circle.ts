@@ -124,10 +124,13 @@ export class Circle {
       if (held > 0)
         for (const place of this.placesOf(node, held)) edits.push({ at: this.indexOf(place), place: undefined });
       if (positions > 0) this.counts.set(node, positions);
-      else this.counts.delete(node);
-      if (positions === 0) released.push(...this.release(node));
+      else {
+        this.counts.delete(node);
+        released.push(...this.release(node));
+      }
     }
-    const fresh = [...this.pending].flatMap(([node, positions]) => this.placesOf(node, positions));
+    const staying = [...this.pending].filter(([, positions]) => positions > 0);
+    const fresh = staying.flatMap(([node, positions]) => this.placesOf(node, positions));
     this.pending.clear();
     fresh.sort((a, b) => this.order(a, b));
     this.apply([...fresh.map((place) => ({ at: this.indexOf(place), place })), ...edits], fresh.length - edits.length);

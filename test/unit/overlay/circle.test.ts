@@ -61,3 +61,16 @@ test('what changes nothing of a large circle costs no pass over it', () => {
   assert.equal(circle.size, 159);
   assert.notEqual(Reflect.get(circle, 'places'), held);
 });
+
+test('of nodes that went nothing is left', () => {
+  const circle = new Circle();
+  for (let i = 0; i < 50; i++) {
+    const name = toHex(hash(Buffer.from(`passing ${i}`)));
+    circle.set(name, 3);
+    assert.equal(circle.size, 3);
+    circle.set(name, 0);
+    assert.equal(circle.size, 0);
+  }
+  const left = (field: string) => Reflect.get(circle, field);
+  assert.deepEqual([left('numbers').size, left('counts').size, left('names').length], [0, 0, 1]);
+});
