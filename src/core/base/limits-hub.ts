@@ -65,7 +65,7 @@ export const hubLimits = {
   /** People put on a hub by one request, and tries to find a name for one that nobody has. */
   ldapUsersPerRequest: 500,
   ldapNameTriesMax: 100,
-  /** Tries of one person's password of the directory, by all hubs' clients. */
+  /** Tries of one person's password of the directory, by all clients of a hub. */
   hubDirectoryRate: { burst: 5, perSecond: 0.05 },
   /** Passwords a hub has the directory check at once. */
   hubDirectoryAskingMax: 64,
