@@ -261,4 +261,16 @@ describe('populating a hub', () => {
     const second = await login(there, 'bob', secrets('his own', 'bob of ldap'));
     assert.deepEqual(second.descriptor, await laptop.repository.get('user', 'bob'));
   });
+
+  test('who names his entry with another password is told which password it is', async (t) => {
+    const { hub } = await administrator(t);
+    const device = await newDevice(t, `${t.name} eve`);
+    await createUser(device, { name: 'eve' });
+    const sharing = await openSharing(device, hub.connection, 'eve');
+    const wrong = { ldapDn: dnOf('eve'), directoryPassword: 'bob of ldap' };
+    await assert.rejects(
+      pushUser(sharing, 'eve', wrong),
+      failsWith('denied', /^password of the directory do not match$/),
+    );
+  });
 });

@@ -94,6 +94,11 @@ export class HubClient {
 
 const reasonCharsMax = 500;
 const identityAdvice = 'ensure the user has been set using --as or INFINIT_USER';
+/** Of what was typed, not of the signature. */
+const wrongSecrets: ReadonlyMap<string, string> = new Map([
+  ['ldap/password', 'password of the directory do not match'],
+  ['pairing/invalid_passphrase', 'invalid passphrase'],
+]);
 
 /** What a refusal means to the person; `data.error` is the hub's code. */
 function failureOf({ status, body }: HubResponse, what: string): InfinitError {
@@ -103,8 +108,11 @@ function failureOf({ status, body }: HubResponse, what: string): InfinitError {
   const details = { data: { status, error } };
   const hub = reason === '' ? {} : { hint: `the hub says: ${reason}` };
   switch (status) {
-    case 401:
+    case 401: {
+      const wrongSecret = wrongSecrets.get(error);
+      if (wrongSecret !== undefined) return new InfinitError(kind, wrongSecret, details);
       return new InfinitError(kind, `Unauthorized ${what}, check the system clock`, { ...details, ...hub });
+    }
     case 402:
       return new InfinitError(kind, `limit reached ${what}`, { ...details, ...hub });
     case 403:

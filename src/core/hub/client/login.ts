@@ -65,14 +65,12 @@ async function enrol(sharing: Sharing, name: string, secrets: LoginSecrets): Pro
   const user = newUser(context, { name });
   const password = await secrets.password(true);
   const directoryPassword = await secrets.directoryPassword();
-  await signUp(sharing, user, { password, directoryPassword, full: true }).catch(throwDenied);
+  await signUp(sharing, user, { password, directoryPassword, full: true });
   const own = hub.as({ name, key: userKeyPair(user) });
   return importUser(context, JSON.stringify(await own.get('user', name)));
 }
 
 function throwDenied(error: unknown): never {
-  if (isError(error, 'denied') && error.data?.error === 'ldap/password')
-    throw new InfinitError('denied', 'password of the directory do not match', { cause: error });
   if (isError(error, 'denied') && error.data?.error === 'user/unauthorized')
     throw new InfinitError('denied', 'password do not match', { cause: error });
   throw error;

@@ -5,7 +5,6 @@ import type { Imported } from '../../descriptor/context.ts';
 import type { UserDescriptor } from '../../descriptor/descriptor.ts';
 import { getUser, userKeyPair } from '../../descriptor/users.ts';
 import { makePairing, openIdentity, passwordKeys } from '../identity.ts';
-import type { HubClient } from './client.ts';
 import { takeIdentity } from './login.ts';
 import { userPath } from './paths.ts';
 import type { Sharing } from './sharing.ts';
@@ -47,17 +46,7 @@ export async function receiveUser(
   const { salt, scrypt_n } = parameters as { salt: string; scrypt_n: number };
   if (typeof salt !== 'string') throw new InfinitError('corrupt', 'the hub tells no salt');
   const { login: key, sealing } = await passwordKeys(name, passphrase, { salt, scrypt_n }, 'pairing');
-  const answer = await take(hub.client, { name, key }, what);
+  const signer = { name, key };
+  const answer = (await hub.client.ask('POST', userPath(name, 'pairing'), { signer, what })) as Record<string, unknown>;
   return takeIdentity(context, name, answer, (sealed) => openIdentity(name, sealing, sealed, 'pairing'));
-}
-
-type Signer = NonNullable<HubClient['person']>;
-
-async function take(client: HubClient, signer: Signer, what: string): Promise<Record<string, unknown>> {
-  try {
-    return (await client.ask('POST', userPath(signer.name, 'pairing'), { signer, what })) as Record<string, unknown>;
-  } catch (error) {
-    if (!isError(error, 'denied') || error.data?.error !== 'pairing/invalid_passphrase') throw error;
-    throw new InfinitError('denied', 'invalid passphrase', { cause: error });
-  }
 }
