@@ -240,11 +240,16 @@ export class Running {
     await this.stop('SIGKILL');
   }
 
+  /** Resolves with the exit code, once it ends by itself. */
+  async end(): Promise<number | null> {
+    await this.exited;
+    return this.child.exitCode;
+  }
+
   /** Resolves with the exit code. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (!this.ended) this.child.kill(signal);
-    await this.exited;
-    return this.child.exitCode;
+    return this.end();
   }
 }
 
