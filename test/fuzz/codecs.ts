@@ -28,6 +28,8 @@ import { cycleRecord } from '../../src/core/tree/garbage/garbage.ts';
 import { chunkRecord, superRecord } from '../../src/core/tree/keys.ts';
 import * as lockMessages from '../../src/core/tree/locks/lock-messages.ts';
 import * as treeMessages from '../../src/core/tree/messages.ts';
+import { expectation } from '../../src/core/volume/files/expectation.ts';
+import * as fileMessages from '../../src/core/volume/files/messages.ts';
 import {
   deleteReply,
   getReply,
@@ -79,6 +81,7 @@ const others: Record<string, Codec<never> | Codec<unknown>> = {
   chunkRecord,
   cycleRecord,
   deleteReply,
+  expectation,
   genesis,
   getReply,
   hello,
@@ -103,7 +106,14 @@ const codecs: [string, Codec<unknown>][] = [
     [`${method.name} response`, method.response],
   ]),
   ...(Object.entries(others) as [string, Codec<unknown>][]),
+  ...Object.entries(fileMessages).flatMap(([name, codec]): [string, Codec<unknown>][] =>
+    isCodec(codec) ? [[`files ${name}`, codec]] : [],
+  ),
 ];
+
+function isCodec(value: unknown): value is Codec<unknown> {
+  return typeof value === 'object' && value !== null && 'read' in value && 'write' in value;
+}
 
 export const codecFuzzers: readonly Fuzzer[] = [
   ...codecs.map(([name, codec]) => codecFuzzer(`codec ${name}`, codec)),

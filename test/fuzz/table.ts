@@ -1,6 +1,7 @@
 // All fuzzers, one table.
 
 import { codecFuzzers } from './codecs.ts';
+import { fileFuzzers } from './files.ts';
 import type { Fuzzer } from './fuzzer.ts';
 import { hubFuzzers } from './hub.ts';
 import { liveFuzzers } from './live.ts';
@@ -11,6 +12,7 @@ export const fuzzers: readonly Fuzzer[] = [
   ...codecFuzzers,
   ...signedFuzzers,
   ...storedFuzzers,
+  ...fileFuzzers,
   ...liveFuzzers,
   ...hubFuzzers,
 ];

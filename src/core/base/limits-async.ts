@@ -25,7 +25,7 @@ export const asyncLimits = {
   asyncRefusedMax: 1000,
   /** Operations replayed at once, and files they rely on. */
   asyncBatchMax: 128,
-  asyncSeenMax: 8192,
+  asyncSeenMax: 4096,
   asyncLabelCharsMax: 160,
   /** Inode numbers one client may have reserved at once. */
   asyncInodesMax: MiB,

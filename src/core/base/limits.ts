@@ -256,8 +256,9 @@ export const limits = {
   treeLoadsAheadMax: 16,
   chunkPutsInFlightMax: 4,
   chunkCellsMax: 4096,
-  /** An operation and what it changes fit in one journal batch. */
+  /** An operation and what it changes fit in one journal batch; the answer, kept until its client confirms it, in a leaf. */
   operationBytesMax: 512 * KiB,
+  replyBytesMax: 64 * KiB,
   answerBytesMax: 4 * MiB,
   operationChunksMax: 256,
   operationDeadlineMs: 60 * second,

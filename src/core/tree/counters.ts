@@ -31,6 +31,7 @@ export class Counters {
     const transaction: OverlayTransaction = new OverlayTransaction(below, {
       sequence,
       allocate: (counter) => this.allocate(counter, transaction),
+      willAllocate: (inode) => inode >= this.ranges.inode.next && inode < this.ranges.inode.end,
     });
     return transaction;
   }

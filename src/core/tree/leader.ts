@@ -29,8 +29,6 @@ import { Sessions } from './sessions.ts';
 import type { Effect, LockGuard, Transaction } from './tree.ts';
 import { TrackingReader, Unacknowledged } from './unacknowledged.ts';
 
-/** A reply is kept in a leaf of the tree until its client confirms it. */
-const replyBytesMax = limits.cellBytesMax;
 const rootCheckMs = 10_000;
 const troubledCheckMs = 2_000;
 const sessionSweepMs = 10 * 60 * 1000;
@@ -283,7 +281,8 @@ export class Leader {
     let reply: Bytes;
     try {
       reply = await this.context.view.execute(request.operation, transaction);
-      if (reply.length > replyBytesMax) throw new InfinitError('full', `an answer has at most ${replyBytesMax} bytes`);
+      if (reply.length > limits.replyBytesMax)
+        throw new InfinitError('full', `an answer has at most ${limits.replyBytesMax} bytes`);
     } catch (error) {
       this.counters.restore(numbers);
       return { outcome: failedOutcome(error), after: this.batcher.issued, read: true };

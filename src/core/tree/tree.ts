@@ -42,6 +42,8 @@ export interface Transaction extends MapReader {
   readonly sequence: number;
   /** A new number for an inode or a chunk, never handed out again. */
   allocate(counter: 'inode' | 'chunk'): Promise<number>;
+  /** Whether `allocate` may still hand out that inode number. */
+  willAllocate(inode: number): boolean;
 }
 
 /** A piece of data stored in a chunk. */

@@ -331,7 +331,11 @@ test('a transaction sees its own changes; nobody else does before its effects ar
   const open = new Memtable();
   open.apply([{ type: 'put', key: utf8('open'), value: utf8('1') }]);
   const reader = new LayeredReader([open], base);
-  const transaction = new OverlayTransaction(reader, { sequence: 5, allocate: async () => 9 });
+  const transaction = new OverlayTransaction(reader, {
+    sequence: 5,
+    allocate: async () => 9,
+    willAllocate: () => false,
+  });
   transaction.deleteRange(utf8('k'), utf8('l'));
   transaction.put(utf8('kz'), utf8('2'));
   transaction.delete(utf8('open'));

@@ -107,6 +107,7 @@ export class AsyncTree {
       const transaction = new OverlayTransaction(below, {
         sequence: this.next,
         allocate: (what) => this.allocate(what),
+        willAllocate: (inode) => inode >= this.inode.next && inode < this.inode.end,
       });
       const before = this.inode.next;
       const expected = await this.options.late.expected(operation, below);

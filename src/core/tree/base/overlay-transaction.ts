@@ -15,17 +15,20 @@ const effectsBytesMax = limits.journalBatchBytesMax - 2 * limits.cellBytesMax;
 export interface OverlayOptions {
   sequence: number;
   allocate: Transaction['allocate'];
+  willAllocate: Transaction['willAllocate'];
 }
 
 export class OverlayTransaction implements Transaction {
   readonly sequence: number;
   readonly allocate: Transaction['allocate'];
+  readonly willAllocate: Transaction['willAllocate'];
   private readonly own = new Memtable({ bytesMax: effectsBytesMax });
   private readonly reader: LayeredReader<Leaves>;
 
   constructor(below: LayeredReader<Leaves>, options: OverlayOptions) {
     this.sequence = options.sequence;
     this.allocate = options.allocate;
+    this.willAllocate = options.willAllocate;
     this.reader = new LayeredReader([this.own, ...below.layers], below.base);
   }
 

@@ -10,7 +10,7 @@ import type { Late, LateView } from '../../tree/async/late-view.ts';
 import type { LateEntry } from '../../tree/async/log.ts';
 import { spaces } from '../../tree/keys.ts';
 import type { MapReader, WrittenChunk } from '../../tree/tree.ts';
-import { findEntry } from './entries.ts';
+import { findEntry, numberOf } from './entries.ts';
 import { type Expectation, expectation } from './expectation.ts';
 import { type EntryPlace, type Files, type FileTime, reasonOf, rootInode } from './files.ts';
 import { decodeInode } from './inodes.ts';
@@ -80,8 +80,10 @@ class LateFiles implements LateView {
       if (found === undefined || found.links === 0) return;
       seen.push({ inode: found.inode, changed: found.changed, place: place ?? this.places.get(found.inode) });
     };
-    const at = async ({ directory, name }: EntryPlace) =>
-      (await findEntry(reader, this.options.names, directory, name)).entry?.inode;
+    const at = async ({ directory, name }: EntryPlace) => {
+      const { entry } = await findEntry(reader, this.options.names, directory, name);
+      return entry && numberOf(entry);
+    };
     if (asked.type === 'write') for (const { inode } of asked.files) await see(inode);
     else if (
       asked.type === 'append' ||

@@ -277,7 +277,7 @@ export const reserveReply = u48;
 /** `changed`: of files named by `seen`, as they are now. `notes`: what came out otherwise than the client saw it. */
 export const replayReply = struct({
   changed: list(seenFile, limits.asyncSeenMax),
-  notes: list(struct({ number: u48, text: text(1024) }), limits.asyncBatchMax),
+  notes: list(struct({ number: u48, text: text(4096) }), limits.asyncBatchMax),
 });
 export type ReplayReply = CodecType<typeof replayReply>;
 export const domainNumberReply = u16;

@@ -49,6 +49,7 @@ export async function make(asked: Asked<'make'>, work: Work, names: NameHash, re
   const directory = await work.directory(asked.directory);
   const spot = name === undefined ? undefined : await freeSpot(work, names, directory, name);
   const number = reserved ?? (await work.allocate('inode'));
+  if (number >= limits.domainInodesMax) throw new InfinitError('full', 'no inode numbers are left');
   const { defaultMode } = await work.super();
   const inherits = (directory.mode & setGroup) !== 0;
   const handedDown = inherits && node.type === 'directory' ? setGroup : 0;

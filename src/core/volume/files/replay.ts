@@ -9,7 +9,7 @@ import { limits } from '../../base/limits.ts';
 import { readSuper } from '../../tree/counters.ts';
 import { spaceKey, spaceRange, superKey, superRecord } from '../../tree/keys.ts';
 import type { MapReader, Transaction } from '../../tree/tree.ts';
-import { type Entry, findEntry } from './entries.ts';
+import { type Entry, findEntry, numberOf } from './entries.ts';
 import { type FileReason, type FileTime, fileReasons, rootInode } from './files.ts';
 import {
   type FileOperation,
@@ -28,7 +28,7 @@ import {
 } from './messages.ts';
 import { type NameHash, nameBeside } from './names.ts';
 import { isLater } from './times.ts';
-import { findInode, type Work } from './work.ts';
+import { findInode, tooMuch, type Work } from './work.ts';
 
 type Asked<T extends FileOperation['type']> = FileOperation & { type: T };
 
@@ -54,16 +54,17 @@ export async function replay(asked: Asked<'replay'>, transaction: Transaction, v
     const note = await replayOne(late, asked.label, transaction, view);
     if (note !== undefined) reply.notes.push({ number: late.number, text: note });
     for (const { inode } of late.seen) touched.add(inode);
+    if (touched.size > limits.asyncSeenMax) throw tooMuch();
     through = late.number;
   }
   for (const inode of touched) {
     const found = await findInode(transaction, inode);
     if (found !== undefined) reply.changed.push({ inode, changed: found.changed });
   }
-  if (touched.size > limits.asyncSeenMax)
-    throw new InfinitError('full', 'too many files at once', { data: { split: true } });
   transaction.put(key, encode(journalRecord, { through: through ?? 0, at: asked.now }));
-  return encode(replayReply, reply);
+  const answer = encode(replayReply, reply);
+  if (answer.length > limits.replyBytesMax) throw tooMuch();
+  return answer;
 }
 
 export async function reserve({ count }: Asked<'reserve'>, work: Work): Promise<Bytes> {
@@ -71,7 +72,7 @@ export async function reserve({ count }: Asked<'reserve'>, work: Work): Promise<
     throw new InfinitError('usage', `1 to ${limits.asyncInodesMax} inode numbers are reserved at once`);
   const record = await work.super();
   const first = record.nextInode;
-  if (first + count >= limits.inodesMax) throw new InfinitError('full', 'no inode numbers are left');
+  if (first + count > limits.domainInodesMax) throw new InfinitError('full', 'no inode numbers are left');
   work.put(superKey, encode(superRecord, { ...record, nextInode: first + count }));
   return encode(reserveReply, first);
 }
@@ -150,7 +151,7 @@ interface Context {
 /** The number was reserved, and is nobody's. Throws `usage`. */
 async function checkMade({ late: { made }, transaction }: Context): Promise<number> {
   const { nextInode } = await readSuper(transaction);
-  if (made === undefined || made < firstInode || made >= nextInode)
+  if (made === undefined || made < firstInode || made >= nextInode || transaction.willAllocate(made))
     throw new InfinitError('usage', 'what is made late has a number that was reserved');
   if ((await findInode(transaction, made)) !== undefined) throw new InfinitError('exists', `inode ${made} exists`);
   return made;
@@ -183,7 +184,7 @@ async function taken(operation: Asked<'unlink' | 'removeDirectory'>, context: Co
   if (entry === undefined) return undefined;
   const kept = `${shown(operation.name)} was changed by somebody else: it is kept`;
   const seen = late.seen[0];
-  if (seen === undefined || entry.inode !== seen.inode) return kept;
+  if (seen === undefined || numberOf(entry) !== seen.inode) return kept;
   if (operation.type === 'unlink') {
     if (entry.type === 'directory' || !(await isAsSeen(seen, transaction))) return kept;
   } else if (entry.type !== 'directory') return kept;
@@ -203,7 +204,7 @@ async function renamed(operation: Asked<'rename'>, context: Context): Promise<st
   const { from, to, mode } = operation;
   const [moves, replaces] = late.seen;
   const source = (await findInode(transaction, from.directory)) && (await entryAt(from.directory, from.name, context));
-  if (moves === undefined || source?.inode !== moves.inode)
+  if (moves === undefined || source === undefined || numberOf(source) !== moves.inode)
     return `${shown(from.name)} was moved or deleted by somebody else: it is not renamed to ${shown(to.name)}`;
   const directory = await livingDirectory(to.directory, context);
   const target = await entryAt(directory, to.name, context);
@@ -213,7 +214,7 @@ async function renamed(operation: Asked<'rename'>, context: Context): Promise<st
     await view.execute({ ...operation, to: target_, mode: 'replace' });
     return directory === to.directory ? undefined : `the folder of ${shown(to.name)} was gone: it is in the root`;
   }
-  const expected = replaces !== undefined && target.inode === replaces.inode;
+  const expected = replaces !== undefined && numberOf(target) === replaces.inode;
   if (mode === 'exchange') {
     if (!expected) return `${shown(to.name)} was replaced by somebody else: it is not exchanged`;
     await view.execute({ ...operation, to: target_ });

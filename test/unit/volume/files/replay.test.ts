@@ -5,9 +5,12 @@ import { test } from 'node:test';
 import { decode, encode } from '../../../../src/core/base/codec.ts';
 import { isError } from '../../../../src/core/base/errors.ts';
 import { limits } from '../../../../src/core/base/limits.ts';
+import { superKey, superRecord } from '../../../../src/core/tree/keys.ts';
+import type { Memtable } from '../../../../src/core/tree/memtable.ts';
 import { reasonOf, rootInode } from '../../../../src/core/volume/files/files.ts';
 import {
   attributesReply,
+  domainNumberReply,
   type FileOperation,
   fileOperation,
   fileQuery,
@@ -65,7 +68,7 @@ test('numbers are given away once: others get none of those reserved, and nothin
   await tree.do(make('ordinary') as never);
   const { inode } = await find(tree, 'ordinary');
   assert.ok(inode < first || inode >= second + 10);
-  for (const wrong of [undefined, rootInode, second + 1_000_000])
+  for (const wrong of [undefined, rootInode, inode + 1, second + 1_000_000])
     await assert.rejects(replay(tree, late(make('x'), { made: wrong })), (error) => isError(error, 'usage'));
   await assert.rejects(replay(tree, late(make('x'), { made: inode })), (error) => isError(error, 'exists', 'usage'));
   await assert.rejects(reserve(tree, limits.asyncInodesMax + 1), (error) => isError(error, 'usage'));
@@ -143,4 +146,61 @@ test('names beside a name keep its ending, whole characters, and the length a na
   const long = nameBeside(bytes(`${'é'.repeat(126)}.md`), 'bob', 1);
   assert.ok(long.length <= 255 && !String(long).includes('\ufffd'), String(long));
   assert.ok(String(long).endsWith(' (bob).md'));
+});
+
+test('a name beside another is told whatever its bytes are', async () => {
+  const tree = await ViewTree.begun();
+  const first = await reserve(tree, 10);
+  for (const [at, byte] of [0x01, 0xe9, 0x22].entries()) {
+    const name = Buffer.alloc(limits.fileNameBytesMax, byte);
+    await tree.make(name);
+    const { notes } = await replay(tree, late({ ...make(''), name } as FileOperation, { made: first + at }));
+    assert.match(notes[0]?.text ?? '', /made by somebody else/);
+  }
+});
+
+test('a name that leads to another tree stays, though what is there has the number of what was here', async () => {
+  const tree = await ViewTree.begun();
+  const { inode, changed } = await tree.make('file');
+  const record = { format: 1, treeId: Buffer.alloc(16, 2), root: Buffer.alloc(32, 3), list: Buffer.alloc(32, 4) };
+  const added = await tree.do({ type: 'addDomain', record: { ...record, since: time(1) } as never });
+  const domain = decode(domainNumberReply, added);
+  const place = { directory: rootInode, name: bytes('file') };
+  const gone = { now: time(2100), free: true, client, held: false };
+  await tree.do({ type: 'leadAway', ...place, inode, changed, domain, target: inode, ...gone });
+  const seen = [{ inode, changed }];
+  const unlink = { type: 'unlink', ...place, ...gone } as const;
+  const to = { directory: rootInode, name: bytes('other') };
+  const rename = { type: 'rename', from: place, to, mode: 'replace', ...gone, held: undefined } as const;
+  const { notes } = await replay(tree, late(unlink, { seen }), late(rename, { seen }));
+  assert.equal(notes.length, 2);
+  assert.deepEqual(await tree.names(), ['.', '..', 'file']);
+});
+
+test('what is too much for one answer is asked for in parts', async () => {
+  const tree = await ViewTree.begun();
+  const count = limits.asyncBatchMax;
+  const first = await reserve(tree, count);
+  const names = Array.from({ length: count }, (_, at) => Buffer.from(`${'\u0001'.repeat(250)}${100 + at}`));
+  for (const name of names) await tree.make(name);
+  const all = names.map((name, at) => late({ ...make(''), name } as FileOperation, { made: first + at }));
+  const isSplit = (error: unknown) => isError(error, 'full') && error.data?.split === true;
+  await assert.rejects(replay(tree, ...all), isSplit);
+  assert.equal((await replay(tree, ...all.slice(0, 10))).notes.length, 10);
+  const seen = (from: number) =>
+    Array.from({ length: limits.writtenFilesMax }, (_, at) => ({ inode: from + at, changed: time(1) }));
+  const many = Array.from({ length: 6 }, (_, at) => late({ type: 'nothing' }, { seen: seen(1000 * at) }));
+  await assert.rejects(replay(tree, ...many), isSplit);
+});
+
+test('no inode number is one that stands for another tree', async () => {
+  const tree = await ViewTree.begun();
+  const [found] = await tree.records('super');
+  assert.ok(found);
+  const record = { ...decode(superRecord, found.value), nextInode: limits.domainInodesMax - 10 };
+  const { memtable } = tree as unknown as { memtable: Memtable };
+  memtable.apply([{ type: 'put', key: superKey, value: encode(superRecord, record) }]);
+  await assert.rejects(reserve(tree, 11), (error) => isError(error, 'full'));
+  assert.equal(await reserve(tree, 10), limits.domainInodesMax - 10);
+  await assert.rejects(tree.make('file'), (error) => isError(error, 'full'));
 });

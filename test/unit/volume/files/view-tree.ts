@@ -4,11 +4,11 @@
 import assert from 'node:assert/strict';
 import { decode, encode } from '../../../../src/core/base/codec.ts';
 import { type ErrorKind, InfinitError, isError } from '../../../../src/core/base/errors.ts';
+import { limits } from '../../../../src/core/base/limits.ts';
 import { hash } from '../../../../src/core/crypto/hash.ts';
 import { BaseTree } from '../../../../src/core/tree/base/base-tree.ts';
 import { LayeredReader } from '../../../../src/core/tree/base/layered-reader.ts';
 import { NodeStore } from '../../../../src/core/tree/base/node-store.ts';
-import { OverlayTransaction } from '../../../../src/core/tree/base/overlay-transaction.ts';
 import type { TreeContext } from '../../../../src/core/tree/context.ts';
 import { Counters } from '../../../../src/core/tree/counters.ts';
 import { type ChunkRecord, chunkRecord, spaceRange, superRecord } from '../../../../src/core/tree/keys.ts';
@@ -95,13 +95,11 @@ export class ViewTree {
 
   async doRaw(operation: Uint8Array): Promise<Uint8Array> {
     const mark = this.counters.mark();
-    const transaction: OverlayTransaction = new OverlayTransaction(new LayeredReader([this.memtable], this.base), {
-      sequence: ++this.sequence,
-      allocate: (counter) => this.counters.allocate(counter, transaction),
-    });
+    const below = new LayeredReader([this.memtable], this.base);
+    const transaction = this.counters.transaction(below, ++this.sequence);
     try {
       const reply = await this.view.execute(operation, transaction);
-      assert.ok(reply.length <= 65_536, 'the reply fits');
+      assert.ok(reply.length <= limits.replyBytesMax, 'the reply fits');
       this.memtable.apply(transaction.effects());
       return reply;
     } catch (error) {
