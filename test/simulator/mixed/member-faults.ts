@@ -18,6 +18,8 @@ export class MemberFaults {
   drained = 0;
   private readonly kit: FaultKit;
   private readonly disks: DiskFaults;
+  /** Processes that were told to end. */
+  private readonly leaving = new WeakSet<Life>();
 
   constructor(kit: FaultKit, disks: DiskFaults) {
     this.kit = kit;
@@ -48,6 +50,7 @@ export class MemberFaults {
       kit.after(kit.between(500, 8_000), () => kit.cast.restart(node));
     };
     kit.hinder(node, 15_000, gone);
+    this.leaving.add(life);
     void node.device.linked
       ?.close()
       .catch(() => {})
@@ -69,6 +72,8 @@ export class MemberFaults {
       .catch((error: unknown) => {
         // Then the node stays what it was.
         if (isError(error, 'unavailable')) watch.coverage.reach('drain/nobody could take over');
+        else if (isError(error, 'cancelled') && this.leaving.has(life))
+          watch.coverage.reach('drain/given up by a process that ends');
         else watch.report('progress', `${node.name} drains: ${asError(error).message}`);
       })
       .then(() => {
