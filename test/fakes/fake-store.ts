@@ -290,6 +290,10 @@ class FakeRegisters implements Registers {
     return this.read(address);
   }
 
+  async lagging() {
+    return { behind: [], silent: [] };
+  }
+
   private current(address: Address): RegisterSnapshot {
     const state = this.cluster.registers.get(toHex(address));
     if (state === undefined) throw new InfinitError('unavailable', 'no such register');

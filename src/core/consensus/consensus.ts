@@ -86,8 +86,16 @@ export interface Registers {
   reconfigure(address: Address, members: readonly Member[], options?: RegisterOptions): Promise<RegisterSnapshot>;
   /** Agrees once more on what stands, so that members which missed it have it too. */
   settle(address: Address, options?: RegisterOptions): Promise<RegisterSnapshot>;
+  /** Which members hold less than what was read, or nothing; and which do not say. Never throws. */
+  lagging(read: RegisterSnapshot): Promise<Lagging>;
   /** Marks deleted, for good. */
   delete(address: Address, author: KeyPair, options?: RegisterOptions): Promise<void>;
+}
+
+/** Members that missed what was agreed on, as far as they answer. */
+export interface Lagging {
+  readonly behind: readonly Member[];
+  readonly silent: readonly Member[];
 }
 
 export interface JournalSegment {

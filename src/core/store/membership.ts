@@ -1,12 +1,12 @@
 // Keeps the members of registers where they ought to be (docs/protocols.md 2.5, 2.10): grows small configurations at once,
-// replaces exchanged stores, nodes that leave and nodes evicted, moves members that placement names no more, and gives up what a
-// register has left here. One proposer a register, so that members do not duel.
+// replaces exchanged stores, nodes that leave and nodes evicted, moves members that placement names no more, sees to it that each
+// holds what was agreed on, and gives up what a register has left here. One proposer a register, so that members do not duel.
 
 import { toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { type Address, type Member, sameMember, sameMembers } from '../block/address.ts';
-import type { RegisterSnapshot, Registers } from '../consensus/consensus.ts';
+import type { RegisterOptions, RegisterSnapshot, Registers } from '../consensus/consensus.ts';
 import type { HeldRegister, RegisterService } from '../consensus/register/service.ts';
 import type { NodeRecord, Overlay } from '../overlay/overlay.ts';
 import type { Runtime } from '../runtime/runtime.ts';
@@ -22,7 +22,7 @@ export interface MembershipOptions {
   absence: Pick<Absence, 'holders' | 'isEvicted'>;
   /** What this store holds. */
   service: Pick<RegisterService, 'held' | 'retire' | 'forget'>;
-  registers: Pick<Registers, 'read' | 'reconfigure' | 'settle'>;
+  registers: Pick<Registers, 'read' | 'reconfigure' | 'settle' | 'lagging'>;
   replicationFactor: number;
 }
 
@@ -30,6 +30,12 @@ export interface MembershipOptions {
 const moveAfterMs = 60_000;
 /** Somebody is in the middle of a change: it is finished for him when he has not done so for this long. */
 const jointAfterMs = 5_000;
+/** Members take their turns so long after one another: the first may not know of the register. */
+const turnMs = 30_000;
+/** What was agreed on just now may be on its way to a member still. */
+const laggingAfterMs = 5_000;
+/** Members that did not say what they hold, or did not have it, are asked again. */
+const askAgainMs = 60_000;
 /** Looked at again although nothing seems wrong, and old stubs looked for. */
 const recheckMs = 60 * 60_000;
 /** A member that does not answer is waited for no longer. */
@@ -37,16 +43,18 @@ const operationMs = 8_000;
 const blockedMs = 3_000;
 
 interface Noted {
-  /** What is different, and since when; undefined: nothing. */
+  /** Of the configuration; and what is different, undefined: nothing. Both are so since then. */
+  generation: number;
   difference: string | undefined;
   since: number;
-  checkedAt: number;
+  /** When it is looked at again though nothing seems wrong. */
+  nextAt: number;
 }
 
-/** One register a step; those that look right by what is held here are asked about once an hour only. */
+/** One register a step; those that look right by what is held here are asked about after each change, and once an hour. */
 export class Membership implements Work {
   readonly name = 'membership';
-  readonly counters = { checked: 0, changed: 0, retired: 0, forgotten: 0, blocked: 0, failed: 0 };
+  readonly counters = { checked: 0, changed: 0, completed: 0, retired: 0, forgotten: 0, blocked: 0, failed: 0 };
   private readonly options: MembershipOptions;
   private queue: HeldRegister[] | undefined;
   private readonly noted = new Map<string, Noted>();
@@ -60,7 +68,7 @@ export class Membership implements Work {
 
   /** This node was out of contact: what is held here may have moved on meanwhile. */
   recheck(): void {
-    for (const noted of this.noted.values()) noted.checkedAt = Number.NEGATIVE_INFINITY;
+    for (const noted of this.noted.values()) noted.nextAt = Number.NEGATIVE_INFINITY;
   }
 
   backlog(): number | undefined {
@@ -105,10 +113,10 @@ export class Membership implements Work {
 
   /** Whether what is held here is not as it should be, or has not been compared with what is agreed for long. */
   private async isDue({ address, image }: HeldRegister): Promise<boolean> {
-    const { current, previous } = image.state.config;
+    const { current, previous, generation } = image.state.config;
     if (previous !== undefined || !current.some((member) => sameMember(member, this.options.self()))) return true;
-    const checkedAt = this.noted.get(toHex(address))?.checkedAt;
-    if (checkedAt === undefined || this.now - checkedAt >= recheckMs) return true;
+    const noted = this.noted.get(toHex(address));
+    if (noted === undefined || noted.generation < generation || this.now >= noted.nextAt) return true;
     return !sameMembers(current, wantedMembers(current, await this.surroundings(address, current), { moves: true }));
   }
 
@@ -145,10 +153,13 @@ export class Membership implements Work {
       if (!snapshot.joint && (await service.retire(address, snapshot.members))) this.counters.retired++;
       return;
     }
-    if (!this.isMine(snapshot.members, around)) return;
+    const turn = this.turnOf(snapshot.members, around);
+    if (turn === undefined) return;
+    const lasted = this.now - noted.since - turn * turnMs;
+    noted.nextAt = this.now + Math.max(0, laggingAfterMs - lasted);
+    if (lasted < 0) return;
     const options = { signal, members: snapshot.members, timeoutMs: operationMs };
     if (snapshot.deleted) await registers.settle(address, options);
-    const lasted = this.now - noted.since;
     if (snapshot.joint && lasted < jointAfterMs) return;
     const again = await this.surroundings(address, snapshot.members);
     const atOnce = wantedMembers(snapshot.members, again, { moves: false });
@@ -156,9 +167,26 @@ export class Membership implements Work {
       snapshot.joint || !sameMembers(atOnce, snapshot.members) || lasted < moveAfterMs
         ? atOnce
         : wantedMembers(snapshot.members, again, { moves: true });
-    if (!snapshot.joint && sameMembers(snapshot.members, wanted)) return;
+    if (!snapshot.joint && sameMembers(snapshot.members, wanted)) {
+      if (lasted >= laggingAfterMs) noted.nextAt = this.now + (await this.complete(snapshot, options));
+      return;
+    }
     await registers.reconfigure(address, wanted, options);
     this.counters.changed++;
+  }
+
+  /**
+   * Who missed what was agreed on, or never got it, gets it now and not only with the next write: others may be lost first. In how
+   * many milliseconds it is worth another look.
+   */
+  private async complete(snapshot: RegisterSnapshot, options: RegisterOptions): Promise<number> {
+    if (snapshot.deleted) return recheckMs;
+    const { registers } = this.options;
+    const { behind, silent } = await registers.lagging(snapshot);
+    if (behind.length === 0) return silent.length === 0 ? recheckMs : askAgainMs;
+    await registers.settle(snapshot.address, options);
+    this.counters.completed++;
+    return askAgainMs;
   }
 
   /** Since when this difference has been seen. */
@@ -173,8 +201,9 @@ export class Membership implements Work {
           .join()}`
       : undefined;
     const before = this.noted.get(name);
-    const since = before !== undefined && before.difference === difference ? before.since : this.now;
-    const noted = { difference, since, checkedAt: this.now };
+    const { generation } = snapshot;
+    const isSame = before !== undefined && before.generation === generation && before.difference === difference;
+    const noted = { generation, difference, since: isSame ? before.since : this.now, nextAt: this.now + recheckMs };
     this.noted.delete(name);
     this.noted.set(name, noted);
     const oldest = this.noted.keys().next();
@@ -184,12 +213,14 @@ export class Membership implements Work {
 
   /**
    * One does it: the first member believed alive, with the store its node has now; of those that leave, if there are any, because
-   * they wait for it. A new store knows nothing of its node's old one.
+   * they wait for it. A new store knows nothing of its node's old one. The others come after it, should it not do it.
    */
-  private isMine(members: readonly Member[], around: Surroundings): boolean {
+  private turnOf(members: readonly Member[], around: Surroundings): number | undefined {
     const able = this.able(members, around);
-    const first = able.find(({ node }) => around.record(node)?.leaving) ?? able[0];
-    return first !== undefined && sameMember(first, this.options.self());
+    const leaving = able.filter(({ node }) => around.record(node)?.leaving);
+    const order = [...leaving, ...able.filter((member) => !leaving.includes(member))];
+    const turn = order.findIndex((member) => sameMember(member, this.options.self()));
+    return turn < 0 ? undefined : turn;
   }
 
   /** Members that can vote, as far as this node sees: alive, with the store that is named. */

@@ -1,5 +1,5 @@
-// What a network owes its users once faults have ended: every register on as many live members as it should have, in a simple
-// configuration, every block in as many copies, both in distinct zones as far as there are enough.
+// What a network owes its users once faults have ended: every register on as many live members as it should have, each with what was
+// agreed on, in a simple configuration, every block in as many copies, both in distinct zones as far as there are enough.
 
 import { toHex } from '../../../src/core/base/bytes.ts';
 import type { Watch } from '../watch/watch.ts';
@@ -22,6 +22,8 @@ export function hold(watch: Watch, cast: Cast, members: number): string | undefi
     const gone = current.find(({ store }) => !stores.has(toHex(store)));
     if (gone) return `${name} has the member ${toHex(gone.store)}, which is no store of a running node`;
     if (current.length < members) return `${name} has ${current.length} members`;
+    const [lagging] = watch.registers.lagging(address);
+    if (lagging) return `${name} has the member ${toHex(lagging.store)}, which does not hold what was agreed on`;
   }
   const [thin] = watch.blocks.thin(members);
   return thin && `block ${thin.slice(0, 12)} has fewer than ${members} copies`;

@@ -74,6 +74,16 @@ export class RegisterChecker {
     return this.registers.get(address)?.chosen.at(-1);
   }
 
+  /** Members of the newest chosen entry that hold neither it nor anything later. */
+  lagging(address: string): Member[] {
+    const newest = this.latest(address);
+    if (newest === undefined) return [];
+    return newest.image.state.config.current.filter((member) => {
+      const accepted = this.acceptors.get(`${memberName(member)} ${address}`)?.accepted;
+      return accepted === undefined || compareBallots(accepted.ballot, newest.ballot) < 0;
+    });
+  }
+
   /** Configurations that count, or may come to count: of the newest chosen entry and of what was proposed since. */
   configurations(address: string): RegisterConfig[] {
     const register = this.registers.get(address);

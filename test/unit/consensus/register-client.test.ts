@@ -203,3 +203,24 @@ test('a network that shows an older state is caught', async () => {
     (error) => isError(error, 'corrupt') && /rollback detected/.test(error.message),
   );
 });
+
+test('members that were away when something was agreed on are told of, and have it once it is settled', async () => {
+  const { world, cluster, create } = setUp();
+  const { registers } = cluster.client('c0');
+  const address = await world.settle(create(1));
+  const [away = '', ...others] = cluster.storage;
+  world.network.partition([away], [...others, 'c0', 'c1']);
+  const written = await world.settle(registers.write(address, user, () => Buffer.from('1')));
+  const lagging = async () => {
+    const { behind, silent } = await world.settle(registers.lagging(written));
+    return [behind, silent].map((list) => list.map(({ node }) => toHex(node)));
+  };
+  const name = toHex(cluster.member(away).node);
+  assert.deepEqual(await lagging(), [[], [name]]);
+  world.network.heal();
+  await world.runFor(10_000);
+  assert.deepEqual(await lagging(), [[name], []]);
+  await world.settle(registers.settle(address));
+  await world.runFor(1_000);
+  assert.deepEqual(await lagging(), [[], []]);
+});

@@ -17,13 +17,33 @@ const storeId = (byte: number) => Buffer.alloc(8, byte);
 const members: Member[] = [1, 2, 3].map((byte) => ({ node: id(byte), store: storeId(byte) }));
 const emptied = storeId(9);
 
-/** What the worker of a node asks for when the register above is held there and node 1 has a new store; `lost`: nobody leads to it. */
-async function asked(self: number, lost: number[] = []): Promise<Member[] | undefined> {
-  const records = members.map(({ node, store }) => ({ id: node, stores: [node[0] === 1 ? emptied : store] }));
-  let wanted: Member[] | undefined;
+interface Asked {
+  /** Configurations, and registers agreed on once more. */
+  wanted: Member[] | undefined;
+  settled: number;
+}
+
+interface Told {
+  /** Registers nobody leads to. */
+  lost?: number[];
+  /** Node 1 has a new store. */
+  emptied?: boolean;
+  behind?: () => Member[];
+  silent?: () => Member[];
+}
+
+/** The worker of a node that holds the register above, and what it asks for; `pass` lets that much time go by, and it looks. */
+function worker(self: number, { lost = [], emptied: isEmptied = false, behind, silent }: Told = {}) {
+  const replaced = (byte: number) => isEmptied && byte === 1;
+  const records = members.map(({ node, store }) => ({
+    id: node,
+    stores: [replaced(node[0] as number) ? emptied : store],
+  }));
+  const asked: Asked = { wanted: undefined, settled: 0 };
+  let now = 1e6;
   const membership = new Membership({
-    runtime: { clock: { monotonic: () => 1e6 } } as unknown as Runtime,
-    self: () => ({ node: id(self), store: self === 1 ? emptied : storeId(self) }),
+    runtime: { clock: { monotonic: () => now } } as unknown as Runtime,
+    self: () => ({ node: id(self), store: replaced(self) ? emptied : storeId(self) }),
     overlay: {
       record: (node: Uint8Array) => records.find((record) => equalBytes(record.id, node)) as NodeRecord | undefined,
       liveness: () => 'alive',
@@ -45,15 +65,32 @@ async function asked(self: number, lost: number[] = []): Promise<Member[] | unde
       forget: async () => 0,
     },
     registers: {
-      read: async () => ({ members, joint: false, deleted: false }),
+      read: async (address: Uint8Array) => ({ address, generation: 0, members, joint: false, deleted: false }),
       reconfigure: async (_: unknown, to: Member[]) => {
-        wanted = to;
+        asked.wanted = to;
+      },
+      lagging: async ({ address }: { address: Uint8Array }) => ({
+        behind: address[0] === 6 ? (behind?.() ?? []) : [],
+        silent: address[0] === 6 ? (silent?.() ?? []) : [],
+      }),
+      settle: async () => {
+        asked.settled++;
       },
     } as unknown as Registers,
     replicationFactor: 3,
   });
-  while (await membership.step(new AbortController().signal));
-  return wanted;
+  const pass = async (ms: number) => {
+    now += ms;
+    while (await membership.step(new AbortController().signal));
+  };
+  return { asked, pass, membership };
+}
+
+/** What is wanted when node 1 has a new store. */
+async function asked(self: number, lost: number[] = []): Promise<Member[] | undefined> {
+  const { asked, pass } = worker(self, { lost, emptied: true });
+  await pass(0);
+  return asked.wanted;
 }
 
 test('an emptied first member leaves the change to the next one', async () => {
@@ -64,6 +101,52 @@ test('an emptied first member leaves the change to the next one', async () => {
   );
   assert.equal(await asked(3), undefined);
   assert.equal(await asked(1), undefined);
+});
+
+test('members that do not change one take their turns', async () => {
+  const { asked, pass } = worker(3, { emptied: true });
+  const wanted = () => asked.wanted?.length;
+  await pass(0);
+  await pass(29_000);
+  assert.equal(wanted(), undefined);
+  await pass(2_000);
+  assert.equal(wanted(), 3);
+});
+
+test('a member that missed what was agreed on gets it, by the first member that knows', async () => {
+  const isBehind = { behind: () => [members[2] as Member] };
+  const [first, second] = [worker(1, isBehind), worker(2, isBehind)];
+  const settled = () => [first.asked.settled, second.asked.settled];
+  const pass = (ms: number) => Promise.all([first, second].map((one) => one.pass(ms)));
+  await pass(0);
+  await pass(4_000);
+  assert.deepEqual(settled(), [0, 0]); // it may be on its way
+  await pass(2_000);
+  assert.deepEqual(settled(), [1, 0]);
+  await pass(25_000);
+  assert.deepEqual(settled(), [1, 0]);
+  // It still is: not asked without end.
+  for (let i = 0; i < 40; i++) await pass(1_000);
+  assert.deepEqual(settled(), [2, 1]);
+});
+
+test('whether all have what was agreed on is asked after changes, and again while one does not say', async () => {
+  let asks = 0;
+  let quiet = true;
+  const silent = () => {
+    asks++;
+    return quiet ? [members[2] as Member] : [];
+  };
+  const { pass, asked, membership } = worker(1, { silent });
+  for (let i = 0; i < 130; i++) await pass(1_000);
+  assert.equal(asks, 3);
+  quiet = false;
+  await pass(60_000);
+  for (let i = 0; i < 30; i++) await pass(60_000);
+  assert.deepEqual([asks, asked.settled], [4, 0]);
+  membership.recheck();
+  await pass(0);
+  assert.equal(asks, 5);
 });
 
 test('a register nobody leads to at the moment holds up no other', async () => {

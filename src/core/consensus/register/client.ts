@@ -27,7 +27,7 @@ import type { KeyPair } from '../../crypto/keys.ts';
 import type { Overlay } from '../../overlay/overlay.ts';
 import type { Peers } from '../../peer/peer.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
-import type { NewAccess, NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
+import type { Lagging, NewAccess, NewRegister, RegisterOptions, RegisterSnapshot, Registers } from '../consensus.ts';
 import { Agreement, type Found, Patience, type Reached } from './agreement.ts';
 import { BatchSigner } from './batch-signer.ts';
 import { Conversation } from './conversation.ts';
@@ -219,6 +219,18 @@ class Client implements RegisterClient {
       this.agreement.reach(operation.place, operation.patience, async ({ image: found }) => this.settled(found)),
     );
     return this.observe(operation, image);
+  }
+
+  async lagging({ address, members, generation, version }: RegisterSnapshot): Promise<Lagging> {
+    const known = this.places.of(address).latest;
+    const behind: Member[] = [];
+    const silent: Member[] = [];
+    const ask = async (member: Member) => {
+      const state = (await this.conversation.held(address, member, known))?.image.state;
+      if (!state || state.value.version < version || state.config.generation < generation) behind.push(member);
+    };
+    await Promise.all(members.map((member) => ask(member).catch(() => silent.push(member))));
+    return { behind, silent };
   }
 
   /** To those who are no members any more; who does not hear it finds out by himself. */
