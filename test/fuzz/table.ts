@@ -5,6 +5,7 @@ import { fileFuzzers } from './files.ts';
 import type { Fuzzer } from './fuzzer.ts';
 import { hubFuzzers } from './hub.ts';
 import { liveFuzzers } from './live.ts';
+import { portFuzzers } from './ports.ts';
 import { signedFuzzers } from './signed.ts';
 import { storedFuzzers } from './stored.ts';
 
@@ -15,4 +16,5 @@ export const fuzzers: readonly Fuzzer[] = [
   ...fileFuzzers,
   ...liveFuzzers,
   ...hubFuzzers,
+  ...portFuzzers,
 ];

@@ -133,8 +133,17 @@ export interface DatagramOptions {
   group?: { address: string; by: string };
 }
 
+/** The way out of the local network, of IPv4. */
+export interface Router {
+  readonly address: string;
+  /** Of this host, on the same network. */
+  readonly own: string;
+}
+
 /** Single messages to the local network and routers: discovery, port mappings. Anybody may send any; they may be lost. */
 export interface Datagrams {
+  /** Where to what is elsewhere goes now; undefined when it goes nowhere, or this system does not tell. */
+  router(): Promise<Router | undefined>;
   /** Throws `exists` when the port is taken, `unavailable` when there is no such interface. */
   open(options: DatagramOptions): Promise<DatagramSocket>;
 }

@@ -2,7 +2,13 @@
 
 import type { Bytes } from '../../../src/core/base/bytes.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
-import type { DatagramOptions, DatagramSocket, Datagrams, Endpoint } from '../../../src/core/runtime/runtime.ts';
+import type {
+  DatagramOptions,
+  DatagramSocket,
+  Datagrams,
+  Endpoint,
+  Router,
+} from '../../../src/core/runtime/runtime.ts';
 import type { Life } from './host.ts';
 import type { Network } from './network.ts';
 
@@ -14,6 +20,11 @@ export class VirtualDatagrams implements Datagrams {
 
   constructor(life: Life) {
     this.life = life;
+  }
+
+  router(): Promise<Router | undefined> {
+    const { name, world } = this.life.host;
+    return this.life.later(10, 'router', () => world.network.ways.get(name));
   }
 
   open(options: DatagramOptions): Promise<DatagramSocket> {

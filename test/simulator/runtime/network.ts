@@ -9,6 +9,7 @@ import type {
   Connection,
   Endpoint,
   Listener,
+  Router,
   Transport,
   TransportIdentity,
 } from '../../../src/core/runtime/runtime.ts';
@@ -57,6 +58,8 @@ export class Network {
   private nextPort = 40_000;
   /** Told of the length of every frame sent. */
   onCarried: (bytes: number) => void = () => {};
+  /** What hosts find to be their way out, where there is one. */
+  readonly ways = new Map<string, Router>();
 
   constructor(world: World, base: Partial<LinkOptions>) {
     this.world = world;

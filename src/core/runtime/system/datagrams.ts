@@ -2,11 +2,13 @@
 
 import { InfinitError } from '../../base/errors.ts';
 import type { Datagrams } from '../runtime.ts';
+import { findRouter } from './router.ts';
 
 /** A message that went through a router cannot come with it (RFC 6762 section 11). */
 const groupTimeToLive = 255;
 
 export const systemDatagrams: Datagrams = {
+  router: findRouter,
   async open({ port, group }) {
     const { createSocket } = await import('node:dgram');
     const socket = createSocket({ type: 'udp4', reuseAddr: group !== undefined });
