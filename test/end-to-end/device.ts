@@ -116,11 +116,15 @@ export class Device {
   }
 
   private spawn(words: readonly string[], programName = program): ChildProcess {
+    return this.launch([process.execPath, programName, ...words]);
+  }
+
+  private launch(words: readonly string[], cwd?: string): ChildProcess {
     const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('INFINIT_')));
     const home = { INFINIT_HOME: this.home, INFINIT_RUNTIME_DIR: this.runtime, INFINIT_USER: this.user };
     const env = { ...own, ...home, ...this.environment };
-    const [first = '', ...rest] = [...this.place.enter, process.execPath, programName, ...words];
-    const child = spawn(first, rest, { env, stdio: 'pipe' });
+    const [first = '', ...rest] = [...this.place.enter, ...words];
+    const child = spawn(first, rest, { env, stdio: 'pipe', cwd });
     this.children.add(child);
     child.once('exit', () => this.children.delete(child));
     child.stdin?.on('error', () => {}); // it may end without reading
@@ -128,15 +132,31 @@ export class Device {
   }
 
   /** Runs a command to its end, whatever its exit code. */
-  async attempt(words: readonly string[], input?: string | Buffer, programName?: string): Promise<Outcome> {
-    const child = this.spawn(words, programName);
-    const out: Buffer[] = [];
-    let stderr = '';
-    child.stdout?.on('data', (part: Buffer) => out.push(part));
-    child.stderr?.on('data', (part: Buffer) => (stderr += part.toString()));
-    child.stdin?.end(input ?? '');
-    const [code] = (await once(child, 'close')) as [number | null];
-    return { code: code ?? -1, stdout: Buffer.concat(out), stderr };
+  attempt(words: readonly string[], input?: string | Buffer, programName?: string): Promise<Outcome> {
+    return outcomeOf(this.spawn(words, programName), input);
+  }
+
+  /** A line typed into a shell in the device's home, run to its end; its output without the last newline. Must succeed. */
+  async type(line: string, input?: string): Promise<string> {
+    const { code, stdout, stderr } = await this.typeAnyhow(line, input);
+    if (code !== 0) throw new Error(`${this.name}: ${line}: exit ${code}\n${stdout}\n${stderr}`);
+    return stdout.toString().replace(/\n$/, '');
+  }
+
+  /** The same, whatever its exit code. */
+  typeAnyhow(line: string, input?: string): Promise<Outcome> {
+    return outcomeOf(this.shell(line), input);
+  }
+
+  /** A line typed into a shell there whose command goes on, once it has printed what matches. */
+  async typeAndWait(line: string, ready: RegExp): Promise<Running> {
+    const running = new Running(this.shell(line));
+    await running.waitFor(ready, startTimeoutMs);
+    return running;
+  }
+
+  private shell(line: string): ChildProcess {
+    return this.launch(['bash', '-euo', 'pipefail', '-c', line], this.home);
   }
 
   /** Runs a command that must succeed; its output without the last newline. */
@@ -194,6 +214,16 @@ export class Device {
     for (const child of children) child.kill('SIGKILL');
     await Promise.all(ends);
   }
+}
+
+async function outcomeOf(child: ChildProcess, input?: string | Buffer): Promise<Outcome> {
+  const out: Buffer[] = [];
+  let stderr = '';
+  child.stdout?.on('data', (part: Buffer) => out.push(part));
+  child.stderr?.on('data', (part: Buffer) => (stderr += part.toString()));
+  child.stdin?.end(input ?? '');
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code: code ?? -1, stdout: Buffer.concat(out), stderr };
 }
 
 /** A process that goes on. */

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Device, Lab, Running } from './device.ts';
+import type { Device, Lab, Place, Running } from './device.ts';
 
 export class Hub {
   readonly device: Device;
@@ -10,8 +10,8 @@ export class Hub {
   private process: Running | undefined;
   private port = 0;
 
-  constructor(lab: Lab, name = 'hub', options: readonly string[] = []) {
-    this.device = lab.device(name, 'hub');
+  constructor(lab: Lab, name = 'hub', options: readonly string[] = [], place?: Place) {
+    this.device = lab.device(name, 'hub', place);
     this.options = options;
   }
 

@@ -166,7 +166,7 @@ describe('a volume is shared', { timeout: 600_000, skip: why ?? false }, () => {
     await shell(`echo group > ${his.mountpoint}/plans/group`);
     assert.deepEqual(rights(await list(bob, his.mountpoint)), ['alice rw owner', '@staff rw']);
     assert.deepEqual(JSON.parse((await group(bob, his, 'staff', '--show', '--script')).toString()), {
-      admins: [],
+      admins: ['alice'],
       members: ['alice', '@inner'],
       description: '',
     });

@@ -18,7 +18,7 @@ export default class NetworkDelete extends BaseCommand {
   static override args = nameArg('network');
   static override flags = {
     ...nameFlag('network'),
-    purge: Flags.boolean({ description: 'delete its passports, volumes and key-value stores as well' }),
+    purge: Flags.boolean({ description: 'delete its passports, volumes, key-value stores and drives as well' }),
     ...pullFlag,
     unlink: Flags.boolean({ description: 'unlink the users of this device first' }),
   };

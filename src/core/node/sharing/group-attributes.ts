@@ -7,7 +7,7 @@ import type { KeyPair } from '../../crypto/keys.ts';
 import { keyToJson } from '../../descriptor/keys.ts';
 import { fileError } from '../../volume/files/files.ts';
 import type { SpecialAttributes } from '../../volume/files/special.ts';
-import type { GroupRef, Groups, Part } from './groups.ts';
+import type { GroupFacts, GroupRef, Groups, Part } from './groups.ts';
 import type { People, Person } from './people.ts';
 import type { Registry } from './registry.ts';
 
@@ -31,7 +31,7 @@ export class GroupAttributes implements SpecialAttributes {
     const { groups } = this.options;
     const [family = '', what = '', ...rest] = name.split('.');
     if (family === 'group' && what === 'list')
-      return utf8(JSON.stringify(await groups.show(await groups.find(rest.join('.'), options), options)));
+      return utf8(JSON.stringify(await this.shown(await groups.find(rest.join('.'), options), options)));
     if (family === 'group' && what === 'control_key')
       return utf8(JSON.stringify(keyToJson(await groups.owner(await groups.find(rest.join('.'), options), options))));
     const described = describedGroup(name);
@@ -47,6 +47,14 @@ export class GroupAttributes implements SpecialAttributes {
     const [group = '', ...rest] = text.split(':');
     await this.act(name, group, rest.join(':'), options);
     changed();
+  }
+
+  /** Who made it is the first of its admins. */
+  private async shown(group: GroupRef, options: Abortable): Promise<GroupFacts> {
+    const { groups, people } = this.options;
+    const facts = await groups.show(group, options);
+    const maker = await people.nameOf(await groups.owner(group, options));
+    return { ...facts, admins: [maker, ...facts.admins.filter((name) => name !== maker)] };
   }
 
   private async act(name: string, group: string, who: string, options: Abortable): Promise<void> {
