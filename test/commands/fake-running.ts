@@ -92,8 +92,8 @@ export class FakeRunning implements Running {
     for await (const request of options.script.requests) options.script.reply({ success: true, request });
   }
 
-  async runHub({ host, port, ready: tell, url, tls }: RunHubOptions): Promise<void> {
-    tell({ url: url ?? `${tls ? 'https' : 'http'}://${host}:${port}`, pid: 4711 });
+  async runHub({ host, port, ready: tell, url, tls, prometheus: metrics }: RunHubOptions): Promise<void> {
+    tell({ url: url ?? `${tls ? 'https' : 'http'}://${host}:${port}`, pid: 4711, ...(metrics && { metrics }) });
   }
 
   async inspectNetwork(options: Acting & { name: string; what: InspectWhat }): Promise<Record<string, unknown>> {

@@ -58,6 +58,7 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.deepEqual(await names('volume', { owner: 'bob' }), ['bob/v']);
     assert.deepEqual(await names('volume', { network: 'alice/n' }), ['alice/v', 'bob/v']);
     assert.equal(await store.count('passport', { network: 'alice/n' }), 2);
+    assert.equal((await store.census()).get('passport'), 3);
     await store.deleteAll('passport', { network: 'alice/n' });
     assert.deepEqual(await names('passport', {}), ['alice/m/bob']);
   });

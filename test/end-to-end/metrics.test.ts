@@ -1,4 +1,4 @@
-// What a node, a mount and the daemon tell Prometheus: in its format, under the names that scripts, the dashboard and the alerts use.
+// What a node, a mount, the daemon and a hub tell Prometheus: in its format, under the names that scripts, the dashboard and the alerts use.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -32,11 +32,24 @@ async function metricsOf(device: Device, role: 'network' | 'volume', name: strin
   return scrape(endpoint);
 }
 
+/** Of a hub that somebody signed up at, and somebody else was looked for. */
+async function hubMetrics(device: Device): Promise<string> {
+  const running = await device.start(['hub', 'run', '--port', '0', '--script', ...anyPort], /"metrics":/);
+  const { url, metrics } = JSON.parse(running.output) as { url: string; metrics: string };
+  device.environment = { INFINIT_BEYOND: url };
+  await device.run(['user', 'push', 'alice']);
+  await device.attempt(['user', 'fetch', 'bob']);
+  const text = await scrape(metrics);
+  assert.equal(await running.stop(), 0, running.output);
+  return text;
+}
+
 describe('metrics', { timeout: 180_000, skip: cannotMount() ?? false }, () => {
   const lab = new Lab();
   let node = '';
   let mount = '';
   let daemon = '';
+  let hub = '';
   let second: { status: string; metrics: string | null } | undefined;
   before(async () => {
     const device = lab.device('one', 'alice');
@@ -55,6 +68,7 @@ describe('metrics', { timeout: 180_000, skip: cannotMount() ?? false }, () => {
     mount = await metricsOf(device, 'volume', 'alice/shared');
     const { metrics } = JSON.parse(await device.run(['daemon', 'status', '--script'])) as { metrics: string };
     daemon = await scrape(metrics);
+    hub = await hubMetrics(device);
     await device.run(['daemon', 'stop', '--keep']);
     const socket = monitorSocket(device.folders, 'network', 'alice', 'alice/cluster');
     const { endpoint } = (await askMonitor(socket, 'metrics')) as { endpoint: string };
@@ -96,8 +110,22 @@ describe('metrics', { timeout: 180_000, skip: cannotMount() ?? false }, () => {
     assert.match(daemon, /^infinit_unit_restarts_total\{[^}]*name="alice\/shared"\} 0$/m);
   });
 
+  test('a hub tells of requests by route and code, refusals, its database and what it keeps', () => {
+    const told = (sample: string) => assert.ok(hub.includes(`\n${sample}`), `${sample}\n${hub}`);
+    told('infinit_hub_requests_total{route="PUT /users/:user",code="201"} 1\n');
+    told('infinit_hub_requests_total{route="GET /users/:user",code="404"} 1\n');
+    told('infinit_hub_request_seconds_bucket{route="PUT /users/:user",le="+Inf"} 1\n');
+    told('infinit_hub_refusals_total{reason="user/not_found"} 1\n');
+    told('infinit_hub_database_seconds_count{operation="transaction"} ');
+    told('infinit_hub_bytes_total{direction="received"} ');
+    told('infinit_hub_descriptors{kind="user"} 2\n'); // alice, and the hub itself
+    assert.ok(Number(/^infinit_hub_database_bytes (\d+)$/m.exec(hub)?.[1]) > 4096);
+  });
+
   test('every metric of the dashboard and the alerts is told', () => {
-    const told = new Set([...`${node}${mount}${daemon}`.matchAll(/^([a-z_]+)(?:\{| )/gm)].map(([, name]) => name));
+    const told = new Set(
+      [...`${node}${mount}${daemon}${hub}`.matchAll(/^([a-z_]+)(?:\{| )/gm)].map(([, name]) => name),
+    );
     const used = new Set(`${file('dashboard.json')}${file('alerts.yml')}`.match(/\b(?:infinit|process)_[a-z_]+\b/g));
     used.delete('infinit_worker_backlog'); // told by workers that can count what waits
     assert.deepEqual(
@@ -108,7 +136,7 @@ describe('metrics', { timeout: 180_000, skip: cannotMount() ?? false }, () => {
   });
 
   test('Prometheus takes it', needs('promtool'), async () => {
-    for (const text of [node, mount, daemon]) await run('promtool', ['check', 'metrics'], text);
+    for (const text of [node, mount, daemon, hub]) await run('promtool', ['check', 'metrics'], text);
   });
 });
 

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { InfinitError } from '../../core/base/errors.ts';
 import { limits } from '../../core/base/limits.ts';
-import { BaseCommand } from '../../core/cli/base-command.ts';
 import { readDocument } from '../../core/cli/documents.ts';
-import { integerFlag, portFlag } from '../../core/cli/flags.ts';
+import { integerFlag, portFlag, prometheusFlag } from '../../core/cli/flags.ts';
 import { ldapServerOf } from '../../core/cli/ldap-flags.ts';
 import { withoutUndefined } from '../../core/cli/presence.ts';
+import { RunCommand } from '../../core/cli/run-command.ts';
 import { isLoopback } from '../../core/runtime/endpoint.ts';
 
 const defaultPort = 8042;
 
-export default class HubRun extends BaseCommand {
+export default class HubRun extends RunCommand {
   static override summary =
     'Run a hub: a directory where people leave users, networks, passports and volumes for each other';
   static override description =
@@ -70,6 +70,7 @@ export default class HubRun extends BaseCommand {
       1,
       limits.hubPassportsPerNetworkMax,
     ),
+    ...prometheusFlag,
   };
 
   protected override readonly goesOn = true;
@@ -90,13 +91,14 @@ export default class HubRun extends BaseCommand {
         administrators: flags.admin,
         passportsPerNetworkMax: flags['limit-passports'],
         portFile: this.pathOf(flags['port-file']),
+        prometheus: this.metricsEndpoint(flags.prometheus),
       }),
       host,
       port,
       database:
         (isAddress(database) ? database : this.pathOf(database)) ??
         join(this.environment.home.state, 'hub', 'hub.sqlite'),
-      ready: ({ url, pid }) => this.render({ url, pid }, `Running hub on ${url}.`),
+      ready: (facts) => this.render(facts, `Running hub on ${facts.url}.`),
     });
   }
 

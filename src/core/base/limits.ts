@@ -347,8 +347,8 @@ export const limits = {
   unitWordsMax: 256,
   unitBookBytesMax: 1 * MiB,
 
-  // Metrics: values of a label, all others count as one.
-  metricValuesMax: 256,
+  // Metrics: values of a metric's labels, all others count as one.
+  metricValuesMax: 1024,
   metricConnectionsMax: 32,
 
   // Doctor.

@@ -29,27 +29,36 @@ export const latencyBuckets = [
   ...[0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
 ] as const;
 
-/** A sum that only grows, for each value of one label. */
+/** Between the values of several labels. */
+const separator = '\0';
+
+/** A sum that only grows, for each value of its labels. */
 export class Counter implements Family {
   private readonly name: string;
   private readonly help: string;
-  private readonly label: string;
+  private readonly labels: readonly string[];
   private readonly sums = new Map<string, number>();
 
-  constructor(name: string, help: string, label: string) {
+  constructor(name: string, help: string, labels: readonly string[]) {
     this.name = name;
     this.help = help;
-    this.label = label;
+    this.labels = labels;
   }
 
-  add(amount: number, value: string): void {
-    const key = bounded(this.sums, value);
+  /** A value for each label. */
+  add(amount: number, ...values: string[]): void {
+    const key = bounded(this.sums, values.join(separator));
     this.sums.set(key, (this.sums.get(key) ?? 0) + amount);
   }
 
   lines(constant: string): string[] {
-    const samples = [...this.sums].map(([value, sum]) => line(this.name, constant, { [this.label]: value }, sum));
+    const samples = [...this.sums].map(([key, sum]) => line(this.name, constant, this.labelled(key), sum));
     return [...heading(this.name, this.help, 'counter'), ...samples];
+  }
+
+  private labelled(key: string): Record<string, string> {
+    const values = key.split(separator);
+    return Object.fromEntries(this.labels.map((label, at) => [label, values[at] ?? tooMany]));
   }
 }
 
@@ -108,8 +117,8 @@ export class Metrics {
   }
 
   /** The one of that name, made when it is first asked for. */
-  counter(name: string, help: string, label: string): Counter {
-    return this.family(name, () => new Counter(name, help, label)) as Counter;
+  counter(name: string, help: string, ...labels: string[]): Counter {
+    return this.family(name, () => new Counter(name, help, labels)) as Counter;
   }
 
   histogram(name: string, help: string, label: string): Histogram {
@@ -151,9 +160,11 @@ function merged(readings: readonly Reading[]): Reading[] {
   return [...byName.values()];
 }
 
-/** The value itself, or what stands for all that are too many. */
+/** What stands for all values that are too many. */
+const tooMany = 'other';
+
 function bounded(known: ReadonlyMap<string, unknown>, value: string): string {
-  return known.has(value) || known.size < limits.metricValuesMax ? value : 'other';
+  return known.has(value) || known.size < limits.metricValuesMax ? value : tooMany;
 }
 
 function heading(name: string, help: string, type: string): string[] {

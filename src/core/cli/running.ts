@@ -325,7 +325,10 @@ export interface RunHubOptions extends Acting {
   /** Users of the hub who may keep names for people of the directory. */
   administrators?: readonly string[];
   portFile?: string;
-  ready(facts: { url: string; pid: number }): void;
+  /** Where metrics are read, `HOST:PORT`. */
+  prometheus?: string;
+  /** `metrics`: where they are read, when they are. */
+  ready(facts: { url: string; pid: number; metrics?: string }): void;
 }
 
 export type { Fetched, FetchServicesOptions, ServiceNames } from './running-services.ts';

@@ -130,6 +130,8 @@ export interface HubStore {
   deleteAll(kind: HubKind, selection: Selection): Promise<void>;
   list<K extends HubKind>(kind: K, selection: Selection): Promise<Kept<K>[]>;
   count(kind: HubKind, selection: Selection): Promise<number>;
+  /** How many there are of each kind; kinds without any may be left out. */
+  census(): Promise<Map<string, number>>;
   /** Users whose key has that short hash (`#a1b2c3`). */
   usersByHash(hash: string): Promise<Descriptors['user'][]>;
 

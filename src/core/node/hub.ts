@@ -9,17 +9,25 @@ import { openLdap, parseLdapUrl } from '../hub/directory/ldap.ts';
 import type { HubStore } from '../hub/hub.ts';
 import { DirectoryPasswords } from '../hub/server/directory.ts';
 import { parseSmtpUrl, SmtpMailer } from '../hub/server/mail.ts';
+import { meteredDatabase, watchStore } from '../hub/server/meter.ts';
 import { serveHub } from '../hub/server/server.ts';
 import { SqlHubStore } from '../hub/server/sql-store.ts';
+import type { Runtime } from '../runtime/runtime.ts';
 import { isPostgres } from '../runtime/system/databases.ts';
+import { metered, openMetrics } from './metrics.ts';
 import { stopped } from './serving.ts';
 
-export const runHub: Running['runHub'] = async (options) => {
+export const runHub: Running['runHub'] = async (given) => {
+  const options = metered(given, {});
   const { runtime } = options.context;
   const { ldap } = options;
   if (ldap !== undefined) parseLdapUrl(ldap.url);
   if (!isPostgres(options.database)) await runtime.files.makeDirectory(dirname(options.database));
-  const store = await SqlHubStore.open(await runtime.databases.open(options.database));
+  const store = await openStore(runtime, options.database);
+  const metrics = await openMetrics(options).catch(async (error: unknown) => {
+    await store.close();
+    throw error;
+  });
   try {
     const server = await serveHub({
       runtime,
@@ -36,15 +44,27 @@ export const runHub: Running['runHub'] = async (options) => {
     });
     try {
       if (options.portFile !== undefined) await runtime.files.replace(options.portFile, utf8(`${server.port}\n`));
-      options.ready({ url: options.url ?? server.url, pid: process.pid });
+      const url = options.url ?? server.url;
+      options.ready({ url, pid: process.pid, ...(metrics && { metrics: metrics.endpoint }) });
       await stopped(options.signal);
     } finally {
       await server.close();
     }
   } finally {
+    await metrics?.close();
     await store.close();
   }
 };
+
+async function openStore({ databases, files, clock, metrics }: Runtime, place: string): Promise<HubStore> {
+  const database = await databases.open(place);
+  if (metrics === undefined) return SqlHubStore.open(database);
+  const store = await SqlHubStore.open(meteredDatabase(database, clock, metrics));
+  const sizeOf = async (path: string) => (await files.stat(path))?.bytes ?? 0;
+  const fileBytes = async () => (await sizeOf(place)) + (await sizeOf(`${place}-wal`));
+  watchStore(metrics, store, clock, isPostgres(place) ? undefined : fileBytes);
+  return store;
+}
 
 /** By the keys they have now: who takes the name later is another. */
 async function administratorsOf(store: HubStore, names: readonly string[]): Promise<Map<string, PublicKeyJson>> {

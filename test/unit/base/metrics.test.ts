@@ -21,6 +21,21 @@ test('counters add up, by the value of their label', async () => {
   );
 });
 
+test('a counter may have several labels; those too many are other in all', async () => {
+  const metrics = new Metrics();
+  const asked = metrics.counter('asked_total', 'Asked.', 'route', 'code');
+  asked.add(1, 'GET /', '200');
+  asked.add(1, 'GET /', '404');
+  asked.add(2, 'GET /', '404');
+  const lines = async () => (await metrics.text()).split('\n').filter((line) => line.startsWith('asked_total{'));
+  assert.deepEqual(await lines(), [
+    'asked_total{route="GET /",code="200"} 1',
+    'asked_total{route="GET /",code="404"} 3',
+  ]);
+  for (let i = 0; i < limits.metricValuesMax; i++) asked.add(1, `GET /${i}`, '200');
+  assert.equal((await lines()).at(-1), 'asked_total{route="other",code="other"} 2');
+});
+
 test('a histogram counts everything up to each bound', async () => {
   const metrics = new Metrics();
   const times = metrics.histogram('t_seconds', 'Time.', 'what');

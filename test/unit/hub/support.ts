@@ -1,6 +1,7 @@
 // A hub in memory with a clock that tests rule, people with keys, and requests signed as clients sign them.
 
 import { toBase64, utf8 } from '../../../src/core/base/bytes.ts';
+import type { Metrics } from '../../../src/core/base/metrics.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
 import { type KeyPair, keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
 import { boxKeyPair, sealTo } from '../../../src/core/crypto/sealed-box.ts';
@@ -49,11 +50,12 @@ export class TestHub {
     this.store = store;
   }
 
-  static async open(options: Partial<HubOptions> = {}): Promise<TestHub> {
+  static async open({ metrics, ...options }: Partial<HubOptions> & { metrics?: Metrics } = {}): Promise<TestHub> {
     const store = await SqlHubStore.open(new SerialDatabase(await openSqlite(':memory:')));
     const hub = new TestHub(store);
     const log = { write: (_level: string, _component: string, message: string) => void hub.logged.push(message) };
-    hub.api = await HubApi.open({ runtime: { clock: hub.clock, random: hub.random, log }, store, ...options });
+    const runtime = { clock: hub.clock, random: hub.random, log, ...(metrics && { metrics }) };
+    hub.api = await HubApi.open({ runtime, store, ...options });
     return hub;
   }
 

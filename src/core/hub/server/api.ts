@@ -13,6 +13,7 @@ import { type Answer, Call, type Caller, type HubSettings } from './call.ts';
 import { enrolDelegate } from './delegate.ts';
 import { checkedBody } from './json.ts';
 import type { Mailer } from './mail.ts';
+import { HubMeter } from './meter.ts';
 import { waitingPairing, wrongPassphrase } from './pairing.ts';
 import { Post } from './post.ts';
 import { clientOf, Rates } from './rates.ts';
@@ -23,10 +24,18 @@ import { sessionUser } from './web/handlers.ts';
 export interface HubOptions extends HubSettings {
   /** Undefined: the hub sends no e-mail. */
   mailer?: Mailer | undefined;
-  runtime: { clock: Pick<Runtime['clock'], 'now' | 'monotonic'>; random: Runtime['random']; log: Runtime['log'] };
+  runtime: Pick<Runtime, 'random' | 'log' | 'metrics'> & { clock: Pick<Runtime['clock'], 'now' | 'monotonic'> };
   store: HubStore;
   /** `host` or `host:port` by which people name this hub; requests signed for another are refused. Undefined: any. */
   host?: string | undefined;
+}
+
+/** A request that is being answered. */
+interface Asked {
+  request: HubRequest;
+  beganMs: number;
+  /** Undefined: none was found, or not yet. */
+  route?: Match['route'];
 }
 
 export class HubApi {
@@ -38,11 +47,14 @@ export class HubApi {
   private readonly logins = new Rates(limits.hubLoginRate);
   private readonly pairings = new Rates(limits.hubPairingRate);
   private readonly post: Post | undefined;
+  private readonly meter: HubMeter | undefined;
   private sweptMs = 0;
 
   private constructor(options: HubOptions) {
     this.options = options;
     this.post = options.mailer && new Post(options.mailer, options.runtime.clock);
+    const { metrics } = options.runtime;
+    this.meter = metrics && new HubMeter(metrics);
   }
 
   static async open(options: HubOptions): Promise<HubApi> {
@@ -52,25 +64,46 @@ export class HubApi {
 
   /** Never throws. */
   async handle(request: HubRequest): Promise<HubResponse> {
+    const asked = this.begin(request);
     try {
       this.admit(this.byAddress, clientOf(request.remote));
-      return responseOf(await this.answer(request));
+      if (request.body.length > limits.hubBodyBytesMax) throw tooLong();
+      const match = routeOf(request);
+      asked.route = match.route;
+      return this.told(asked, responseOf(await this.answer(request, match)));
     } catch (thrown) {
-      return this.refuse(request, thrown);
+      return this.refuse(asked, thrown);
     }
   }
 
-  private refuse(request: HubRequest, thrown: unknown): HubResponse {
-    const { log } = this.options.runtime;
-    const { status, body, headers } = refusalOf(thrown);
-    if (status >= 500) log.write('error', 'hub', `${request.method} ${request.path}: ${asError(thrown).message}`);
-    return responseOf({ status, body }, headers);
+  /** Instead, when the body was not read because it is too long. */
+  handleTooLong(request: HubRequest): HubResponse {
+    return this.refuse(this.begin(request), tooLong());
   }
 
-  private async answer(request: HubRequest): Promise<Answer> {
+  private begin(request: HubRequest): Asked {
+    return { request, beganMs: this.options.runtime.clock.monotonic() };
+  }
+
+  private refuse(asked: Asked, thrown: unknown): HubResponse {
+    const { log } = this.options.runtime;
+    const { method, path } = asked.request;
+    const { status, body, headers } = refusalOf(thrown);
+    if (status >= 500) log.write('error', 'hub', `${method} ${path}: ${asError(thrown).message}`);
+    return this.told(asked, responseOf({ status, body }, headers), body.error);
+  }
+
+  private told({ request, route, beganMs }: Asked, response: HubResponse, refusal?: string): HubResponse {
+    this.meter?.count({
+      ...{ request, response, refusal },
+      route: route && `${route.method} ${route.path}`,
+      milliseconds: this.options.runtime.clock.monotonic() - beganMs,
+    });
+    return response;
+  }
+
+  private async answer(request: HubRequest, { route, params }: Match): Promise<Answer> {
     const { store, runtime } = this.options;
-    if (request.body.length > limits.hubBodyBytesMax) throw tooLong();
-    const { route, params } = routeOf(request);
     const nowMs = runtime.clock.now();
     await this.sweep(nowMs);
     const caller = await this.authenticate(request, { route, params }, nowMs);

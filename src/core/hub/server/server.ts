@@ -8,8 +8,7 @@ import { InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
 import { formatEndpoint } from '../../runtime/endpoint.ts';
 import type { HubRequest, HubResponse } from '../hub.ts';
-import { HubApi, type HubOptions, responseOf } from './api.ts';
-import { tooLong } from './refusal.ts';
+import { HubApi, type HubOptions } from './api.ts';
 
 export interface ServeOptions extends HubOptions {
   listen: { host: string; port: number };
@@ -74,8 +73,8 @@ async function answer(api: HubApi, incoming: IncomingMessage, outgoing: ServerRe
   try {
     const body = await bodyOf(incoming);
     if (body === undefined) {
-      const { status, headers, body: content } = responseOf(tooLong());
-      return send(outgoing, { status, headers: { ...headers, connection: 'close' }, body: content });
+      const response = api.handleTooLong(requestOf(incoming, Buffer.alloc(0)));
+      return send(outgoing, { ...response, headers: { ...response.headers, connection: 'close' } });
     }
     send(outgoing, await api.handle(requestOf(incoming, body)));
   } catch {

@@ -124,6 +124,11 @@ export class SqlHubStore implements HubStore {
     return Number(row?.n);
   }
 
+  async census(): Promise<Map<string, number>> {
+    const rows = await this.database.all('SELECT kind, COUNT(*) AS n FROM descriptors GROUP BY kind ORDER BY kind');
+    return new Map(rows.map(({ kind, n }) => [String(kind), Number(n)]));
+  }
+
   async usersByHash(hash: string): Promise<Descriptors['user'][]> {
     const sql = `SELECT descriptor FROM descriptors WHERE hash = ? ORDER BY name LIMIT ${limits.hubListMax}`;
     const rows = await this.database.all(sql, [hash]);
