@@ -8,7 +8,7 @@ import { Guide, needsGuide } from './guide.ts';
 
 const running = /^Running volume "/m;
 
-describe('drives, and who may let others in', { timeout: 300_000, ...needsGuide() }, () => {
+describe('drives, and who may let others in', { timeout: 900_000, ...needsGuide() }, () => {
   let guide: Guide;
   let alice: Device;
   let bob: Device;
@@ -128,7 +128,7 @@ describe('drives, and who may let others in', { timeout: 300_000, ...needsGuide(
   });
 });
 
-describe('taking everything away', { timeout: 300_000, ...needsGuide() }, () => {
+describe('taking everything away', { timeout: 900_000, ...needsGuide() }, () => {
   let guide: Guide;
   let alice: Device;
   let bob: Device;

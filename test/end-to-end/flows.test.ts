@@ -21,7 +21,7 @@ function shown(device: Device, path: string): Promise<string> {
   return device.type(`cat ${path}`);
 }
 
-describe('get started, in the words of the last version', { timeout: 300_000, ...needsGuide() }, () => {
+describe('get started, in the words of the last version', { timeout: 900_000, ...needsGuide() }, () => {
   let guide: Guide;
   let alice: Device;
   let bob: Device;
@@ -94,7 +94,7 @@ describe('get started, in the words of the last version', { timeout: 300_000, ..
   });
 });
 
-describe('the reference, in the words of the first versions', { timeout: 300_000, ...needsGuide() }, () => {
+describe('the reference, in the words of the first versions', { timeout: 900_000, ...needsGuide() }, () => {
   let guide: Guide;
   let alice: Device;
   let nas: Device;
@@ -183,7 +183,7 @@ describe('the reference, in the words of the first versions', { timeout: 300_000
   });
 });
 
-describe('three machines, each with a person and a silo', { timeout: 300_000, ...needsGuide() }, () => {
+describe('three machines, each with a person and a silo', { timeout: 900_000, ...needsGuide() }, () => {
   let guide: Guide;
   let machines: Device[];
   before(async () => {
@@ -228,7 +228,7 @@ describe('three machines, each with a person and a silo', { timeout: 300_000, ..
   });
 });
 
-describe('without a hub', { timeout: 300_000, ...needsGuide() }, () => {
+describe('without a hub', { timeout: 900_000, ...needsGuide() }, () => {
   let guide: Guide;
   let alice: Device;
   let laptop: Device;

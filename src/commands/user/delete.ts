@@ -18,7 +18,9 @@ export default class UserDelete extends BaseCommand {
   static override args = nameArg('user');
   static override flags = {
     ...nameFlag('user'),
-    purge: Flags.boolean({ description: 'delete its networks, volumes, key-value stores, drives and passports as well' }),
+    purge: Flags.boolean({
+      description: 'delete its networks, volumes, key-value stores, drives and passports as well',
+    }),
     ...pullFlag,
     force: Flags.boolean({ char: 'f', description: 'do not ask' }),
   };
