@@ -22,7 +22,7 @@ interface Proposal {
 
 interface Acceptor {
   promised: Ballot;
-  accepted: { ballot: Ballot; version: number } | undefined;
+  accepted: { ballot: Ballot; version: number; state: string } | undefined;
   /** Of the process that runs. */
   life: Life | undefined;
   committedVersion: number;
@@ -80,7 +80,9 @@ export class RegisterChecker {
     if (newest === undefined) return [];
     return newest.image.state.config.current.filter((member) => {
       const accepted = this.acceptors.get(`${memberName(member)} ${address}`)?.accepted;
-      return accepted === undefined || compareBallots(accepted.ballot, newest.ballot) < 0;
+      if (accepted === undefined) return true;
+      // The same may have been agreed on more than once.
+      return compareBallots(accepted.ballot, newest.ballot) < 0 && accepted.state !== toHex(newest.image.hash);
     });
   }
 
@@ -143,7 +145,7 @@ export class RegisterChecker {
     const version = image.state.value.version;
     if (acceptor.accepted && compareBallots(ballot, acceptor.accepted.ballot) < 0)
       report('G6', `an accepted entry went back at ${at}`);
-    acceptor.accepted = { ballot, version };
+    acceptor.accepted = { ballot, version, state: toHex(image.hash) };
     this.proposal(address, record.accepted).by.add(memberName(member));
     this.settle(address, record.accepted);
   }
