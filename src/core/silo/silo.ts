@@ -59,7 +59,10 @@ export interface Silo {
   delete(space: Space, key: SiloKey): Promise<void>;
   /** All or nothing, also across a crash; one flush. At most `limits.siloBatchBytesMax` together. */
   batch(entries: readonly SiloEntry[]): Promise<void>;
-  /** Keys of a space in byte order, after the given one; may or may not show changes made while it runs. */
+  /**
+   * Keys of a space in byte order, after the given one; may or may not show changes made while it runs. Those of values that have
+   * rotted are among them, as far as the silo can still tell them.
+   */
   list(space: Space, after?: SiloKey): AsyncIterable<SiloKey>;
   /** The same with the first bytes of each value, which the value's checksum does not vouch for; costs as much as `list`. */
   scan(space: Space, startBytes: number, after?: SiloKey): AsyncIterable<SiloStart>;

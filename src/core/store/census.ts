@@ -54,7 +54,10 @@ export class Census implements Work {
     try {
       await this.held.locked(address, async () => {
         const generation = await this.held.generation(address);
-        if (generation === undefined) return;
+        if (generation === undefined) {
+          if (this.held.isBad(address)) this.counters.bad++;
+          return;
+        }
         this.inventory.set(address, generation);
         this.counters.counted++;
       });

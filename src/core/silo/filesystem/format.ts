@@ -80,6 +80,11 @@ export function readRecordHeader(from: Buffer, at: number, salt: number): Record
   };
 }
 
+/** A copy of the bytes where the key of a record stands, whether the record is sound or not. */
+export function rawKey(record: Buffer): Buffer {
+  return Buffer.from(record.subarray(32, 32 + keyBytes));
+}
+
 /** Fills a page with the header of a segment. */
 export function writeSegmentHeader(page: Buffer, serial: number, salt: number): void {
   page.fill(0);

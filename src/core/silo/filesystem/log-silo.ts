@@ -13,7 +13,7 @@ import type { Silo, SiloEntry, SiloKey, SiloStart, SiloUsage, Space } from '../s
 import { turnCosts } from '../turns.ts';
 import { writeCheckpoint } from './checkpoint.ts';
 import { Compactor } from './compactor.ts';
-import { checksum, type RecordHeader, readRecordHeader } from './format.ts';
+import { checksum, type RecordHeader, rawKey, readRecordHeader } from './format.ts';
 import { type IndexEntry, type Place, shardCount } from './index.ts';
 import type { SiloState } from './state.ts';
 import { writeSuperblock } from './superblock.ts';
@@ -265,13 +265,27 @@ export class LogSilo implements Silo {
       const bytes = (entry: IndexEntry) => recordHeaderBytes + Math.min(startBytes, entry.length);
       const records = await Promise.all(slice.map((entry) => this.readPlace(entry, 0, bytes(entry))));
       await this.state.turns.take(slice.length);
-      for (const record of records) {
-        const header = record && readRecordHeader(record, 0, this.state.superblock.salt);
-        if (record === undefined || header === undefined) continue;
-        found.push({ key: Buffer.from(header.key), start: Buffer.from(record.subarray(recordHeaderBytes)) });
+      for (const [i, record] of records.entries()) {
+        if (record === undefined) continue;
+        const header = readRecordHeader(record, 0, this.state.superblock.salt);
+        const key = header ? Buffer.from(header.key) : this.rottenKey(slice[i] as IndexEntry, record);
+        if (key !== undefined) found.push({ key, start: Buffer.from(record.subarray(recordHeaderBytes)) });
       }
     }
     return found;
+  }
+
+  /** What a rotten header says of the key, if the index has that key, or one that differs by a bit, at this very place. */
+  private rottenKey(entry: IndexEntry, record: Buffer): Buffer | undefined {
+    const key = rawKey(record);
+    const isIt = () => this.state.samePlace(this.state.index.get(entry.space, key), entry);
+    if (isIt()) return key;
+    for (let bit = 0; bit < 8 * key.length; bit++) {
+      flipBit(key, bit);
+      if (isIt()) return key;
+      flipBit(key, bit);
+    }
+    return undefined;
   }
 
   private flushed(): void {
@@ -324,4 +338,9 @@ export class LogSilo implements Silo {
       for (const segment of empty) await state.segments.release(segment);
     });
   }
+}
+
+function flipBit(bytes: Buffer, bit: number): void {
+  const at = bit >> 3;
+  bytes[at] = (bytes[at] as number) ^ (1 << (bit & 7));
 }
