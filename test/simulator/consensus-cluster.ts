@@ -26,6 +26,8 @@ import type { World } from './runtime/world.ts';
 export const port = 4000;
 export const networkId = hash(Buffer.from('network'));
 export const user: KeyPair = keyPairFromSeed(hash(Buffer.from('alice')));
+/** What stands in the place of a value that has rotted: the silo knows that by its checksum. */
+export const rotten = Buffer.from('rotten');
 const passportHash = hash(Buffer.from('passport'));
 
 type IdentityOf = (nodeId: Uint8Array) => Partial<Pick<PeerIdentity, 'userKey' | 'rights'>>;
@@ -228,6 +230,7 @@ function durableSilo(cluster: Cluster, host: Host): Silo {
   const read = async (space: Space, key: SiloKey) => {
     const value = disk.values.get(nameOf(space, key));
     if (!value) throw new InfinitError('not-found', 'nothing there');
+    if (value.equals(rotten)) throw new InfinitError('corrupt', 'a stored value fails its checksum');
     return value;
   };
   const write = async (entries: readonly SiloEntry[]) => {

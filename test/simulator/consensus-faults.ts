@@ -1,9 +1,13 @@
-// Trouble for a cluster, from a seed: crashes with restarts, partitions, one disk lost for ever.
+// Trouble for a cluster, from a seed: crashes with restarts, partitions, one disk lost for ever, records of another that rot.
 
-import type { Cluster } from './consensus-cluster.ts';
+import { type Cluster, rotten } from './consensus-cluster.ts';
 
 /** Schedules faults over the time; at its end everything runs and nothing is cut. */
-export function scheduleFaults(cluster: Cluster, durationMs: number, options: { loseDisk: boolean }): void {
+export function scheduleFaults(
+  cluster: Cluster,
+  durationMs: number,
+  options: { loseDisk: boolean; rot?: boolean },
+): void {
   const { world } = cluster;
   const random = world.random.fork('faults');
   const at = (ms: number, label: string, task: () => void) => world.schedule(ms * 1000, label, task);
@@ -40,6 +44,20 @@ export function scheduleFaults(cluster: Cluster, durationMs: number, options: { 
       cluster.loseDisk(name);
       cluster.restart(name);
     });
+  }
+  if (options.rot) {
+    const name = someone();
+    for (let ms = 500; ms < durationMs - 1000; ms += 1000 + random.below(2000))
+      at(ms, `a record of ${name} rots`, () => {
+        if (down.has(name)) return;
+        const { values } = cluster.disk(name);
+        const records = [...values.keys()].filter((key) => key.startsWith('register/')).sort();
+        const record = records[random.below(records.length)];
+        if (record === undefined) return;
+        world.host(name).crash();
+        values.set(record, rotten);
+        cluster.restart(name);
+      });
   }
   at(durationMs, 'all is well', () => world.network.heal());
 }

@@ -48,7 +48,8 @@ export async function runRegisters(seed: number, planted?: 'answers-early'): Pro
     addresses.push(registerAddress(user.publicKey, salt));
     history.push({ key: `r${i}`, call: 0, end: world.nowMs, type: 'put', value: 'first' });
   }
-  scheduleFaults(cluster, durationMs, { loseDisk: true });
+  // One member of a register may be lost at a time: its disk, or records on it again and again.
+  scheduleFaults(cluster, durationMs, { loseDisk: seed % 2 === 0, rot: seed % 2 === 1 });
   const endMs = world.nowMs + durationMs;
   const working = [0, 1, 2].flatMap((c) =>
     addresses.map((address, r) => useRegister(world, cluster, `c${c}`, address, `r${r}`, history, endMs)),

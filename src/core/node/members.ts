@@ -14,6 +14,8 @@ import { Drain } from '../store/drain.ts';
 import type { HeldBlocks } from '../store/held-blocks.ts';
 import { JournalUpkeep } from '../store/journal-upkeep.ts';
 import { Membership } from '../store/membership.ts';
+import { Mending } from '../store/mending.ts';
+import type { Scrub } from '../store/scrub.ts';
 import { Worker } from '../store/worker.ts';
 
 export interface MembersParts {
@@ -25,6 +27,7 @@ export interface MembersParts {
   journals: JournalService;
   registers: Registers;
   held: HeldBlocks;
+  scrub: Scrub;
   transfer: BlockTransfer;
   unwanted: Unwanted;
   replicationFactor: number;
@@ -53,9 +56,11 @@ export function keepMembers(parts: MembersParts): Members {
   const mover = new Worker(membership, runtime, periodMs);
   const drain = new Drain({ ...parts, journals, moveRegisters: () => mover.wake() });
   const follower = new Worker(journals, runtime, periodMs);
+  const mender = new Worker(new Mending(parts), runtime, periodMs);
+  parts.scrub.events.on('rotten', () => mender.wake());
   const destroyed = (trees: readonly Address[]) => {
     journals.destroyed(trees);
     follower.wake();
   };
-  return { workers: [mover, follower], drain, destroyed };
+  return { workers: [mover, follower, mender], drain, destroyed };
 }

@@ -213,16 +213,17 @@ export class Node {
     const witness = (this.witness = new Witness({ runtime, peers, overlay, silo, book: this.options.state }));
     const gated = throttle.watching(witness.gated());
     const voting = { runtime, peers: gated, overlay, silo, member, networkId, authors: book };
-    const service = (this.registerService = serveRegisters(voting));
+    const { held, transfer, scrub } = this.blocks;
+    const rotten = (address: Bytes) => scrub.met('register', address);
+    const service = (this.registerService = serveRegisters({ ...voting, rotten }));
     const journals = serveJournals(voting);
-    const { held, transfer } = this.blocks;
     const sweeper = new Sweeper({ clock: runtime.clock, networkId, held, silo, registers: this.registers });
     const sweeping = new Worker(sweeper, runtime, workerPeriodMs, throttle);
     sweeper.serve(peers, () => sweeping.wake());
     this.workers.push(...this.blocks.lookers, sweeping);
     const { registers } = this;
     const announce = (is: boolean) => void this.selfRecord?.update({ leaving: is });
-    const parts = { runtime, self: member, overlay, absence, service, journals, registers, held, announce };
+    const parts = { runtime, self: member, overlay, absence, service, journals, registers, held, scrub, announce };
     const members = keepMembers({ ...parts, transfer, unwanted, replicationFactor: replicas });
     this.drain = members.drain;
     this.rid = async (roots) => {

@@ -1,9 +1,10 @@
 // Reads every block at rest once in a period, slowly, and hashes it: rotten copies count as missing from then on, and repair
 // replaces them by good ones; nothing is dropped. Records of registers and journals are read too: one that fails its checksum is
-// reported, because only its other members can make it good (docs/protocols.md 2.7, 3).
+// told of until it is mended (`mending.ts`; docs/protocols.md 2.7, 3).
 
-import { toHex } from '../base/bytes.ts';
+import { fromHex, toHex } from '../base/bytes.ts';
 import { isError } from '../base/errors.ts';
+import { Events } from '../base/events.ts';
 import { limits } from '../base/limits.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { Silo, Space } from '../silo/silo.ts';
@@ -37,6 +38,8 @@ const stepBytes = 4 * 1024 * 1024;
 export class Scrub implements Work {
   readonly name = 'scrub';
   readonly counters = { passes: 0, read: 0, readBytes: 0, bad: 0, rottenRecords: 0 };
+  /** A record is known to be rotten that was not before. */
+  readonly events = new Events<{ rotten: RottenRecord }>();
   private readonly parts: ScrubParts;
   private readonly rotten = new Map<string, RottenRecord>();
   /** Of the blocks; undefined behind the last. */
@@ -55,6 +58,19 @@ export class Scrub implements Work {
   /** Registers and journal records found rotten and not written anew since. */
   rottenRecords(): RottenRecord[] {
     return [...this.rotten.values()];
+  }
+
+  /** Somebody could not read that record. */
+  met(space: Space, key: Uint8Array): void {
+    const isNews = this.rotten.size < limits.badCopiesMax && !this.rotten.has(nameOf(space, key));
+    if (isNews) this.found(space, key);
+  }
+
+  /** Whether a record is sound by now, or gone: then it is not told of any more. */
+  async recheck({ space, key }: RottenRecord): Promise<boolean> {
+    const sound = await this.isSound(space, fromHex(key));
+    if (sound) this.rotten.delete(nameOf(space, fromHex(key)));
+    return sound;
   }
 
   /** What should have been read by now. */
@@ -134,8 +150,7 @@ export class Scrub implements Work {
     this.counters.readBytes += size;
     if (space === 'block') {
       if (!held.isBad(key) && !(await held.verify(key)).sound) this.found(space, key);
-    } else if (await this.isSound(space, key)) this.rotten.delete(`${space} ${toHex(key)}`);
-    else this.found(space, key);
+    } else if (!(await this.recheck({ space, key: toHex(key) }))) this.found(space, key);
     return size;
   }
 
@@ -157,8 +172,15 @@ export class Scrub implements Work {
       this.counters.bad++;
       return;
     }
-    const name = `${space} ${facts.key}`;
-    if (!this.rotten.has(name)) this.counters.rottenRecords++;
-    if (this.rotten.size < limits.badCopiesMax) this.rotten.set(name, facts);
+    const name = nameOf(space, key);
+    if (this.rotten.has(name)) return;
+    this.counters.rottenRecords++;
+    if (this.rotten.size >= limits.badCopiesMax) return;
+    this.rotten.set(name, facts);
+    this.events.emit('rotten', facts);
   }
+}
+
+function nameOf(space: Space, key: Uint8Array): string {
+  return `${space} ${toHex(key)}`;
 }

@@ -121,12 +121,18 @@ export class FileNode {
     const written = held.map(([index]) => index).sort((a, b) => a - b);
     for (let i = 0; i < bits && written.length > 0; i++) {
       const index = written[random.below(written.length)] as number;
-      const page = Buffer.from(this.pages.get(index) ?? zeroPage);
       const at = random.below(Math.min(pageBytes, end - index * pageBytes));
-      page[at] = (page[at] as number) ^ (1 << random.below(8));
-      this.pages.set(index, page);
-      if (!this.dirty.has(index)) this.durablePages.set(index, page);
+      this.flip(index * pageBytes + at, random.below(8));
     }
+  }
+
+  flip(position: number, bit: number): void {
+    const index = Math.floor(position / pageBytes);
+    const page = Buffer.from(this.pages.get(index) ?? zeroPage);
+    const at = position % pageBytes;
+    page[at] = (page[at] as number) ^ (1 << bit);
+    this.pages.set(index, page);
+    if (!this.dirty.has(index)) this.durablePages.set(index, page);
   }
 }
 
@@ -227,5 +233,11 @@ export class Disk {
   rot(path: string, bits = 1, within?: number): void {
     const node = this.find(path);
     if (node instanceof FileNode) node.rot(this.random, bits, within);
+  }
+
+  /** Flips one bit of a file. */
+  flip(path: string, position: number, bit: number): void {
+    const node = this.find(path);
+    if (node instanceof FileNode) node.flip(position, bit);
   }
 }

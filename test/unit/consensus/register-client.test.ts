@@ -10,7 +10,7 @@ import { readImage } from '../../../src/core/block/register-validity.ts';
 import { MemorySeenVersions } from '../../../src/core/consensus/register/seen-versions.ts';
 import { hash } from '../../../src/core/crypto/hash.ts';
 import { keyPairFromSeed } from '../../../src/core/crypto/keys.ts';
-import { Cluster, networkId, user } from '../../simulator/consensus-cluster.ts';
+import { Cluster, networkId, rotten, user } from '../../simulator/consensus-cluster.ts';
 import { createWorld, type World } from '../../simulator/runtime/world.ts';
 
 const latencyMs = 10;
@@ -165,7 +165,7 @@ test('records that rot on a disk deny nobody: the others answer, and too few of 
   const address = await world.settle(create(1));
   const rot = (name: string) => {
     const { values } = cluster.disk(name);
-    for (const key of values.keys()) values.set(key, Buffer.from('rotten'));
+    for (const key of values.keys()) values.set(key, rotten);
     world.host(name).crash();
     cluster.restart(name);
   };
@@ -181,6 +181,71 @@ test('records that rot on a disk deny nobody: the others answer, and too few of 
     () => registers.write(address, user, () => Buffer.from('2'), soon),
   ])
     await assert.rejects(world.settle(attempt()), (error) => isError(error, 'unavailable'));
+});
+
+/** One record of that disk rots, and the process begins anew: nothing of it is in memory. */
+function rotRecord(cluster: Cluster, name: string, address: Address): void {
+  cluster.disk(name).values.set(`register/${toHex(address)}`, rotten);
+  cluster.world.host(name).crash();
+  cluster.restart(name);
+}
+
+test('a member whose record has rotted has it again from the others, when nothing it can have promised is above', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  rotRecord(cluster, 'n0', address);
+  const stored = () =>
+    cluster
+      .disk('n0')
+      .values.get(`register/${toHex(address)}`)
+      ?.toString();
+  const mend = () => world.settle(cluster.client('n0').service?.mend(address) ?? Promise.reject());
+  const { registers } = cluster.client('n0');
+  assert.equal(await mend(), 'later');
+  await world.settle(cluster.client('c1').registers.write(address, user, () => Buffer.from('1')));
+  await world.runFor(1_000);
+  assert.equal(stored(), 'rotten', 'it may have promised more than this one asks for');
+  await world.runFor(60_000);
+  assert.equal(await mend(), 'settle');
+  await world.settle(registers.settle(address));
+  await world.runFor(1_000);
+  assert.notEqual(stored(), 'rotten');
+  world.host('n1').crash();
+  const written = await world.settle(
+    cluster.client('c1').registers.write(address, user, ({ payload }) => Buffer.from(`${Buffer.from(payload)}2`)),
+  );
+  assert.equal(Buffer.from(written.payload).toString(), '12', 'its vote counts again');
+});
+
+test('a record that has rotted under a process that remembers it is written anew; nobody is asked', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  const { values } = cluster.disk('n0');
+  const name = `register/${toHex(address)}`;
+  const sound = values.get(name);
+  values.set(name, rotten);
+  for (const other of ['n1', 'n2']) world.host(other).crash();
+  assert.equal(await world.settle(cluster.client('n0').service?.mend(address) ?? Promise.reject()), 'mended');
+  assert.deepEqual(values.get(name), sound);
+});
+
+test('what a rotten record promised is kept: nothing below the highest promise of the store is accepted', async () => {
+  const { world, cluster, create } = setUp();
+  const address = await world.settle(create(1));
+  // The proposer's clock is ahead: so are his ballots.
+  world.host('n4').wallOffsetMs = 90_000;
+  await world.settle(cluster.client('n4').registers.settle(address));
+  rotRecord(cluster, 'n0', address);
+  const { values } = cluster.disk('n0');
+  await world.runFor(62_000);
+  assert.equal(await world.settle(cluster.client('n0').service?.mend(address) ?? Promise.reject()), 'later');
+  await world.settle(cluster.client('c1').registers.settle(address));
+  await world.runFor(1_000);
+  assert.equal(values.get(`register/${toHex(address)}`)?.toString(), 'rotten');
+  await world.runFor(90_000);
+  await world.settle(cluster.client('n0').registers.settle(address));
+  await world.runFor(1_000);
+  assert.notEqual(values.get(`register/${toHex(address)}`)?.toString(), 'rotten');
 });
 
 test('a network that shows an older state is caught', async () => {

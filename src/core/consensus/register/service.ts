@@ -43,7 +43,7 @@ import {
   registerBatch,
   type WireReply,
 } from './messages.ts';
-import { decodeRecord, encodeRecord } from './record.ts';
+import { type RecordChange, Records } from './records.ts';
 import { Retirement } from './retirement.ts';
 import { Settlements } from './settlement.ts';
 import { messageFromWire, replyToWire } from './wire.ts';
@@ -53,6 +53,8 @@ export interface RegisterServiceOptions extends InquiryParts {
   authors: AuthorCheck;
   /** How long stubs stand, and deleted registers stay (tests shorten it). */
   keep?: { stubMs: number; tombstoneMs: number } | undefined;
+  /** Told of records that cannot be read, each time they are asked for. */
+  rotten?: ((address: Address) => void) | undefined;
 }
 
 const keepDefault = { stubMs: limits.registerStubMs, tombstoneMs: limits.registerTombstoneMs };
@@ -74,6 +76,11 @@ export interface RegisterService {
   retire(address: Address, hint?: readonly Member[]): Promise<boolean>;
   /** Drops stubs that have stood long enough, and registers deleted long ago everywhere; returns how many (2.3 rule 4, 2.7). */
   forget(): Promise<number>;
+  /**
+   * Writes a record that has rotted anew from memory, if it is there still: `mended`. Else what is proposed above all that it can
+   * have promised brings another: `settle` when a ballot of now is, `later` when not yet.
+   */
+  mend(address: Address): Promise<'mended' | 'settle' | 'later'>;
   /** Asks nobody any more. */
   stop(): void;
 }
@@ -85,19 +92,11 @@ export function serveRegisters(options: RegisterServiceOptions): RegisterService
   return store;
 }
 
-interface Change {
-  address: Address;
-  record: AcceptorRecord;
-  persist: boolean;
-  bytes: number;
-}
-
 class RegisterStore implements RegisterService {
   private readonly options: RegisterServiceOptions;
   private readonly verifier: StateVerifier;
   private readonly gate = new KeyGate();
-  /** Records as they are on the silo (but for commit marks), least recently used first. */
-  private readonly cache = new Map<string, AcceptorRecord>();
+  private readonly records: Records;
   private readonly confirmations: Confirmations;
   private readonly settlements: Settlements;
   private readonly retirement: Retirement;
@@ -111,6 +110,7 @@ class RegisterStore implements RegisterService {
   constructor(options: RegisterServiceOptions) {
     this.options = options;
     this.verifier = new StateVerifier(options.networkId);
+    this.records = new Records({ ...options, now: () => options.runtime.clock.now() });
     this.confirmations = new Confirmations(options, (address, hint) => void this.mark(address, hint));
     this.settlements = new Settlements(options, this.verifier);
     this.retirement = new Retirement(options, this.verifier);
@@ -128,10 +128,10 @@ class RegisterStore implements RegisterService {
     return await this.gate.run(
       calls.map(({ address }) => toHex(address)),
       async () => {
-        await this.floor.load();
+        await Promise.all([this.floor.load(), this.records.load()]);
         const records = await this.load(calls);
         const { replies, changes } = this.steps(calls, records, from);
-        await this.persist(changes);
+        await this.records.persist(changes);
         return { store: this.options.member().store, replies };
       },
     );
@@ -139,21 +139,23 @@ class RegisterStore implements RegisterService {
 
   async *held(): AsyncIterable<HeldRegister> {
     for await (const address of this.options.silo.list('register')) {
-      const record = await this.current(address);
+      const record = await this.records.current(address);
       if (record?.accepted) yield { address, image: record.accepted.image, committed: isCommitted(record) };
     }
   }
 
   async retire(address: Address, hint: readonly Member[] = []): Promise<boolean> {
-    const held = (await this.current(address))?.accepted;
+    const held = (await this.records.current(address))?.accepted;
     const moved = held && (await this.retirement.successor(address, held, hint));
     if (!moved) return false;
     const name = toHex(address);
     return await this.gate.run([name], async () => {
-      const record = await this.current(address);
+      const record = await this.records.current(address);
       if (!record?.accepted || compareBallots(record.accepted.ballot, held.ballot) !== 0) return false;
       const stub = { ...moved, since: this.options.runtime.clock.now() };
-      await this.persist(new Map([[name, { address, record: retired(record, stub), persist: true, bytes: 0 }]]));
+      await this.records.persist(
+        new Map([[name, { address, record: retired(record, stub), persist: true, bytes: 0 }]]),
+      );
       return true;
     });
   }
@@ -161,7 +163,7 @@ class RegisterStore implements RegisterService {
   async forget(): Promise<number> {
     let forgotten = 0;
     for await (const address of this.options.silo.list('register')) {
-      const record = await this.current(address);
+      const record = await this.records.current(address);
       if (record && !this.stopped && (await this.isOver(address, record)) && (await this.drop(address, record)))
         forgotten++;
     }
@@ -182,12 +184,12 @@ class RegisterStore implements RegisterService {
     const name = toHex(address);
     return await this.gate.run([name], async () => {
       await this.floor.load();
-      const record = await this.current(address);
+      const record = await this.records.current(address);
       const isSame = record && compareBallots(record.promised, seen.promised) === 0;
       if (!isSame || (record.stub === undefined) !== (seen.stub === undefined)) return false;
       const end: SiloEntry = { space: 'register', key: address, value: undefined };
       await this.options.silo.batch([this.floor.raise(record.promised), end]);
-      this.cache.delete(name);
+      this.records.forget(address);
       return true;
     });
   }
@@ -215,28 +217,27 @@ class RegisterStore implements RegisterService {
     }
   }
 
+  async mend(address: Address): Promise<'mended' | 'settle' | 'later'> {
+    const name = toHex(address);
+    return await this.gate.run([name], async () => {
+      await this.records.load();
+      const record = this.records.remembered(address);
+      if (!record) return this.records.highestPromise.round < this.options.runtime.clock.now() ? 'settle' : 'later';
+      await this.records.persist(new Map([[name, { address, record, persist: true, bytes: 0 }]]));
+      return 'mended';
+    });
+  }
+
   private async load(calls: readonly RegisterCall[]): Promise<Map<string, AcceptorRecord | Error | undefined>> {
     const records = new Map<string, AcceptorRecord | Error | undefined>();
     for (const { address } of calls) {
       const name = toHex(address);
       if (records.has(name)) continue;
-      records.set(name, this.cache.get(name) ?? (await this.record(address).catch(asError)));
+      const found = await this.records.find(address);
+      records.set(name, found);
+      if (isError(found, 'corrupt')) this.options.rotten?.(address);
     }
     return records;
-  }
-
-  /** Undefined also for what cannot be read. */
-  private async current(address: Address): Promise<AcceptorRecord | undefined> {
-    return this.cache.get(toHex(address)) ?? (await this.record(address).catch(() => undefined));
-  }
-
-  private async record(address: Address): Promise<AcceptorRecord | undefined> {
-    try {
-      return decodeRecord(this.options.networkId, await this.options.silo.get('register', address));
-    } catch (error) {
-      if (isError(error, 'not-found')) return undefined;
-      throw error;
-    }
   }
 
   /** Steps one call after another until what they change or answer is too much for one batch. */
@@ -244,19 +245,20 @@ class RegisterStore implements RegisterService {
     calls: readonly RegisterCall[],
     records: Map<string, AcceptorRecord | Error | undefined>,
     from: PeerIdentity,
-  ): { replies: WireReply[]; changes: Map<string, Change> } {
+  ): { replies: WireReply[]; changes: Map<string, RecordChange> } {
     const replies: WireReply[] = [];
-    const changes = new Map<string, Change>();
+    const changes = new Map<string, RecordChange>();
     let answered = 0;
     let changed = 0;
     for (const call of calls) {
       const name = toHex(call.address);
-      const record = records.get(name);
-      if (record instanceof Error) {
-        const reason = `the record here is unreadable: ${record.message}`;
+      const found = records.get(name);
+      if (found instanceof Error && !this.mayReplace(found, call)) {
+        const reason = `the record here is unreadable: ${found.message}`;
         replies.push({ type: 'denied', ...forGood(reason), passing: true });
         continue;
       }
+      const record = found instanceof Error ? undefined : found;
       const { reply, after, persist } = this.step(call, record, from);
       answered += 'entry' in reply ? (reply.entry?.state?.length ?? 0) : 0;
       changed += persist ? (after?.accepted?.image.bytes.length ?? 0) : 0;
@@ -269,6 +271,15 @@ class RegisterStore implements RegisterService {
       changes.set(name, { address: call.address, record: after, persist: persist || before, bytes });
     }
     return { replies, changes };
+  }
+
+  /**
+   * A record that has rotted stands until another takes its place, and its register is as on a lost disk until then: nothing is
+   * promised, and only what stands above every promise ever given here is accepted. Its proposer has heard a quorum without this store.
+   */
+  private mayReplace(unreadable: Error, { message }: RegisterCall): boolean {
+    if (!isError(unreadable, 'corrupt') || message.type !== 'accept') return false;
+    return compareBallots(message.ballot, this.records.highestPromise) > 0;
   }
 
   private step(
@@ -319,10 +330,10 @@ class RegisterStore implements RegisterService {
   private async mark(address: Address, hint: CommitHint): Promise<void> {
     const name = toHex(address);
     await this.gate.run([name], async () => {
-      const record = await this.current(address);
+      const record = await this.records.current(address);
       const context = this.context(address, record, this.options.peers.self);
       const marked = acceptorStep(record, { type: 'commit', ...hint }, context).record;
-      if (marked) await this.persist(new Map([[name, { address, record: marked, persist: false, bytes: 0 }]]));
+      if (marked) await this.records.persist(new Map([[name, { address, record: marked, persist: false, bytes: 0 }]]));
     });
   }
 
@@ -369,20 +380,5 @@ class RegisterStore implements RegisterService {
     if (rights) losses.push(rights);
     const standing = losses.find(({ standsIn }) => this.settlements.mayStand(address, held, record.promised, standsIn));
     return standing?.reason;
-  }
-
-  private async persist(changes: ReadonlyMap<string, Change>): Promise<void> {
-    const entries: SiloEntry[] = [];
-    for (const { address, record, persist } of changes.values())
-      if (persist) entries.push({ space: 'register', key: address, value: encodeRecord(record) });
-    if (entries.length > 0) await this.options.silo.batch(entries);
-    for (const [name, { record }] of changes) {
-      this.cache.delete(name);
-      this.cache.set(name, record);
-    }
-    for (const name of this.cache.keys()) {
-      if (this.cache.size <= limits.registerRecordsCachedMax) break;
-      this.cache.delete(name);
-    }
   }
 }
