@@ -6,20 +6,29 @@ import { decode, encode } from '../../base/codec.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import type { Work } from '../../store/worker.ts';
 import { treeIdBytes } from '../../tree/root.ts';
-import { lockEnd } from '../../tree/tree.ts';
+import type { Tree } from '../../tree/tree.ts';
 import { beginFiles } from '../../volume/files/begin-files.ts';
 import type { DomainFiles } from '../../volume/files/domain-files.ts';
 import type { Domain } from '../../volume/files/domain-table.ts';
 import { borderOf } from '../../volume/files/entries.ts';
-import { type EntryPlace, fileError, rootInode } from '../../volume/files/files.ts';
+import { type EntryPlace, type Files, fileError, rootInode } from '../../volume/files/files.ts';
 import {
-  choresReply,
+  type Chore,
   type DomainRecord,
   domainNumberReply,
   domainsReply,
   fileQuery,
 } from '../../volume/files/messages.ts';
-import { entriesOf, type Move, Mover } from '../../volume/files/mover.ts';
+import {
+  absent,
+  choresOf,
+  entriesOf,
+  listed,
+  lockMoves,
+  type Move,
+  Mover,
+  unlockMoves,
+} from '../../volume/files/mover.ts';
 import { removed, rootName } from '../../volume/files/roots.ts';
 import { FileTimes, timeMs } from '../../volume/files/times.ts';
 import type { LinkedNode } from '../link.ts';
@@ -33,9 +42,6 @@ const patienceMs = 3000;
 const pollMs = 20;
 /** What a process that has ended was doing is not waited for any longer. */
 const staleMs = 10 * 60_000;
-/** No inode has this number: who has it locked moves what is to be moved of a tree. */
-const moverLock = { space: 'whole', resource: 0, owner: 0n } as const;
-const everything = { from: 0n, to: lockEnd, mode: 'exclusive', pid: 0 } as const;
 
 /** How a tree of the volume is shared, for its owner. */
 export interface ListKeeper {
@@ -52,15 +58,13 @@ export interface ListsOptions {
   keeperOf: (domain: Domain) => ListKeeper;
 }
 
-type Chore = ReturnType<typeof choresReply.read>[number];
-
 export class Lists implements Work {
   readonly name = 'lists';
   onWork: () => void = () => {};
   private readonly options: ListsOptions;
   private readonly mover: Mover;
   private readonly times: FileTimes;
-  private course: { from: Domain; steps: AsyncGenerator<void, void, void> } | undefined;
+  private course: { tree: Tree; steps: AsyncGenerator<void, void, void> } | undefined;
   /** One list is set after the other. */
   private order: Promise<unknown> = Promise.resolve();
 
@@ -111,6 +115,9 @@ export class Lists implements Work {
     await this.inOrder(async () => {
       const chores = (await this.chores(from)).filter((chore) => chore.chore === 'moving' && chore.inode === inode);
       if (chores.length > 0) throw fileError('busy', 'its access list is being changed');
+      // Before a tree is made for nothing.
+      const { files } = await this.options.files.table.opened(from);
+      await files.attributes(inode);
       await this.placeFor(from, inode, said);
     });
     this.onWork();
@@ -123,8 +130,10 @@ export class Lists implements Work {
   private async checkNotRoot(from: Domain, inode: number): Promise<void> {
     if (from.base === 0) return;
     const { files } = await this.options.files.table.opened(from);
-    const roots = await entriesOf(files, rootInode);
-    if (!roots.some((root) => root.inode === inode)) return;
+    if (!(await hasRoot(files, inode))) return;
+    const { from: above, number } = await this.whereNamed(from, inode);
+    if ((await this.chores(above)).some(({ chore, domain }) => chore === 'moving' && domain === number))
+      throw fileError('busy', 'what it is in is given another access list');
     throw new InfinitError(
       'unsupported',
       'others have the same access list: it cannot be changed for one of them alone',
@@ -198,26 +207,29 @@ export class Lists implements Work {
       if (ageMs > staleMs) await this.note(from, { domain: number, chore, inode }, { done: true });
       return false;
     }
+    // A part of what is being moved.
+    if (chore === 'led') return false;
     const to = await this.options.files.table.domainOf(from, number);
     if (chore === 'left') {
       if (ageMs > pollMs) await this.finishRemoval(from, to, { domain: number, chore, inode });
       return false;
     }
-    const locks = from.now?.tree.locks;
-    try {
-      await locks?.lock(moverLock, everything, { wait: false });
-    } catch (error) {
-      if (isError(error, 'conflict')) return false;
-      throw error;
-    }
-    this.course = { from, steps: this.moving({ from, inode, to, number }, signal) };
+    const { tree } = await this.options.files.table.opened(from);
+    const guard = await lockMoves(tree);
+    if (guard === undefined) return false;
+    this.course = { tree, steps: this.moving({ from, inode, to, number, guard }, signal) };
     return true;
   }
 
+  /** All names of a file go: it is the file that has the list. */
   private async *moving(move: Move, signal: AbortSignal): AsyncGenerator<void, void, void> {
     const { from, inode, number } = move;
-    const place = await this.placeOf(from, inode);
-    if (place !== undefined) yield* this.mover.move(move, place, signal);
+    await this.mover.clean(move);
+    for (const place of await this.placesOf(from, inode))
+      if (!(yield* this.mover.move(move, place, signal))) throw fileError('busy', 'it went to another place meanwhile');
+    const { files } = await this.options.files.table.opened(from);
+    const left = await absent(files.attributes(inode));
+    if (left !== undefined && left.links > 0) throw fileError('busy', 'it got another name meanwhile');
     await this.note(from, { domain: number, chore: 'moving', inode }, { done: true });
   }
 
@@ -225,7 +237,7 @@ export class Lists implements Work {
     const { course } = this;
     this.course = undefined;
     await course?.steps.return().catch(() => {});
-    await course?.from.now?.tree.locks.unlock(moverLock, everything).catch(() => {});
+    if (course !== undefined) await unlockMoves(course.tree);
   }
 
   /** What cannot be removed yet stays noted. */
@@ -244,32 +256,38 @@ export class Lists implements Work {
 
   /** What has lost its name is removed; a directory was empty then. `busy` while it is being moved. */
   private async remove(domain: Domain, inode: number): Promise<void> {
-    const { files } = await this.options.files.table.opened(domain);
+    const { files, tree } = await this.options.files.table.opened(domain);
     const remove = async () => {
       const { type } = await files.lookup(rootInode, rootName(inode));
       if (type === 'directory') await files.removeDirectory(rootInode, rootName(inode));
       else await files.unlink(rootInode, rootName(inode));
     };
     await removed(files, inode, remove());
-    await files.syncAll();
+    await tree.sync();
   }
 
-  /** Where it stands in its tree: as it was found last, else looked for everywhere. Undefined when it has no name any more. */
-  private async placeOf(domain: Domain, inode: number): Promise<EntryPlace | undefined> {
+  /** Where it stands in its tree: as it was found last when it has one name, else looked for everywhere. */
+  private async placesOf(domain: Domain, inode: number): Promise<EntryPlace[]> {
     const { files } = this.options;
-    const known = files.placeOf(domain.base + inode);
-    if (known !== undefined) {
-      const { domain: at, inode: directory } = files.table.at(known.directory);
-      if (at === domain) return { directory, name: known.name };
-    }
     const own = await files.table.opened(domain);
+    const found = await absent(own.files.attributes(inode));
+    if (found === undefined || found.links === 0) return [];
+    const names = found.type === 'directory' ? 1 : found.links;
+    const known = files.placeOf(domain.base + inode);
+    if (names === 1 && known !== undefined) {
+      const { domain: at, inode: directory } = files.table.at(known.directory);
+      const place = { directory, name: known.name };
+      // It may have been renamed since.
+      if (at === domain && (await absent(own.files.lookup(directory, known.name)))?.inode === inode) return [place];
+    }
+    const places: EntryPlace[] = [];
     const open = [rootInode];
     for (let next = open.pop(); next !== undefined; next = open.pop())
-      for (const { name, inode: found, type } of await entriesOf(own.files, next)) {
-        if (found === inode) return { directory: next, name };
-        if (type === 'directory' && borderOf(found) === undefined) open.push(found);
+      for await (const { name, inode: other, type } of listed(own.files, next)) {
+        if (other === inode && places.push({ directory: next, name }) === names) return places;
+        if (type === 'directory' && borderOf(other) === undefined) open.push(other);
       }
-    return undefined;
+    return places;
   }
 
   /** A tree that has the list, noted as where the inode goes. */
@@ -340,9 +358,8 @@ export class Lists implements Work {
     return decode(domainsReply, await tree.query(encode(fileQuery, { type: 'domains' })));
   }
 
-  private async chores(from: Domain): Promise<Chore[]> {
-    const { tree } = await this.options.files.table.opened(from);
-    return decode(choresReply, await tree.query(encode(fileQuery, { type: 'chores' })));
+  private chores(from: Domain): Promise<Chore[]> {
+    return choresOf(this.options.files, from);
   }
 
   private async note(
@@ -358,4 +375,9 @@ export class Lists implements Work {
     this.order = done.catch(() => {});
     return done;
   }
+}
+
+async function hasRoot(files: Files, inode: number): Promise<boolean> {
+  for await (const root of listed(files, rootInode)) if (root.inode === inode) return true;
+  return false;
 }

@@ -6,6 +6,7 @@ import { encode } from '../../base/codec.ts';
 import { asError, InfinitError, isError } from '../../base/errors.ts';
 import type { Abortable } from '../../base/lifecycle.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
+import type { DoOptions } from '../../tree/tree.ts';
 import { type Domain, DomainTable, type OpenDomain, type TreePlace } from './domain-table.ts';
 import { borderAttributes, borderOf } from './entries.ts';
 import {
@@ -170,7 +171,7 @@ export class DomainFiles implements Files {
       if (border.type !== 'directory') throw fileError('not-directory', 'the entry is no directory');
       const there = await this.table.opened(border.to);
       await removed(there.files, border.inode, there.files.removeDirectory(rootInode, rootName(border.inode), options));
-      await there.files.syncAll(options);
+      await there.tree.sync(options);
       await this.dropBorder(border, { directory: inode, name });
       await this.noteLeft(border);
     });
@@ -279,9 +280,9 @@ export class DomainFiles implements Files {
   }
 
   /** An operation on the tree itself, durable when it resolves. */
-  async operate(domain: Domain, operation: FileOperation): Promise<Bytes> {
+  async operate(domain: Domain, operation: FileOperation, options: Pick<DoOptions, 'guard'> = {}): Promise<Bytes> {
     const { tree } = await this.table.opened(domain);
-    return tree.do(encode(fileOperation, operation));
+    return tree.do(encode(fileOperation, operation), options);
   }
 
   private get open_(): OpenDomain[] {
@@ -336,15 +337,15 @@ export class DomainFiles implements Files {
   }
 
   private async dropBorder({ from, number: domain, inode }: Border, place: EntryPlace): Promise<void> {
-    await this.operate(from, { type: 'dropBorder', ...place, domain, inode, now: this.times.now() });
+    await this.operate(from, { type: 'dropBorder', ...place, domain, inode, left: true, now: this.times.now() });
   }
 
   /** The other half of a removal. Where it cannot be done, whoever may does it: it is noted. */
   private async dropFileRoot(border: Border, options: Abortable): Promise<void> {
     try {
-      const { files } = await this.table.opened(border.to);
+      const { files, tree } = await this.table.opened(border.to);
       await removed(files, border.inode, files.unlink(rootInode, rootName(border.inode), options));
-      await files.syncAll();
+      await tree.sync();
       await this.noteLeft(border);
     } catch (error) {
       const { kind, message } = asError(error);

@@ -9,8 +9,9 @@ import { limits } from '../../base/limits.ts';
 import { spaceKey, spaceRange } from '../../tree/keys.ts';
 import type { MapReader } from '../../tree/tree.ts';
 import { type Entry, encodeEntry, needEntry } from './entries.ts';
-import { fileError } from './files.ts';
+import { fileError, rootInode } from './files.ts';
 import {
+  type Chore,
   chores,
   choresReply,
   domainNumberReply,
@@ -67,7 +68,8 @@ export async function dropDomain({ domain }: Asked<'dropDomain'>, work: Work): P
 
 /**
  * The name leads to a copy in another tree from now on, and what it stood for here loses it: unless that changed after `changed`
- * (`busy`), because the copy is of that moment. Entries of a directory go with it: their like is in the copy.
+ * (`busy`), because the copy is of that moment; or unless it goes to a third tree. Entries of a directory go with it: their like is in
+ * the copy.
  */
 export async function leadAway(asked: Asked<'leadAway'>, work: Work, names: NameHash): Promise<Bytes> {
   const { domain, target, now } = asked;
@@ -80,6 +82,7 @@ export async function leadAway(asked: Asked<'leadAway'>, work: Work, names: Name
   const { seconds, nanoseconds } = inode.changed;
   if (seconds !== asked.changed.seconds || nanoseconds !== asked.changed.nanoseconds)
     throw fileError('busy', 'the file changed meanwhile');
+  await checkGoesThere(work, domain, inode.inode);
   work.put(slot.key, encodeEntry({ ...entry, domain, inode: target }));
   changedNow(work, directory, now);
   if (inode.type === 'directory') {
@@ -87,9 +90,39 @@ export async function leadAway(asked: Asked<'leadAway'>, work: Work, names: Name
     inode.links = 1;
   }
   await dropName(work, inode, asked);
-  const moving = choreKey(domain, 'moving', inode.inode);
-  if ((await work.transaction.get(moving)) !== undefined) work.delete(moving);
+  work.put(choreKey(domain, 'led', inode.inode), encode(fileTime, now));
   return encode(nothingReply, {});
+}
+
+/** `busy` for what is to go to another tree than that. */
+async function checkGoesThere(work: Work, domain: number, inode: number): Promise<void> {
+  for (const other of await numbersOf(work))
+    if (other !== domain && (await isMoving(work, other, inode)))
+      throw fileError('busy', 'it is to have another access list');
+}
+
+/** `stale` for what is gone; `busy` for a directory in one that goes: what is in it may be there already. */
+async function checkMayGo(work: Work, inode: number): Promise<void> {
+  let at = await work.need(inode);
+  if (at.links === 0) throw fileError('stale', `inode ${inode} has no name any more`);
+  const numbers = await numbersOf(work);
+  for (let depth = 0; at.type === 'directory' && at.inode !== rootInode; depth++) {
+    if (depth === limits.directoryDepthMax) throw new InfinitError('full', 'directories are nested too deep');
+    at = await work.directory(at.parent);
+    for (const domain of numbers)
+      if (await isMoving(work, domain, at.inode))
+        throw fileError('busy', 'the directory it is in is given another access list');
+  }
+}
+
+async function isMoving({ transaction }: Work, domain: number, inode: number): Promise<boolean> {
+  return (await transaction.get(choreKey(domain, 'moving', inode))) !== undefined;
+}
+
+async function numbersOf({ transaction }: Work): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { key } of domainRecords(transaction)) found.push(numberOf(key));
+  return found;
 }
 
 /** A name that leads to another tree. */
@@ -105,7 +138,7 @@ export async function addBorder(asked: Asked<'addBorder'>, work: Work, names: Na
   return encode(nothingReply, {});
 }
 
-/** The name that leads to the other tree goes; that the file there is to be removed is noted. */
+/** The name that leads to the other tree goes; that the file there is to be removed is noted if it is so. */
 export async function dropBorder(asked: Asked<'dropBorder'>, work: Work, names: NameHash): Promise<Bytes> {
   const directory = await work.directory(asked.directory);
   checkName(asked.name);
@@ -113,7 +146,7 @@ export async function dropBorder(asked: Asked<'dropBorder'>, work: Work, names: 
   if (entry.domain !== asked.domain || entry.inode !== asked.inode)
     throw fileError('busy', 'another file has the name now');
   await emptySlot(work, slot);
-  leave(work, entry, asked.now);
+  if (asked.left) leave(work, entry, asked.now);
   if (entry.type === 'directory') directory.links--;
   changedNow(work, directory, asked.now);
   return encode(nothingReply, {});
@@ -130,6 +163,7 @@ export async function note(asked: Asked<'note'>, work: Work): Promise<Bytes> {
   if (!asked.done) {
     if ((await work.transaction.get(domainKey(asked.domain))) === undefined)
       throw new InfinitError('not-found', `there is no access list ${asked.domain}`);
+    if (asked.chore === 'moving') await checkMayGo(work, asked.inode);
     if (asked.alone && (await hasOtherChore(work, asked.domain, key)))
       throw fileError('busy', 'the access list is being changed');
     work.put(key, encode(fileTime, asked.now));
@@ -158,10 +192,11 @@ export async function domains(reader: MapReader): Promise<Bytes> {
 }
 
 /** What is noted, as far as one answer goes. */
-export async function listChores(reader: MapReader): Promise<Bytes> {
-  const found = [];
+export async function listChores({ after }: FileQuery & { type: 'chores' }, reader: MapReader): Promise<Bytes> {
+  const found: Chore[] = [];
   const { from, to } = spaceRange('domain');
-  for await (const { key, value } of reader.scan(from, to)) {
+  const begin = after && Buffer.concat([choreKey(after.domain, after.chore, after.inode), Buffer.from([0])]);
+  for await (const { key, value } of reader.scan(begin ?? from, to)) {
     const bytes = asBuffer(key);
     const chore = bytes.length === recordKeyBytes ? undefined : chores[bytes[recordKeyBytes] ?? chores.length];
     if (chore === undefined) continue;
@@ -172,9 +207,15 @@ export async function listChores(reader: MapReader): Promise<Bytes> {
   return encode(choresReply, found);
 }
 
-async function* domainRecords(reader: MapReader) {
-  const { from, to } = spaceRange('domain');
-  for await (const entry of reader.scan(from, to)) if (entry.key.length === recordKeyBytes) yield entry;
+/** From one to the next, past all that is noted of each. */
+async function* domainRecords(reader: Pick<MapReader, 'scan'>) {
+  for (let number = 1; number <= limits.domainsOfTreeMax; number++) {
+    for await (const entry of reader.scan(domainKey(number), spaceRange('domain').to)) {
+      number = numberOf(entry.key);
+      if (entry.key.length === recordKeyBytes) yield entry;
+      break;
+    }
+  }
 }
 
 function numberOf(key: Bytes): number {

@@ -168,7 +168,7 @@ function answer(asked: FileQuery, reader: MapReader, names: NameHash): Promise<B
     case 'domain':
       return domain(asked, reader);
     case 'chores':
-      return listChores(reader);
+      return listChores(asked, reader);
   }
 }
 

@@ -139,9 +139,14 @@ export type DomainRecord = CodecType<typeof domainRecord>;
 
 /**
  * `left`: that inode of the other tree has lost its name. `moving`: that inode of this tree, and all below, goes there. `changing`:
- * the list of the other tree, which has that root alone, is being changed.
+ * the list of the other tree, which has that root alone, is being changed. `led`: a name of that inode of this tree leads to its copy
+ * there already, which has a tentative name still. Append only: the order is in keys.
  */
-export const chores = ['left', 'moving', 'changing'] as const;
+export const chores = ['left', 'moving', 'changing', 'led'] as const;
+
+const choreNamed = struct({ domain: u16, chore: oneOf(chores), inode: u48 });
+const choreFound = struct({ domain: u16, chore: oneOf(chores), inode: u48, since: fileTime });
+export type Chore = CodecType<typeof choreFound>;
 
 /** Operations. `now` is the client's clock. Append only: the order of the cases is on the wire. */
 export const fileOperation = union({
@@ -258,8 +263,9 @@ export const fileOperation = union({
   }),
   /** `exists`. */
   addBorder: struct({ directory: u48, name, of: fileType, domain: u16, inode: u48, now: fileTime }),
-  dropBorder: struct({ directory: u48, name, domain: u16, inode: u48, now: fileTime }),
-  /** `alone`: throws `busy` when anything else is noted of the domain. */
+  /** `left`: the file there is to be removed. */
+  dropBorder: struct({ directory: u48, name, domain: u16, inode: u48, left: bool, now: fileTime }),
+  /** `alone`: throws `busy` when anything else is noted of the domain. `moving` throws `stale` for what is gone, `busy` for a directory in one that goes. */
   note: struct({ domain: u16, chore: oneOf(chores), inode: u48, done: bool, alone: bool, now: fileTime }),
 });
 export type FileOperation = CodecType<typeof fileOperation>;
@@ -305,8 +311,8 @@ export const fileQuery = union({
   domains: struct({}),
   /** Answers a `domainRecord`. */
   domain: struct({ domain: u16 }),
-  /** Answers `choresReply`. */
-  chores: struct({}),
+  /** Answers `choresReply`: what is noted behind that one, as far as one answer goes. */
+  chores: struct({ after: optional(choreNamed) }),
 });
 export type FileQuery = CodecType<typeof fileQuery>;
 
@@ -353,7 +359,4 @@ export const orphansReply = list(
   limits.listEntriesMax,
 );
 export const domainsReply = list(struct({ domain: u16, record: domainRecord }), limits.domainsOfTreeMax);
-export const choresReply = list(
-  struct({ domain: u16, chore: oneOf(chores), inode: u48, since: fileTime }),
-  limits.choresPerAnswerMax,
-);
+export const choresReply = list(choreFound, limits.choresPerAnswerMax);

@@ -27,7 +27,7 @@ const record = (id: number) => ({
 const add = async (tree: ViewTree, id: number) =>
   decode(domainNumberReply, await tree.do({ type: 'addDomain', record: record(id) }));
 const chores = async (tree: ViewTree) =>
-  decode(choresReply, await tree.ask({ type: 'chores' })).map(
+  decode(choresReply, await tree.ask({ type: 'chores', after: undefined })).map(
     ({ domain, chore, inode }) => `${chore} ${domain}:${inode}`,
   );
 const away = (
@@ -78,9 +78,51 @@ describe('borders of a tree of files', () => {
     await tree.refused(away(tree, 'a', { inode, changed }), 'conflict', 'busy');
     await away(tree, 'a', { inode, changed: (await tree.attributes(inode)).changed });
     assert.deepEqual(await found(tree, 'a'), { domain: 1, inode: 77 });
-    assert.deepEqual(await chores(tree), []);
+    assert.deepEqual(await chores(tree), [`moving 1:${inode}`, `led 1:${inode}`]);
     await tree.refused(tree.attributes(inode), 'not-found', 'stale');
     await tree.refused(away(tree, 'a', { inode, changed }), 'conflict', 'busy');
+    const note = { type: 'note', domain: 1, chore: 'moving', inode, alone: false, now: time(1) } as const;
+    await tree.refused(tree.do({ ...note, done: false }), 'not-found', 'stale');
+    await tree.do({ ...note, done: true });
+    assert.deepEqual(await chores(tree), [`led 1:${inode}`]);
+  });
+
+  test('what is to go to another tree goes nowhere else', async () => {
+    const tree = await ViewTree.begun();
+    for (const id of [1, 2, 3]) await add(tree, id);
+    const { inode, changed } = await tree.make('a');
+    const other = await tree.make('b');
+    const note = (domain: number, of: number) =>
+      tree.do({ type: 'note', domain, chore: 'moving', inode: of, done: false, alone: false, now: time(1) });
+    await note(1, other.inode);
+    await note(3, inode);
+    await tree.refused(away(tree, 'a', { inode, changed }), 'conflict', 'busy');
+    await away(tree, 'a', { inode, changed, domain: 3 });
+    assert.deepEqual(await found(tree, 'a'), { domain: 3, inode: 77 });
+    const directory = await tree.make('d', { type: 'directory' });
+    const sub = await tree.make('sub', { type: 'directory' }, directory.inode);
+    const inside = await tree.make('f', {}, sub.inode);
+    await note(1, directory.inode);
+    await tree.refused(note(2, (await tree.make('in', { type: 'directory' }, sub.inode)).inode), 'conflict', 'busy');
+    await tree.refused(note(1, sub.inode), 'conflict', 'busy');
+    await note(2, inside.inode);
+  });
+
+  test('all that is noted is answered, however much it is', async () => {
+    const tree = await ViewTree.begun();
+    await add(tree, 1);
+    await add(tree, 2);
+    const noted = limits.choresPerAnswerMax + 2;
+    for (let inode = 1; inode <= noted; inode++)
+      await tree.do({ type: 'note', domain: 1, chore: 'changing', inode, done: false, alone: false, now: time(1) });
+    await tree.do({ type: 'note', domain: 2, chore: 'led', inode: 1, done: false, alone: false, now: time(1) });
+    const first = decode(choresReply, await tree.ask({ type: 'chores', after: undefined }));
+    const rest = decode(choresReply, await tree.ask({ type: 'chores', after: first.at(-1) }));
+    assert.deepEqual(
+      [...first, ...rest].map(({ domain, chore, inode }) => `${chore} ${domain}:${inode}`),
+      [...Array.from({ length: noted }, (_, index) => `changing 1:${index + 1}`), 'led 2:1'],
+    );
+    assert.equal(decode(domainsReply, await tree.ask({ type: 'domains' })).length, 2);
   });
 
   test('a directory goes with its names; who is in it counts as before', async () => {
@@ -92,11 +134,11 @@ describe('borders of a tree of files', () => {
     await away(tree, 'd', { inode: directory.inode, changed });
     assert.equal((await tree.attributes(rootInode)).links, 3);
     assert.deepEqual(await found(tree, 'd'), { domain: 1, inode: 77 });
-    const drop = { type: 'dropBorder', directory: rootInode, name: bytes('d'), now: time(2000) } as const;
+    const drop = { type: 'dropBorder', directory: rootInode, name: bytes('d'), left: true, now: time(2000) } as const;
     await tree.refused(tree.do({ ...drop, domain: 1, inode: 78 }), 'conflict', 'busy');
     await tree.do({ ...drop, domain: 1, inode: 77 });
     assert.equal((await tree.attributes(rootInode)).links, 2);
-    assert.deepEqual(await chores(tree), ['left 1:77']);
+    assert.deepEqual(await chores(tree), ['left 1:77', `led 1:${directory.inode}`]);
   });
 
   test('unlink and rmdir leave them to who knows the other tree; rename takes them along or leaves a note', async () => {
@@ -106,6 +148,10 @@ describe('borders of a tree of files', () => {
       tree.do({ type: 'addBorder', directory: rootInode, name: bytes(name), of, domain: 1, inode, now: tree.tick() });
     await border('file', 50);
     await border('directory', 51, 'directory');
+    await border('copy', 53);
+    const copy = { directory: rootInode, name: bytes('copy'), domain: 1, inode: 53, left: false, now: tree.tick() };
+    await tree.do({ type: 'dropBorder', ...copy });
+    assert.deepEqual(await chores(tree), [], 'what another name leads to stays');
     await assert.rejects(border('file', 52), (error) => isError(error, 'exists'));
     assert.equal((await tree.attributes(rootInode)).links, 3);
     await tree.refused(tree.unlink('file'), 'unsupported', 'elsewhere');
