@@ -309,3 +309,31 @@ test('lists set at once: of one file, what is taken holds; a file and the direct
   await alice.stop();
   await bob.stop();
 });
+
+test('what cannot be moved is in the way of nothing else', async (t) => {
+  const { users, world } = await scene(t);
+  const { alice, bob } = users;
+  for (const path of ['/stuck', '/file']) await alice.write(path, path);
+  const { inode } = await alice.at('/stuck');
+  const { files } = alice.opened;
+  const operate = files.operate.bind(files);
+  let isStuck = true;
+  files.operate = (...asked) => {
+    if (isStuck && asked[1].type === 'leadAway' && asked[1].inode === inode)
+      throw new InfinitError('full', 'it cannot be moved');
+    return operate(...asked);
+  };
+  await alice.set('/stuck', 'auth.clear', 'bob');
+  await world.runFor(10_000);
+  await alice.set('/file', 'auth.clear', 'bob');
+  await alice.settled('/file');
+  assert.equal(await alice.get('/stuck', 'auth.resealing'), 'moving');
+  isStuck = false;
+  await alice.settled('/stuck');
+  for (const path of ['/stuck', '/file']) {
+    assert.equal(await alice.read(path), path);
+    await assert.rejects(bob.read(path), denied);
+  }
+  await alice.stop();
+  await bob.stop();
+});

@@ -64,7 +64,9 @@ export class Lists implements Work {
   private readonly options: ListsOptions;
   private readonly mover: Mover;
   private readonly times: FileTimes;
-  private course: { tree: Tree; steps: AsyncGenerator<void, void, void> } | undefined;
+  private course: { tree: Tree; of: string; steps: AsyncGenerator<void, void, void> } | undefined;
+  /** Moves that could not be ended: others come first. */
+  private readonly failed = new Set<string>();
   /** One list is set after the other. */
   private order: Promise<unknown> = Promise.resolve();
 
@@ -164,20 +166,28 @@ export class Lists implements Work {
 
   async step(signal: AbortSignal): Promise<boolean> {
     if (this.course !== undefined) {
+      const { of } = this.course;
       try {
         if (!(await this.course.steps.next()).done) return true;
+        this.failed.delete(of);
       } catch (error) {
+        this.failed.add(of);
         await this.endCourse();
         throw error;
       }
       await this.endCourse();
       return true;
     }
+    const later: { domain: Domain; chore: Chore }[] = [];
     for (const domain of this.options.files.table.all) {
       if (domain.now === undefined || domain.now.readOnly) continue;
       await this.openNamed(domain);
-      for (const chore of await this.chores(domain)) if (await this.begin(domain, chore, signal)) return true;
+      for (const chore of await this.chores(domain))
+        if (this.failed.has(nameOf(domain, chore))) later.push({ domain, chore });
+        else if (await this.begin(domain, chore, signal)) return true;
     }
+    this.failed.clear();
+    for (const { domain, chore } of later) if (await this.begin(domain, chore, signal)) return true;
     return false;
   }
 
@@ -217,7 +227,8 @@ export class Lists implements Work {
     const { tree } = await this.options.files.table.opened(from);
     const guard = await lockMoves(tree);
     if (guard === undefined) return false;
-    this.course = { tree, steps: this.moving({ from, inode, to, number, guard }, signal) };
+    const of = nameOf(from, { domain: number, inode });
+    this.course = { tree, of, steps: this.moving({ from, inode, to, number, guard }, signal) };
     return true;
   }
 
@@ -375,6 +386,10 @@ export class Lists implements Work {
     this.order = done.catch(() => {});
     return done;
   }
+}
+
+function nameOf({ base }: Domain, { domain, inode }: Pick<Chore, 'domain' | 'inode'>): string {
+  return `${base}:${domain}:${inode}`;
 }
 
 async function hasRoot(files: Files, inode: number): Promise<boolean> {
