@@ -63,7 +63,7 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.deepEqual(await names('passport', {}), ['alice/m/bob']);
   });
 
-  check('users by the hash of their key, identities, avatars', async (store) => {
+  check('users by the hash of their key, identities, pictures', async (store) => {
     await store.put('user', 'alice', user);
     assert.deepEqual(await store.usersByHash(userHash(user.public_key)), [user]);
     assert.deepEqual(await store.usersByHash('#000000'), []);
@@ -73,10 +73,12 @@ export function hubStoreConformance(name: string, { make, share }: HubStoreHarne
     assert.deepEqual(await store.identity('alice'), { ...identity, sealed: 'xyz' });
     await store.setIdentity('alice', undefined);
     assert.equal(await store.identity('alice'), undefined);
-    await store.setAvatar('alice', { type: 'image/png', content: 'AAAA' });
-    assert.deepEqual(await store.avatar('alice'), { type: 'image/png', content: 'AAAA' });
-    await store.setAvatar('alice', undefined);
-    assert.equal(await store.avatar('alice'), undefined);
+    await store.setPicture('alice', { type: 'image/png', content: 'AAAA' });
+    assert.deepEqual(await store.picture('alice'), { type: 'image/png', content: 'AAAA' });
+    await store.setPicture('alice/drive', { type: 'image/gif', content: 'BBBB' });
+    await store.setPicture('alice', undefined);
+    assert.deepEqual(await store.picture('alice/drive'), { type: 'image/gif', content: 'BBBB' });
+    assert.equal(await store.picture('alice'), undefined);
   });
 
   check('nodes: where they are, how full, until they are too old', async (store) => {

@@ -1,9 +1,9 @@
 // infinit user push
 
 import { Flags } from '@oclif/core';
-import { readAvatar } from '../../core/cli/avatar.ts';
 import { nameArg, nameFlag } from '../../core/cli/flags.ts';
 import { HubCommand } from '../../core/cli/hub-command.ts';
+import { readPicture } from '../../core/cli/picture.ts';
 import { remotely } from '../../core/cli/texts.ts';
 import { identityFlags, ldapNameFlag, passwordsOf, personFlags } from '../../core/cli/user-hub-flags.ts';
 
@@ -34,7 +34,7 @@ export default class UserPush extends HubCommand {
       full,
       ldapDn,
       ...(await passwordsOf(this.invocation, parsed.flags)),
-      avatar: avatar === undefined ? undefined : await readAvatar(this.invocation, avatar),
+      avatar: avatar === undefined ? undefined : await readPicture(this.invocation, avatar),
     });
     this.render({ type: 'user', name, result }, remotely(result, 'user', name));
   }

@@ -8,7 +8,7 @@ const minute = 60 * second;
 export const hubLimits = {
   hubBodyBytesMax: 2_500_000,
   hubAnswerBytesMax: 64 * MiB,
-  hubAvatarBytesMax: 1 * MiB,
+  hubPictureBytesMax: 1 * MiB,
   /** Either way, as in the original. */
   hubClockSkewMs: 5 * minute,
   hubListMax: 10_000,

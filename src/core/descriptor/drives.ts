@@ -6,6 +6,7 @@ import { InfinitError } from '../base/errors.ts';
 import { canonicalJson } from './canonical.ts';
 import type { DescriptorContext, Imported } from './context.ts';
 import type { DriveDescriptor, DriveUser } from './descriptor.ts';
+import { forgetIcon } from './icons.ts';
 import { sameKey } from './keys.ts';
 import { isName, qualify, splitQualified } from './names.ts';
 import { signDrive } from './signing.ts';
@@ -113,6 +114,7 @@ export async function noteDriveUser(
 export async function deleteDrive(context: DescriptorContext, as: string, name: string): Promise<{ name: string }> {
   const qualified = qualify('drive', name, as);
   await context.repository.delete('drive', qualified);
+  await forgetIcon(context, qualified);
   return { name: qualified };
 }
 

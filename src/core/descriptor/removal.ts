@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { InfinitError, isError } from '../base/errors.ts';
 import type { DescriptorContext, Removed } from './context.ts';
 import { type DescriptorKind, type Descriptors, type Home, treeKinds } from './descriptor.ts';
+import { forgetIcon } from './icons.ts';
 import { removeNodeKeys } from './node-keys.ts';
 
 /** What a device keeps of a network's data for a user and can fetch again; removed with the link. */
@@ -84,6 +85,7 @@ export async function removeAll<K extends DescriptorKind>(
   for (const { name, descriptor } of await context.repository.list(kind)) {
     if (!matches(name, descriptor)) continue;
     await context.repository.delete(kind, name);
+    if (kind === 'drive') await forgetIcon(context, name);
     removed.push({ kind, name });
   }
   return removed;

@@ -97,7 +97,8 @@ export interface DirectoryUserKept {
   known?: string;
 }
 
-export interface Avatar {
+/** Of a user or a drive. */
+export interface Picture {
   type: string;
   /** Base64. */
   content: string;
@@ -139,8 +140,9 @@ export interface HubStore {
   setIdentity(user: string, identity: Identity | undefined): Promise<void>;
   pairing(user: string): Promise<Pairing | undefined>;
   setPairing(user: string, pairing: Pairing | undefined): Promise<void>;
-  avatar(user: string): Promise<Avatar | undefined>;
-  setAvatar(user: string, avatar: Avatar | undefined): Promise<void>;
+  /** Of a user, or of a drive (`owner/name`). */
+  picture(of: string): Promise<Picture | undefined>;
+  setPicture(of: string, picture: Picture | undefined): Promise<void>;
 
   /** Those said since that time. */
   endpoints(network: string, sinceMs: number): Promise<NetworkEndpoints>;

@@ -79,7 +79,7 @@ describe('users', () => {
   test('avatars are set and taken away by their user alone', async () => {
     const hub = await TestHub.open();
     await hub.enrol(alice, eve);
-    const picture = { body: Buffer.from('png'), headers: { 'content-type': 'image/png' } };
+    const picture = { body: Buffer.from('89504e470d0a1a0a00', 'hex'), headers: { 'content-type': 'image/png' } };
     const put = (who: typeof alice) => hub.send(hub.signed(who, 'PUT', '/users/alice/avatar', undefined, picture));
     assert.equal((await put(eve)).status, 403);
     assert.equal((await put(alice)).status, 201);
@@ -89,6 +89,8 @@ describe('users', () => {
     await hub.refused(404, undefined, 'GET', '/users/alice/avatar');
     const page = { ...picture, headers: { 'content-type': 'text/html' } };
     assert.equal((await hub.send(hub.signed(alice, 'PUT', '/users/alice/avatar', undefined, page))).status, 415);
+    const other = { ...picture, body: Buffer.from('GIF89a') };
+    assert.equal((await hub.send(hub.signed(alice, 'PUT', '/users/alice/avatar', undefined, other))).status, 415);
     await hub.close();
   });
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { limits } from '../../../src/core/base/limits.ts';
 import type { DriveDescriptor } from '../../../src/core/descriptor/descriptor.ts';
 import { signDrive } from '../../../src/core/descriptor/signing.ts';
 import { networkOf, passportOf, person, publicKey, TestHub, volumeOf } from './support.ts';
@@ -79,6 +80,45 @@ describe('drives', () => {
       ...driveOf(alice, { serial: 4 }),
       description: 'forged',
     });
+    await hub.close();
+  });
+
+  test('have a picture, which their owner sets and whom he invites sees', async () => {
+    const { hub } = await withDrive();
+    const icon = '/drives/alice/d/icon';
+    const put = (who: typeof alice, body: Buffer, type: string, path = icon) =>
+      hub.send(hub.signed(who, 'PUT', path, undefined, { body, headers: { 'content-type': type } }));
+    const gif = Buffer.from('GIF89a and so on');
+    await hub.refused(404, alice, 'GET', icon);
+    await hub.must(201, alice, 'PUT', '/drives/alice/d/invitations/bob', offer);
+    assert.equal((await put(bob, gif, 'image/gif')).status, 403);
+    assert.equal((await put(alice, gif, 'image/gif', '/drives/alice/none/icon')).status, 404);
+    const [script, big] = [Buffer.from('<svg>'), Buffer.alloc(limits.hubPictureBytesMax + 1, gif)];
+    for (const [body, type, status, error] of [
+      [script, 'image/svg+xml', 415, 'icon/type'],
+      [script, 'image/gif', 415, 'icon/type'],
+      [gif, 'text/html', 415, 'icon/type'],
+      [Buffer.alloc(0), 'image/gif', 413, 'icon/size'],
+      [big, 'image/gif', 413, 'icon/size'],
+    ] as const) {
+      const answer = await put(alice, body, type);
+      assert.deepEqual([answer.status, answer.body.error], [status, error]);
+    }
+    assert.equal((await put(alice, gif, 'image/gif')).status, 201);
+    for (const who of [alice, bob]) {
+      const { status, headers } = await hub.send(hub.signed(who, 'GET', icon));
+      assert.deepEqual([status, headers['content-type']], [200, 'image/gif']);
+    }
+    await hub.refused(403, eve, 'GET', icon);
+    await hub.refused(401, undefined, 'GET', icon);
+    await hub.refused(403, bob, 'DELETE', icon);
+    await hub.must(200, alice, 'DELETE', icon);
+    await hub.refused(404, bob, 'GET', icon);
+    // It goes with the drive.
+    await put(alice, gif, 'image/gif');
+    await hub.must(200, alice, 'DELETE', '/drives/alice/d');
+    await hub.must(201, alice, 'PUT', '/drives/alice/d', driveOf(alice));
+    await hub.refused(404, alice, 'GET', icon);
     await hub.close();
   });
 

@@ -2,11 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { toBase64 } from '../../../src/core/base/bytes.ts';
 import { InfinitError } from '../../../src/core/base/errors.ts';
+import { createDrive, deleteDrive } from '../../../src/core/descriptor/drives.ts';
+import { keepIcon, keptIcon } from '../../../src/core/descriptor/icons.ts';
 import { userHash } from '../../../src/core/descriptor/keys.ts';
 import { createNetwork, updateNetwork } from '../../../src/core/descriptor/networks.ts';
 import { createPassport } from '../../../src/core/descriptor/passports.ts';
 import { createUser, newUser } from '../../../src/core/descriptor/users.ts';
-import { createVolume } from '../../../src/core/descriptor/volumes.ts';
+import { createVolume, deleteVolume } from '../../../src/core/descriptor/volumes.ts';
+import { fetchDrives } from '../../../src/core/hub/client/drives.ts';
 import { login } from '../../../src/core/hub/client/login.ts';
 import {
   fetchNetworks,
@@ -41,6 +44,38 @@ async function hubAnd(t: TestContext) {
 }
 
 describe('push and fetch', () => {
+  test('a drive brings its picture, which is forgotten with it', async (t) => {
+    const { hub, alice, bob, as } = await hubAnd(t);
+    const [hers, his] = [await as(alice, 'alice'), await as(bob, 'bob')];
+    await pushUser(hers, 'alice');
+    await pushUser(his, 'bob');
+    await createNetwork(alice, { as: 'alice', name: 'n' });
+    await createVolume(alice, { as: 'alice', name: 'v', network: 'n' });
+    await createDrive(alice, { as: 'alice', name: 'd', network: 'n', volume: 'v' });
+    const gif = Buffer.from('GIF89a and so on');
+    await keepIcon(alice, 'alice/d', gif);
+    for (const [kind, name] of [
+      ['network', 'alice/n'],
+      ['volume', 'alice/v'],
+      ['drive', 'alice/d'],
+    ] as const)
+      await push(hers, kind, name);
+    await hers.hub.client.ask('PUT', '/drives/alice/d/invitations/bob', {
+      body: { permissions: 'rw', status: 'pending', create_home: false },
+      what: 'inviting',
+    });
+    await fetchDrives(his, undefined);
+    assert.deepEqual(await keptIcon(bob, 'alice/d'), gif);
+    // What is no picture is not taken, whatever the hub says it is; nor does it keep anybody from the drive.
+    await hub.store.setPicture('alice/d', { type: 'image/gif', content: toBase64(Buffer.from('<svg>')) });
+    assert.equal((await fetchDrives(his, 'alice/d'))[0]?.result, 'unchanged');
+    assert.deepEqual(await keptIcon(bob, 'alice/d'), gif);
+    await deleteDrive(bob, 'bob', 'alice/d');
+    assert.equal(await keptIcon(bob, 'alice/d'), undefined);
+    await deleteVolume(alice, 'alice', 'v', { purge: true });
+    assert.equal(await keptIcon(alice, 'alice/d'), undefined);
+  });
+
   test('carry what two people need to share a volume', async (t) => {
     const { alice, bob, as } = await hubAnd(t);
     const [hers, his] = [await as(alice, 'alice'), await as(bob, 'bob')];

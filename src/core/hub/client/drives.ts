@@ -6,6 +6,7 @@ import { getDrive, importDrive, noteDriveUser, usersOf } from '../../descriptor/
 import { isName } from '../../descriptor/names.ts';
 import { createPassport } from '../../descriptor/passports.ts';
 import { delegateName, type Outcome } from '../hub.ts';
+import { fetchIcon } from './icons.ts';
 import { invitationPath } from './paths.ts';
 import { each, type Fetched, fetchPassports, fetchTrees, fetchUser, push, type Sharing } from './sharing.ts';
 
@@ -13,6 +14,7 @@ import { each, type Fetched, fetchPassports, fetchTrees, fetchUser, push, type S
 export function fetchDrives(sharing: Sharing, name: string | undefined): Promise<Fetched[]> {
   return each(sharing, 'drive', name, async (drive) => {
     const { name: fetched, result } = await importDrive(sharing.context, JSON.stringify(drive));
+    await fetchIcon(sharing, fetched);
     return { kind: 'drive', name: fetched, result };
   });
 }

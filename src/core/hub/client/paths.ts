@@ -30,6 +30,10 @@ export function invitationPath(drive: string, user: string): string {
   return `/drives/${encoded(drive)}/invitations/${encodeURIComponent(user)}`;
 }
 
+export function iconPath(drive: string): string {
+  return `/drives/${encoded(drive)}/icon`;
+}
+
 /** A name with its slashes. */
 function encoded(name: string): string {
   return name.split('/').map(encodeURIComponent).join('/');

@@ -14,6 +14,7 @@ import { importVolume } from '../../descriptor/volumes.ts';
 import type { HubConnection, Outcome } from '../hub.ts';
 import { makeIdentity } from '../identity.ts';
 import { HubClient } from './client.ts';
+import { pushIcon } from './icons.ts';
 import { userPath } from './paths.ts';
 import { HubRepository } from './repository.ts';
 
@@ -128,9 +129,11 @@ export async function signUp(
   }
 }
 
-/** From home to hub. */
+/** From home to hub; what became of the descriptor. A drive brings its icon. */
 export async function push(sharing: Sharing, kind: Exclude<DescriptorKind, 'user'>, name: string): Promise<Outcome> {
-  return sharing.hub.send(kind, name, await sharing.context.repository.get(kind, name));
+  const outcome = await sharing.hub.send(kind, name, await sharing.context.repository.get(kind, name));
+  if (kind === 'drive') await pushIcon(sharing, name);
+  return outcome;
 }
 
 /** Off the hub; whether it was there. */

@@ -3,9 +3,10 @@
 import { limits } from '../../base/limits.ts';
 import type { DriveDescriptor } from '../../descriptor/descriptor.ts';
 import { checkDescriptor } from '../../descriptor/stream.ts';
-import type { HubStore } from '../hub.ts';
+import type { HubStore, Picture } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { checkNamed, checkNewer, checkOwner, checkRoom, checkSameOwner, outcome, ownerOf } from './descriptors.ts';
+import { pictureIn, pictureOf } from './pictures.ts';
 import { removeDrive } from './purge.ts';
 import { forbidden, notFound, type Refusal } from './refusal.ts';
 
@@ -38,6 +39,29 @@ export async function deleteDrive(call: Call): Promise<Answer> {
     checkOwner(call, 'drive', name, await driveOf(store, name));
     await removeDrive(store, name);
     return { status: 200, body: {} };
+  });
+}
+
+/** For whom the drive is for. */
+export async function getIcon(call: Call): Promise<Answer> {
+  await shownTo(call, await driveOf(call.store, call.qualified));
+  return pictureOf(call, 'icon', call.qualified);
+}
+
+export function putIcon(call: Call): Promise<Answer> {
+  return setIcon(call, pictureIn(call, 'icon'));
+}
+
+export function deleteIcon(call: Call): Promise<Answer> {
+  return setIcon(call, undefined);
+}
+
+function setIcon(call: Call, icon: Picture | undefined): Promise<Answer> {
+  const name = call.qualified;
+  return call.store.transaction(ownerOf(name), async (store) => {
+    checkOwner(call, 'drive', name, await driveOf(store, name));
+    await store.setPicture(name, icon);
+    return { status: icon === undefined ? 200 : 201, body: {} };
   });
 }
 

@@ -66,7 +66,7 @@ const schemas = {
     properties: { result: { enum: ['created', 'updated', 'unchanged'] } },
     additionalProperties: false,
   },
-  Picture: { type: 'string', format: 'binary', maxLength: limits.hubAvatarBytesMax },
+  Picture: { type: 'string', format: 'binary', maxLength: limits.hubPictureBytesMax },
   Code: wrapped({ confirmation_code: { type: 'string', maxLength: 100 } }),
   Page: { type: 'string' },
   Form: { type: 'object', additionalProperties: { type: 'string' } },

@@ -2,9 +2,10 @@
 
 import { type HubStore, hubKinds } from '../hub.ts';
 
-/** A drive, and who is invited to it. */
+/** A drive, its icon, and who is invited to it. */
 export async function removeDrive(store: HubStore, drive: string): Promise<boolean> {
   for (const user of (await store.invitations(drive)).keys()) await store.setInvitation(drive, user, undefined);
+  await store.setPicture(drive, undefined);
   return store.delete('drive', drive);
 }
 

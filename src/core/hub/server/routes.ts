@@ -13,7 +13,7 @@ import {
   volumesOfNetwork,
 } from './descriptors.ts';
 import { getDirectoryUser, putDirectoryUsers } from './directory.ts';
-import { deleteDrive, drivesOf, getDrive, putDrive } from './drives.ts';
+import { deleteDrive, deleteIcon, drivesOf, getDrive, getIcon, putDrive, putIcon } from './drives.ts';
 import { confirmationPage, confirmEmail, emailConfirmed, sendConfirmation } from './emails.ts';
 import { deleteInvitation, getInvitations, putInvitation } from './invitations.ts';
 import { deleteEndpoints, getEndpoints, getUsage, putEndpoints, putUsage } from './nodes.ts';
@@ -151,6 +151,9 @@ export const routes: readonly Route[] = [
   get('/drives/:owner/:name', 'A drive, for its owner and whom he invited', 'Drive', getDrive),
   put('/drives/:owner/:name', 'Make or change a drive; its owner', 'Drive', putDrive),
   remove('/drives/:owner/:name', 'Take a drive off the hub, with its invitations', deleteDrive),
+  get('/drives/:owner/:name/icon', 'The picture of a drive, for its owner and whom he invited', 'Picture', getIcon),
+  put('/drives/:owner/:name/icon', 'Set the picture of a drive; its owner', 'Picture', putIcon),
+  remove('/drives/:owner/:name/icon', 'Take the picture of a drive away', deleteIcon),
   get('/drives/:owner/:name/invitations', 'Who is invited, for its owner', 'Invitations', getInvitations),
   put(
     '/drives/:owner/:name/invitations/:user',

@@ -9,7 +9,6 @@ import { userHash } from '../../descriptor/keys.ts';
 import type { Database, SqlValue } from '../../runtime/runtime.ts';
 import { normalDn } from '../directory/distinguished-names.ts';
 import type {
-  Avatar,
   Confirmation,
   DirectoryUser,
   HubKind,
@@ -20,6 +19,7 @@ import type {
   NodeEndpoints,
   NodeUsage,
   Pairing,
+  Picture,
   SealedIdentity,
   Selection,
   Ticket,
@@ -40,7 +40,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS identities (name TEXT PRIMARY KEY, identity TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS pairings (name TEXT PRIMARY KEY, sealed TEXT, until_ms BIGINT NOT NULL);
   CREATE INDEX IF NOT EXISTS pairings_until ON pairings (until_ms);
-  CREATE TABLE IF NOT EXISTS avatars (name TEXT PRIMARY KEY, type TEXT NOT NULL, content TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS pictures (name TEXT PRIMARY KEY, type TEXT NOT NULL, content TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS endpoints (
     network TEXT NOT NULL, member TEXT NOT NULL, node TEXT NOT NULL, said TEXT NOT NULL, at_ms BIGINT NOT NULL,
     PRIMARY KEY (network, member, node));
@@ -165,17 +165,17 @@ export class SqlHubStore implements HubStore {
     );
   }
 
-  async avatar(user: string): Promise<Avatar | undefined> {
-    const row = await this.database.get('SELECT type, content FROM avatars WHERE name = ?', [user]);
+  async picture(of: string): Promise<Picture | undefined> {
+    const row = await this.database.get('SELECT type, content FROM pictures WHERE name = ?', [of]);
     return row && { type: String(row.type), content: String(row.content) };
   }
 
-  async setAvatar(user: string, avatar: Avatar | undefined): Promise<void> {
-    if (avatar === undefined) return void (await this.remove('DELETE FROM avatars WHERE name = ?', [user]));
+  async setPicture(of: string, picture: Picture | undefined): Promise<void> {
+    if (picture === undefined) return void (await this.remove('DELETE FROM pictures WHERE name = ?', [of]));
     await this.database.run(
-      `INSERT INTO avatars (name, type, content) VALUES (?, ?, ?)
+      `INSERT INTO pictures (name, type, content) VALUES (?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET type = excluded.type, content = excluded.content`,
-      [user, avatar.type, avatar.content],
+      [of, picture.type, picture.content],
     );
   }
 

@@ -1,20 +1,18 @@
 // Users: first come, first served, and from then on whoever has the key. What a user may see of himself others may not: his
 // e-mail address, his lists.
 
-import { toBase64 } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import type { Descriptors, UserDescriptor } from '../../descriptor/descriptor.ts';
 import { sameKey } from '../../descriptor/keys.ts';
 import { userBody } from '../bodies.ts';
-import type { Avatar, DirectoryUser, HubStore } from '../hub.ts';
+import type { DirectoryUser, HubStore } from '../hub.ts';
 import type { Answer, Call } from './call.ts';
 import { outcome } from './descriptors.ts';
 import { checkLogin, directoryLock, personFor, personOf, reservedNames } from './directory.ts';
 import { sendConfirmation } from './emails.ts';
+import { pictureIn, pictureOf } from './pictures.ts';
 import { purgeUser } from './purge.ts';
 import { badRequest, conflict, forbidden, noPassword, notFound, Refusal } from './refusal.ts';
-
-const avatarTypes = ['image/png', 'image/jpeg', 'image/gif', 'image/webp'];
 
 export async function getUser(call: Call): Promise<Answer> {
   const asked = call.text('user');
@@ -86,7 +84,7 @@ export async function deleteUser(call: Call): Promise<Answer> {
     if (!(await store.delete('user', name))) throw notFound('user', name);
     await store.setIdentity(name, undefined);
     await store.setPairing(name, undefined);
-    await store.setAvatar(name, undefined);
+    await store.setPicture(name, undefined);
     await store.setConfirmation(name, undefined);
     await store.forgetNodes({ user: name });
     for (const kind of ['code', 'session'] as const) await store.deleteTickets(name, kind, 0);
@@ -170,27 +168,17 @@ export async function login(call: Call): Promise<Answer> {
   return { status: 200, body: { ...user, sealed: identity.sealed } };
 }
 
-export async function getAvatar(call: Call): Promise<Answer> {
-  const name = call.name('user');
-  const avatar = await call.store.avatar(name);
-  if (avatar === undefined) throw notFound('avatar', name);
-  return { status: 200, raw: { type: avatar.type, content: Buffer.from(avatar.content, 'base64') } };
+export function getAvatar(call: Call): Promise<Answer> {
+  return pictureOf(call, 'avatar', call.name('user'));
 }
 
 export async function putAvatar(call: Call): Promise<Answer> {
   const name = call.self();
-  const type = (call.request.headers['content-type'] ?? '').toLowerCase();
-  if (!avatarTypes.includes(type))
-    throw new Refusal(415, { error: 'avatar/type', reason: `an avatar is one of ${avatarTypes.join(', ')}` });
-  const { body } = call.request;
-  if (body.length === 0 || body.length > limits.hubAvatarBytesMax)
-    throw new Refusal(413, { error: 'avatar/size', reason: `an avatar has at most ${limits.hubAvatarBytesMax} bytes` });
-  const avatar: Avatar = { type, content: toBase64(body) };
-  await call.store.setAvatar(name, avatar);
+  await call.store.setPicture(name, pictureIn(call, 'avatar'));
   return { status: 201, body: {} };
 }
 
 export async function deleteAvatar(call: Call): Promise<Answer> {
-  await call.store.setAvatar(call.self(), undefined);
+  await call.store.setPicture(call.self(), undefined);
   return { status: 200, body: {} };
 }
