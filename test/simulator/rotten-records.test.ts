@@ -1,5 +1,5 @@
-// Records of registers that rot on the disks of whole nodes, in their headers or their values: scrub finds them without waiting for a
-// reader, they count as lost until they are mended, and the members mend them.
+// Records of registers and batches of journals that rot on the disks of whole nodes, in their headers or their values: scrub finds them
+// without waiting for a reader, they count as lost until they are mended, and the members mend them.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -96,5 +96,39 @@ for (const [part, at] of Object.entries({ header: 20, value: recordHeaderBytes +
     await put('second');
     await commit();
     assert.equal(await get('first'), 'of first');
+  });
+
+  test(`rot in the ${part} of batches of a journal is mended by the other members, of a running process and of one that begins`, {
+    timeout: 300_000,
+  }, async () => {
+    const { world, nodes, put, get } = await network(23);
+    const [, second, third] = nodes;
+    for (const name of ['second', 'third', 'fourth']) await put(name);
+    const batches = async () => {
+      const found = [];
+      for await (const key of partsOf(third).silo?.list('journal') ?? []) if (key[16] !== 255) found.push(toHex(key));
+      return found;
+    };
+    const before = await world.settle(batches());
+    assert.ok(before.length >= 3, `${before.length} batches`);
+    const hit = async () => {
+      const places = recordsOn(third.host.disk, silo).filter(({ key }) => before.includes(key));
+      for (const { path, position, bytes } of places) third.host.disk.flip(path, position + Math.min(at, bytes - 1), 3);
+    };
+    const areMended = async () => {
+      partsOf(third).node.blocks?.scrubNow();
+      await world.runFor(6_000);
+      const { scrub, worker } = partsOf(third);
+      assert.deepEqual([scrub?.counters.rottenRecords, scrub?.rottenRecords()], [before.length, []]);
+      assert.equal(worker('mending').mended, before.length);
+      assert.deepEqual((await world.settle(batches())).slice(0, before.length), before, 'none was given up');
+    };
+    await hit();
+    await areMended();
+    await restarted(world, third, hit);
+    await areMended();
+    // Another leader recovers from what this member and one other hold.
+    second.crash();
+    assert.equal(await get('fourth'), 'of fourth');
   });
 }

@@ -1,11 +1,13 @@
 // What a storage node does about who is a member of what, wired: registers and journals that follow placement and absence, and
 // leaving the network for good.
 
+import type { Bytes } from '../base/bytes.ts';
 import type { Address, Member } from '../block/address.ts';
 import type { Registers } from '../consensus/consensus.ts';
 import type { JournalService } from '../consensus/journal/service.ts';
 import type { RegisterService } from '../consensus/register/service.ts';
 import type { Overlay } from '../overlay/overlay.ts';
+import type { Peers } from '../peer/peer.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { AbsenceMeter } from '../store/absence.ts';
 import type { Unwanted } from '../store/block-service.ts';
@@ -20,6 +22,8 @@ import { Worker } from '../store/worker.ts';
 
 export interface MembersParts {
   runtime: Runtime;
+  peers: Peers;
+  networkId: Bytes;
   self: () => Member;
   overlay: Overlay;
   absence: AbsenceMeter;

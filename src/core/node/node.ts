@@ -223,7 +223,20 @@ export class Node {
     this.workers.push(...this.blocks.lookers, sweeping);
     const { registers } = this;
     const announce = (is: boolean) => void this.selfRecord?.update({ leaving: is });
-    const parts = { runtime, self: member, overlay, absence, service, journals, registers, held, scrub, announce };
+    const parts = {
+      runtime,
+      peers,
+      networkId,
+      self: member,
+      overlay,
+      absence,
+      service,
+      journals,
+      registers,
+      held,
+      scrub,
+      announce,
+    };
     const members = keepMembers({ ...parts, transfer, unwanted, replicationFactor: replicas });
     this.drain = members.drain;
     this.rid = async (roots) => {

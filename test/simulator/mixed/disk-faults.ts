@@ -2,7 +2,9 @@
 // what the protocols promise to survive.
 
 import { toHex } from '../../../src/core/base/bytes.ts';
-import { DirectoryNode, type DiskNode } from '../runtime/disk.ts';
+import { recordHeaderBytes } from '../../../src/core/silo/entries.ts';
+import { recordsOn } from '../records.ts';
+import { DirectoryNode, type Disk, type DiskNode } from '../runtime/disk.ts';
 import type { Actor } from './cast.ts';
 import { mayLose } from './failure-model.ts';
 import type { FaultKit } from './fault-kit.ts';
@@ -115,7 +117,19 @@ export class DiskFaults {
     const mirror = kit.watch.stores.of(node.device.host);
     mirror.rotted = true;
     kit.watch.stores.doubtful.add(mirror.storeId);
-    disk.rot(`${siloFolder}/${name}`, 1 + kit.random.below(40));
+    if (!kit.random.chance(0.5) || !this.rotHeader(disk)) disk.rot(`${siloFolder}/${name}`, 1 + kit.random.below(40));
+    kit.after(kit.between(200, 4_000), () => node.device.linked?.node.blocks?.scrubNow());
+    return true;
+  }
+
+  /** Of a record of a register or journal: these are small, and seldom hit by chance. */
+  private rotHeader(disk: Disk): boolean {
+    const { kit } = this;
+    const records = recordsOn(disk, siloFolder).filter(({ space }) => space === 'register' || space === 'journal');
+    const record = kit.pick(records);
+    if (!record) return false;
+    kit.reach('rotten header');
+    disk.flip(record.path, record.position + kit.random.below(recordHeaderBytes), kit.random.below(8));
     return true;
   }
 }

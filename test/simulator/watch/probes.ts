@@ -14,6 +14,7 @@ import type { Runtime } from '../../../src/core/runtime/runtime.ts';
 import { LogSilo } from '../../../src/core/silo/filesystem/log-silo.ts';
 import type { SiloEntry } from '../../../src/core/silo/silo.ts';
 import { type FetchCounters, Fetching } from '../../../src/core/store/fetching.ts';
+import { Mending } from '../../../src/core/store/mending.ts';
 import { Repair } from '../../../src/core/store/repair.ts';
 import { Sweeper } from '../../../src/core/store/sweeper.ts';
 import { Witness } from '../../../src/core/store/witness.ts';
@@ -283,6 +284,12 @@ function wrapStates(): void {
     const { mended } = counts;
     await real(...args);
     if (counts.mended > mended) tell(parts.runtime, 'store/read repair');
+  });
+  wrap<unknown[], Promise<void>>(Mending.prototype, 'mend', async (real, self, ...args) => {
+    const { counters, parts } = self as unknown as { counters: { mended: number }; parts: { runtime: object } };
+    const { mended } = counters;
+    await real(...args);
+    if (counters.mended > mended) tell(parts.runtime, 'store/record mended');
   });
 }
 

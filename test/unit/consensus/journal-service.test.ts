@@ -250,3 +250,87 @@ test('what stands behind a hole that was never written goes', async () => {
   assert.equal((await loadJournal(silo, tree))?.segments[0]?.batches.length, 1);
   assert.equal(await silo.size('journal', names[2] as Buffer), undefined);
 });
+
+/** A silo of which values rot when told, and are sound again when they are put. */
+function rottable() {
+  const silo = openMemorySilo({ type: 'memory' }, { random: { bytes: () => member.store } } as unknown as Runtime);
+  const rotten = new Set<string>();
+  const sound = (key: Uint8Array) => {
+    if (rotten.has(toHex(key))) throw new InfinitError('corrupt', 'a stored journal fails its checksum');
+  };
+  const wrapped: Silo = Object.assign(Object.create(silo) as Silo, {
+    get: async (...words: Parameters<Silo['get']>) => silo.get(...words).finally(() => sound(words[1])),
+    getRange: async (...words: Parameters<Silo['getRange']>) => silo.getRange(...words).finally(() => sound(words[1])),
+    batch: async (entries: Parameters<Silo['batch']>[0]) => {
+      await silo.batch(entries);
+      for (const { key } of entries) rotten.delete(toHex(key));
+    },
+  });
+  return { silo: wrapped, rotten };
+}
+
+test('a batch that has rotted is replaced by what its writer signed in that place, and by nothing else', async () => {
+  const { silo, rotten } = rottable();
+  const { append, open } = served(silo);
+  await open();
+  const sent = batches(3);
+  for (const batch of sent) await append(batch);
+  const names: Buffer[] = [];
+  for await (const key of silo.list('journal')) names.push(Buffer.from(key));
+  const [, second] = names as [Buffer, Buffer];
+  rotten.add(toHex(second));
+  const { service } = served(silo);
+  assert.deepEqual(await service.treeOf(second), tree);
+  const stranger = keyPairFromSeed(hash(Buffer.from('stranger')));
+  const [first, good, third] = sent as [SignedBatch, SignedBatch, SignedBatch];
+  const other = { ...good, data: Buffer.from('record X') };
+  const forged = { ...other, signature: signChain(stranger, nextChain(other.previous, other)) };
+  for (const shown of [undefined, first, third, other, forged, { ...third, first: 2, last: 2 }]) {
+    await service.mend(agreed({}), second, async () => shown);
+    await assert.rejects(silo.get('journal', second), { kind: 'corrupt' }, 'it stays until there is a good one');
+  }
+  const asked: unknown[] = [];
+  await service.mend(agreed({}), second, async (place, members) => {
+    asked.push(place, members);
+    return good;
+  });
+  assert.deepEqual(asked, [{ segment: 1, first: 2, last: 2 }, segment.members]);
+  assert.equal((await loadJournal(silo, tree))?.segments[0]?.batches.length, 3);
+  assert.ok((await silo.get('journal', second)).includes('record 2'));
+});
+
+test('a batch that has rotted goes when the root needs its segment no more, and not before', async () => {
+  const { silo, rotten } = rottable();
+  const { append, open } = served(silo);
+  await open();
+  for (const batch of batches(2)) await append(batch);
+  const names: Buffer[] = [];
+  for await (const key of silo.list('journal')) names.push(Buffer.from(key));
+  const [first] = names as [Buffer];
+  rotten.add(toHex(first));
+  const { service } = served(silo);
+  const nobody = async () => undefined;
+  const later = { epoch: 2, applied: 2, segments: [] };
+  for (const root of [{}, { ...later, epoch: 1 }, { ...later, state: 'recovering' as const }])
+    await service.mend(agreed(root), first, nobody);
+  await assert.rejects(silo.get('journal', first), { kind: 'corrupt' });
+  await service.mend(agreed(later), first, nobody);
+  assert.equal(await silo.size('journal', first), undefined);
+  assert.equal(await service.follow(agreed(later)), false);
+});
+
+test('the record of a journal that has rotted, its fence with it, is written anew from memory', async () => {
+  const { silo, rotten } = rottable();
+  const { append, open, service } = served(silo);
+  await open();
+  for (const batch of batches(2)) await append(batch);
+  const names: Buffer[] = [];
+  for await (const key of silo.list('journal')) names.push(Buffer.from(key));
+  const meta = names.at(-1) as Buffer;
+  rotten.add(toHex(meta));
+  const forgetful = served(silo).service;
+  assert.equal(await forgetful.treeOf(meta), undefined, 'who does not remember it cannot read what it was');
+  assert.deepEqual(await service.treeOf(meta), tree);
+  await service.mend(agreed({}), meta, async () => undefined);
+  assert.equal((await loadJournal(silo, tree))?.fence, 1);
+});

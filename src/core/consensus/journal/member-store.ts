@@ -10,6 +10,7 @@ import { formatted } from '../../block/register.ts';
 import { hashBytes, labelledHash } from '../../crypto/hash.ts';
 import { publicKeyBytes, signatureBytes } from '../../crypto/keys.ts';
 import type { Silo, SiloEntry, SiloKey } from '../../silo/silo.ts';
+import { nextChain, verifyChain } from './chain.ts';
 import { type HeldBatch, type JournalChange, type MemberJournal, type MemberSegment, tailOf } from './member.ts';
 import type { SignedBatch } from './messages.ts';
 
@@ -186,6 +187,59 @@ export async function removeJournal(silo: Silo, tree: Address): Promise<void> {
   while (entries.length > 0) await silo.batch(entries.splice(0, limits.siloBatchRecordsMax));
 }
 
+/** Of a batch, by its key. */
+export interface BatchPlace {
+  readonly segment: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Undefined when the key is not of that tree's journal. */
+export function placeIn(tree: Address, key: SiloKey): BatchPlace | 'meta' | undefined {
+  if (!equalBytes(key.subarray(0, prefixBytes), prefixOf(tree))) return undefined;
+  const place = parseKey(key);
+  return place.segment === metaSegment ? 'meta' : place;
+}
+
+/** One batch as it is stored; throws `not-found`, `corrupt`. */
+export async function readBatch(silo: Silo, tree: Address, { segment, first, last }: BatchPlace): Promise<SignedBatch> {
+  const stored = await silo.get('journal', keyOf(tree, segment, first, last));
+  const { previous, signature } = decode(batchHeader, stored.subarray(0, batchHeaderBytes));
+  return { first, last, previous, signature, data: stored.subarray(batchHeaderBytes) };
+}
+
+/**
+ * Puts what `fetch` brings in the place of a batch that has rotted, when it is what its writer signed behind all that is stored before
+ * it. A batch of a segment for which `isOver` holds is not needed, and goes. Returns whether something was done.
+ */
+export async function mendBatch(
+  silo: Silo,
+  tree: Address,
+  place: BatchPlace,
+  { fetch, isOver }: { fetch: () => Promise<SignedBatch | undefined>; isOver: (epoch: number) => boolean },
+): Promise<boolean> {
+  const key = keyOf(tree, place.segment, place.first, place.last);
+  const listed = decodeMeta(await silo.get('journal', metaKey(tree))).segments.find(({ id }) => id === place.segment);
+  if (listed === undefined || isOver(listed.epoch)) {
+    await silo.delete('journal', key);
+    return true;
+  }
+  const segment: MemberSegment = { ...listed, batches: [] };
+  for await (const before of silo.list('journal', keyBefore(tree))) {
+    const { segment: id, first, last } = parseKey(before);
+    if (compareBytes(before, key) >= 0) break;
+    if (id === segment.id && first === tailOf(segment).last + 1)
+      segment.batches.push(await heldBatch(silo, before, segment, { first, last }));
+  }
+  const { last, chain: previous } = tailOf(segment);
+  const batch = last + 1 === place.first ? await fetch() : undefined;
+  if (batch === undefined || batch.first !== place.first || batch.last !== place.last) return false;
+  const chain = nextChain(previous, batch);
+  if (!equalBytes(batch.previous, previous) || !verifyChain(segment.author, chain, batch.signature)) return false;
+  await silo.batch([batchEntry(tree, { type: 'append', segment, batch, chain })]);
+  return true;
+}
+
 /** Without reading it. */
 export async function hasJournal(silo: Silo, tree: Address): Promise<boolean> {
   return (await silo.size('journal', metaKey(tree))) !== undefined;
@@ -219,12 +273,10 @@ export async function readBatches(
   let bytes = 0;
   for (const { first, last } of [...segment.batches]) {
     if (last < from) continue;
-    const stored = await silo.get('journal', keyOf(tree, segment.id, first, last));
-    const data = stored.subarray(batchHeaderBytes);
-    if (out.length > 0 && bytes + data.length > limits.journalReadBytesMax) break;
-    const { previous, signature } = decode(batchHeader, stored.subarray(0, batchHeaderBytes));
-    out.push({ first, last, previous, signature, data });
-    bytes += data.length;
+    const batch = await readBatch(silo, tree, { segment: segment.id, first, last });
+    if (out.length > 0 && bytes + batch.data.length > limits.journalReadBytesMax) break;
+    out.push(batch);
+    bytes += batch.data.length;
     if (out.length >= 4096) break;
   }
   return out;

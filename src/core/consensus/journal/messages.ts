@@ -84,5 +84,11 @@ export const journalSkip = method(
   struct({ tree: address, segment: u32, through: u48, chain, signature, proof }),
 );
 
+/** A batch as this member holds it, for another member whose copy has rotted; what it says is proved by its writer's signature. */
+export const journalCopy: JournalMethod<{ tree: Bytes; segment: number; first: number; last: number }> = {
+  ...method('jnl.copy', struct({ tree: address, segment: u32, first: u48, last: u48 })),
+  right: 'storage',
+};
+
 export type AppendRequest = CodecType<typeof journalAppend.request>;
 export type SkipRequest = CodecType<typeof journalSkip.request>;

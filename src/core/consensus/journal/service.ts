@@ -1,7 +1,7 @@
 // A store's side of journals: serves `jnl.*`, keeps them in a silo. What a message changed is durable, and so is everything
 // changed before it, when its answer leaves; appends of one journal are written side by side.
 
-import { type Bytes, equalBytes, toHex } from '../../base/bytes.ts';
+import { type Bytes, equalBytes, fromHex, toHex } from '../../base/bytes.ts';
 import { decode } from '../../base/codec.ts';
 import { InfinitError, isError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
@@ -14,10 +14,14 @@ import { type RegisterSnapshot, rootHeader } from '../consensus.ts';
 import { segmentStart } from './chain.ts';
 import { MemberJournal, type MemberStep, type VerifiedRoot } from './member.ts';
 import {
+  type BatchPlace,
   entriesOf,
   hasJournal,
   loadJournal,
+  mendBatch,
   metaKey,
+  placeIn,
+  readBatch,
   readBatches,
   removeJournal,
   storedTrees,
@@ -27,6 +31,7 @@ import {
   type JournalMethod,
   type JournalResponse,
   journalAppend,
+  journalCopy,
   journalFence,
   journalHold,
   journalOpen,
@@ -34,6 +39,7 @@ import {
   journalRelease,
   journalSkip,
   journalTrim,
+  type SignedBatch,
 } from './messages.ts';
 
 export interface JournalServiceOptions {
@@ -56,6 +62,17 @@ export interface JournalService {
   follow(root: RegisterSnapshot): Promise<boolean>;
   /** Removes the journal of a tree that is gone for good. */
   remove(tree: Address): Promise<void>;
+  /** The tree to whose journal a record here belongs, as far as it is known. */
+  treeOf(key: Bytes): Promise<Address | undefined>;
+  /**
+   * Replaces a record that has rotted: that of the tree from memory, a batch by what `fetch` brings from the members of its segment
+   * as agreed. A batch that the root does not need goes.
+   */
+  mend(
+    root: RegisterSnapshot,
+    key: Bytes,
+    fetch: (place: BatchPlace, members: readonly Member[]) => Promise<SignedBatch | undefined>,
+  ): Promise<void>;
 }
 
 /** Registers the handlers; call once a node, when it starts: grants given before are waited for from now. */
@@ -97,6 +114,7 @@ export function serveJournals(options: JournalServiceOptions): JournalService {
   serve(journalHold, (request, user) => ({ step: (j) => j.hold(request.segment, request.epoch, user, now()) }));
   serve(journalRelease, (request, user) => ({ step: (j) => j.release(request.segment, request.epoch, user) }));
   options.peers.serve(journalRead, (request, { from }) => store.read(request, from.userKey));
+  options.peers.serve(journalCopy, (request) => store.copy(request));
   return store;
 }
 
@@ -157,6 +175,31 @@ class JournalStore implements JournalService {
     this.journals.delete(name);
     this.stored.delete(toHex(metaKey(tree)));
     for (const places of this.places.values()) places.delete(name);
+  }
+
+  async treeOf(key: Bytes): Promise<Address | undefined> {
+    for (const name of this.journals.keys()) if (placeIn(fromHex(name), key)) return fromHex(name);
+    for await (const tree of this.trees()) if (placeIn(tree, key)) return tree;
+    return undefined;
+  }
+
+  async mend({ address: tree, payload }: RegisterSnapshot, key: Bytes, fetch: Parameters<JournalService['mend']>[2]) {
+    const place = placeIn(tree, key);
+    const known = await this.journals.get(toHex(tree))?.catch(() => undefined);
+    if (place === 'meta') {
+      if (known && !known.failed) await this.write(entriesOf(tree, known.journal, [{ type: 'meta' }]));
+      return;
+    }
+    if (place === undefined) return;
+    const { state, epoch, segments } = decode(rootHeader, payload);
+    const listed = segments.find(({ id }) => id === place.segment);
+    const isOver = (of: number) => listed === undefined && state !== 'recovering' && of < epoch;
+    await known?.written;
+    await mendBatch(this.options.silo, tree, place, { isOver, fetch: () => fetch(place, listed?.members ?? []) });
+  }
+
+  async copy({ tree, ...place }: BatchPlace & { tree: Address }): Promise<JournalResponse> {
+    return this.respond({ type: 'batches', batches: [await readBatch(this.options.silo, tree, place)] });
   }
 
   async answer(tree: Address, { creator, step }: Prepared): Promise<JournalResponse> {
