@@ -26,6 +26,7 @@ import type {
   VolumeStatus,
   WorkerFacts,
 } from '../../src/core/cli/running.ts';
+import type { RunningJournals } from '../../src/core/cli/running-journals.ts';
 import type { Founding, LinkedNetworkDescriptor, NetworkDescriptor } from '../../src/core/descriptor/descriptor.ts';
 import { getKeyValueStore } from '../../src/core/descriptor/key-value-stores.ts';
 import { getLink } from '../../src/core/descriptor/links.ts';
@@ -34,10 +35,12 @@ import { getVolume } from '../../src/core/descriptor/volumes.ts';
 import { serveVolumeScript } from '../../src/core/node/volume-script.ts';
 import type { KeyChange, KeyStore, KeyValue, ListKeysOptions, PutKeyOptions } from '../../src/core/volume/keys.ts';
 import { MemoryFiles } from '../fakes/memory-files.ts';
+import { fakeJournals } from './fake-journals.ts';
 
 const ready = { endpoints: ['127.0.0.1:4242'], pid: 4711 };
 
-export class FakeRunning implements Running {
+export class FakeRunning implements Omit<Running, keyof RunningJournals> {
+  private readonly journals = fakeJournals();
   private readonly stores = new Map<string, FakeKeys>();
   private readonly volumes = new Map<string, VolumeStatus>();
   private readonly attributes = new Map<string, string>();
@@ -56,6 +59,7 @@ export class FakeRunning implements Running {
       recoverNetwork,
     } = this;
     return {
+      ...this.journals,
       ...{
         runNetwork,
         inspectNetwork,

@@ -79,10 +79,10 @@ class Scene {
     });
     await this.until(own.open());
     sender.start();
-    const files = openTreeFiles(asTree(own, opened.tree.treeId), { runtime, capacity });
+    const files = openTreeFiles(asTree(own, sender, opened.tree.treeId), { runtime, capacity });
     await this.until(files.start());
     const kill = () => {
-      sender.stop();
+      void sender.stop();
       opened.process.crash();
     };
     return { files, own, sender, told, refused, kill };
@@ -169,6 +169,35 @@ test('without the network what is known is read and written on; after a kill it 
     assert.equal(await text(scene, scene.other, rootInode, 'moved'), '4'.repeat(5000));
     assert.deepEqual([last.told, last.refused], [[], []]);
   }
+});
+
+test('what was seen or sent is known after a kill without the network, and data that was sent is written over there', async () => {
+  const scene = new Scene(11);
+  await scene.begin();
+  await put(scene, scene.other, rootInode, 'theirs', 'before');
+  const mount = await scene.mount('own');
+  await scene.world.pass(2000);
+  await put(scene, mount.files, rootInode, 'sent', 's'.repeat(200_000));
+  assert.deepEqual(await names(scene, mount.files), ['sent', 'theirs']);
+  await scene.until(mount.sender.drain());
+  await scene.world.pass(5000);
+  assert.equal(mount.own.facts.operations, 0);
+  assert.deepEqual(await names(scene, mount.files), ['sent', 'theirs']);
+  mount.kill();
+  scene.isCut = true;
+  const again = await scene.mount('again');
+  await scene.world.pass(2000);
+  assert.deepEqual(await names(scene, again.files), ['sent', 'theirs']);
+  const { inode } = await scene.until(again.files.lookup(rootInode, Buffer.from('sent')));
+  await scene.until(again.files.write(inode, 10, Buffer.from('over')));
+  await scene.until(again.files.flush(inode));
+  await scene.until(again.files.change(inode, { size: 14 }));
+  await put(scene, again.files, rootInode, 'new', 'words');
+  scene.isCut = false;
+  await scene.until(again.sender.drain());
+  assert.deepEqual(await names(scene, scene.other), ['new', 'sent', 'theirs']);
+  assert.equal(await text(scene, scene.other, rootInode, 'sent'), 'ssssssssssover');
+  assert.deepEqual([again.told, again.refused], [[], []]);
 });
 
 test('killed while it sends, again and again: everything happens once', async () => {

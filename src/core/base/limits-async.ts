@@ -9,6 +9,8 @@ export const asyncLimits = {
   asyncSegmentBytes: 8 * MiB,
   asyncRecordBytesMax: 8 * MiB,
   asyncSegmentsMax: 65_536,
+  /** What is done here is on the disk after so long, though nobody asks for that. */
+  asyncSyncMs: 1 * second,
   /** Operations that wait, and what they changed, in memory. */
   asyncQueueMax: 262_144,
   asyncOverlayBytesMax: 128 * MiB,
@@ -21,6 +23,10 @@ export const asyncLimits = {
   asyncDelayMs: 1 * second,
   /** An answer of the network is waited for so long. */
   asyncPatienceMs: 5 * second,
+  /** Files whose places of data are looked up again once it was sent. */
+  asyncLookAgainMax: 1024,
+  /** At its end a mount sends what waits for so long at most. */
+  asyncFarewellMs: 5 * second,
   /** What others have come before with, kept until a person has seen to it. */
   asyncRefusedMax: 1000,
   /** Operations replayed at once, and files they rely on. */

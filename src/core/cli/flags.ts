@@ -40,6 +40,13 @@ export const networkFlag = {
 export const requiredNetworkFlag = {
   network: Flags.string({ char: 'N', description: 'name of the network', helpValue: 'NETWORK', required: true }),
 };
+const operation = {
+  char: 'O',
+  description: 'operation of a journal, or its number alone',
+  helpValue: 'VOLUME:NUMBER',
+} as const;
+export const operationFlag = { operation: Flags.string(operation) };
+export const requiredOperationFlag = { operation: Flags.string({ ...operation, required: true }) };
 export const requiredUserFlag = {
   user: Flags.string({ char: 'u', description: 'user the passport is for', helpValue: 'USER', required: true }),
 };

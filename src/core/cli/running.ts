@@ -13,6 +13,7 @@ import type { LdapServer } from '../hub/directory/ldap.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { DrainProgress } from '../store/drain.ts';
 import type { KeyStore } from '../volume/keys.ts';
+import type { RunningJournals } from './running-journals.ts';
 import type { RunningServices } from './running-services.ts';
 
 /** Common to every call. */
@@ -163,6 +164,8 @@ export interface VolumeStatus {
   epoch?: number;
   /** Written here and not yet in the network. */
   dirty_bytes?: number;
+  /** With a journal of its own: what waits to be sent. */
+  waiting_operations?: number;
   readonly?: boolean;
   pid?: number;
 }
@@ -331,9 +334,10 @@ export interface RunHubOptions extends Acting {
   ready(facts: { url: string; pid: number; metrics?: string }): void;
 }
 
+export type { JournalOptions, JournalStat } from './running-journals.ts';
 export type { Fetched, FetchServicesOptions, ServiceNames } from './running-services.ts';
 
-export interface Running extends RunningServices {
+export interface Running extends RunningServices, RunningJournals {
   /** Resolves when it has stopped. */
   runHub(options: RunHubOptions): Promise<void>;
   /** Looks, and changes nothing. */

@@ -5,6 +5,8 @@ import type { DescriptorKind } from '../descriptor/descriptor.ts';
 import { describeCredentials } from '../descriptor/services.ts';
 import type { Fetched } from '../hub/client/sharing.ts';
 import type { Outcome } from '../hub/hub.ts';
+import { formatBytes } from './quantities.ts';
+import type { JournalOperation, JournalStat } from './running-journals.ts';
 
 /** `identity for user "alice"`, `network descriptor "alice/cluster"`, `passport "alice/cluster: bob"`. */
 export function pretty(kind: DescriptorKind, name: string): string {
@@ -124,4 +126,15 @@ export function treeDeletionWarning(label: string): string {
     `you are about to delete the ${label} with all its data, from every node of the network`,
     'nobody can bring it back: not from another device, not from a node that is away',
   ].join('\n');
+}
+
+export function journalStatLine({ name, operations, size, refused }: JournalStat): string {
+  return `${name}: ${operations} operations, ${formatBytes(size)}${refused === 0 ? '' : `; ${refused} refused`}`;
+}
+
+export function journalOperationLine({ operation, type, paths, to, bytes, refused }: JournalOperation): string {
+  const words = [type.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`), ...paths];
+  if (to !== undefined) words.push(`to ${to}`);
+  if (bytes !== undefined) words.push(`(${formatBytes(bytes)})`);
+  return `${operation}: ${words.join(' ')}${refused === undefined ? '' : `; refused: ${refused}`}`;
 }

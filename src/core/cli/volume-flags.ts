@@ -29,6 +29,7 @@ export const mountpointFlag = {
 export const storedMountFlags = {
   ...mountpointFlag,
   readonly: Flags.boolean({ description: 'mount for reading only', allowNo: true }),
+  async: Flags.boolean({ description: 'keep writes on this disk first and send them later', allowNo: true }),
   'fuse-option': Flags.string(fuseOptionFlag),
   'map-other-permissions': Flags.boolean({
     description: 'show others the rights of the group, for people with other numeric ids (default: no)',
@@ -69,6 +70,7 @@ export const blockSizeFlag = {
 export interface MountFlagValues extends HubFlagValues {
   mountpoint?: string | undefined;
   readonly?: boolean | undefined;
+  async?: boolean | undefined;
   'fuse-option'?: string[] | undefined;
   'map-other-permissions'?: boolean | undefined;
   'mount-name'?: string | undefined;
@@ -92,6 +94,7 @@ export async function mountOptionsOf(invocation: Invocation, flags: MountFlagVal
   const isGiven = (flag: boolean | undefined) => (flag ? true : undefined);
   return withoutUndefined({
     readonly: flags.readonly,
+    async: flags.async,
     fuse_options: flags['fuse-option']?.flatMap((words) => words.split(',')).filter((word) => word !== ''),
     map_other_permissions: flags['map-other-permissions'],
     mount_name: flags['mount-name'],

@@ -186,6 +186,8 @@ export type DefaultPermissions = '' | 'r' | 'rw';
 /** How a volume is mounted unless the command line says otherwise. Sizes in bytes, durations in milliseconds. */
 export interface MountOptionsJson {
   readonly?: boolean;
+  /** Writes go into a journal of the mount's own first. */
+  async?: boolean;
   fuse_options?: string[];
   map_other_permissions?: boolean;
   mount_name?: string;

@@ -215,6 +215,7 @@ const mountOptions = object<MountOptionsJson>(
   {},
   {
     readonly: boolean,
+    async: boolean,
     fuse_options: list(word, limits.fuseOptionsMax),
     map_other_permissions: boolean,
     mount_name: word,

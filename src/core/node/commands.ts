@@ -261,6 +261,7 @@ export { collect } from './collecting.ts';
 export { destroy } from './destroying.ts';
 export { measureThroughput, serveThroughput } from './doctor/networking.ts';
 export { runHub } from './hub.ts';
+export { forgetRefused, journalOperation, journalOperations, journalStat } from './late/journal-commands.ts';
 export { fetchServices, listServices, registerService } from './service-commands.ts';
 export { createVolumeRoot, runVolume, stopVolume, volumeAttribute, volumeStatus } from './volume-commands.ts';
 

@@ -15,6 +15,7 @@ import { labelOf } from '../descriptor/stream.ts';
 import { deleteTreeDescriptor, getTreeDescriptor } from '../descriptor/tree-descriptors.ts';
 import { destroyedGeneration } from '../store/sweep-messages.ts';
 import { treeAttach } from '../tree/messages.ts';
+import { journalFolder } from './late/journal-folder.ts';
 import { type LinkedNode, openLinkedNode } from './link.ts';
 import { askMonitor } from './monitor.ts';
 import { withdrawService } from './services.ts';
@@ -146,6 +147,8 @@ export const destroy: Running['destroy'] = async (options: DestroyOptions) => {
     await linked.node.start(seedsOf({ ...(peers && { peers }) }, linked), { signal });
     const root = await destroyTree(linked, { kind, descriptor, force }, { signal });
     await deleteTreeDescriptor(context, kind, as, name);
+    // What waits for it on this device can never be sent.
+    if ('mount_options' in descriptor) await context.runtime.files.remove(journalFolder(context.home, as, descriptor));
     const none: DestroyFacts = { nodes: 0, of: 0, missed: 0, copies: 0, bytes: 0 };
     const facts = root === undefined ? none : await awaitRiddance(linked, root, progress, { signal });
     return { name, ...facts };

@@ -4,7 +4,7 @@ import { InfinitError, isError } from '../base/errors.ts';
 import { type KeyPair, keyPairFromSeed } from '../crypto/keys.ts';
 import type { DescriptorContext } from '../descriptor/context.ts';
 import { siloHome } from '../descriptor/credentials.ts';
-import type { LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
+import type { Home, LinkedNetworkDescriptor } from '../descriptor/descriptor.ts';
 import { getLink } from '../descriptor/links.ts';
 import { checkSpoken, importNetwork } from '../descriptor/networks.ts';
 import { nodeKeyPair } from '../descriptor/node-keys.ts';
@@ -65,6 +65,11 @@ export interface LinkedNode {
   close(): Promise<void>;
 }
 
+/** What the link of a user keeps on this device. */
+export function linkFolder(home: Home, user: string, network: string): string {
+  return `${home.state}/${network}/.links/${user}`;
+}
+
 /** Makes the node; `node.start` makes it run. Throws `exists` when another process is this device's storage node. */
 export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> {
   const { context, as } = options;
@@ -81,7 +86,7 @@ export async function openLinkedNode(options: OpenOptions): Promise<LinkedNode> 
     let standIn: StandIn | undefined;
     open.push(async () => standIn?.close());
     const silo = silos && asOne(silos, runtime);
-    const state = await NodeState.open(runtime, `${folder}/.links/${link.user}`);
+    const state = await NodeState.open(runtime, linkFolder(context.home, link.user, link.name));
     open.push(() => state.close());
     const node = await Node.open({
       runtime,

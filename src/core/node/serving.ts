@@ -63,15 +63,33 @@ export interface Service {
   left?: () => Promise<void>;
 }
 
-/** Node or client of a network, started; beside another node of this device a client that stands in for it when it ends. */
-export async function joinNetwork(options: RunOptions, network: string, listen: Endpoint): Promise<LinkedNode> {
+/**
+ * Node or client of a network, started; beside another node of this device a client that stands in for it when it ends. With a
+ * `patienceMs` it does not wait for the network any longer: it goes on joining beside, and says why when it cannot.
+ */
+export async function joinNetwork(
+  options: RunOptions,
+  network: string,
+  listen: Endpoint,
+  patienceMs?: number,
+): Promise<LinkedNode> {
   const { context, as, signal, warn } = options;
   const announce = announcementOf(options);
   const linked = await openLinkedNode({ context, as, network, role: 'either', listen, announce });
-  try {
+  const start = async () => {
     const seeds = await allSeeds(options, linked, warn);
     await linked.node.start(seeds, { signal });
     linked.standIn?.begin(seeds);
+  };
+  try {
+    const started = start();
+    if (patienceMs === undefined) await started;
+    else {
+      const told = started.catch((error: unknown) => {
+        if (!signal.aborted) warn(asError(error).message);
+      });
+      await Promise.race([told, context.runtime.clock.sleep(patienceMs, { signal })]);
+    }
     return linked;
   } catch (error) {
     await linked.close();

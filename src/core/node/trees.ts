@@ -81,12 +81,19 @@ export async function openKeyValueStore(
   return { tree, keys: openKeyStore(tree) };
 }
 
+export interface OpenedTree {
+  tree: Tree;
+  readOnly: boolean;
+  /** What names are hashed with. */
+  nameKey: Bytes;
+}
+
 /** Started. Throws `denied` when the acting user is not among the readers, `not-found` when there is no root and it is not his. */
 export async function openDescribedTree<K extends TreeKind>(
   linked: LinkedNode,
   described: Described<K>,
   options: OpeningOptions,
-): Promise<{ tree: Tree; readOnly: boolean }> {
+): Promise<OpenedTree> {
   const { node } = linked;
   const treeId = fromBase64(described.descriptor.tree_id);
   const rootAddress = await rootOf(linked, described, treeId, options);
@@ -116,7 +123,7 @@ export async function openTreeAt(
   linked: LinkedNode,
   { treeId, rootAddress, view, secretOf, owner, gone }: TreeAt,
   options: OpeningOptions,
-): Promise<{ tree: Tree; readOnly: boolean }> {
+): Promise<OpenedTree> {
   const { node, user } = linked;
   const root = await node.registers.read(rootAddress, options);
   if (root.deleted) throw gone;
@@ -149,7 +156,7 @@ export async function openTreeAt(
     workOn(node, tree.garbage, garbagePeriodMs);
     workOn(node, tree.resealing, resealingPeriodMs);
   }
-  return { tree, readOnly };
+  return { tree, readOnly, nameKey };
 }
 
 function destroyedError<K extends TreeKind>({ kind, descriptor }: Pick<Described<K>, 'kind' | 'descriptor'>) {

@@ -16,6 +16,8 @@ import { mountFiles } from '../gateway/fuse/mount.ts';
 import { mountType, parseMountTable } from '../gateway/fuse/mount-table.ts';
 import { inBackground, reporting } from './background.ts';
 import { collectQueries } from './collecting.ts';
+import { hasJournal, journalFolder } from './late/journal-folder.ts';
+import { lateNotices } from './late/late-domain.ts';
 import { LettingGo } from './letting-go.ts';
 import type { LinkedNode } from './link.ts';
 import { metered, watchTree } from './metrics.ts';
@@ -105,15 +107,17 @@ async function serve(
   mount: MountOptionsJson,
 ): Promise<void> {
   const { script, warn } = options;
-  const linked = await joined(run, volume);
+  const late = lateOf(options, volume, mount);
+  const isBegun = late !== undefined && (await hasJournal(options.context.runtime, late.folder));
+  const linked = await joined(run, volume, isBegun ? limits.asyncPatienceMs : undefined);
   const closers: (() => Promise<void>)[] = [() => linked.close()];
   const { clock } = linked.node.runtime;
   try {
     const readOnly = mount.readonly ?? false;
     const people = new People(run.context);
-    const opening = { door: true, cacheBytesMax: cacheBytesOf(run), readOnly, people, signal: run.signal };
+    const opening = { door: true, cacheBytesMax: cacheBytesOf(run), readOnly, people, late, signal: run.signal };
     const opened = await openVolume(linked, volume, opening);
-    closers.push(() => toldWhenSlow(clock, opened.close(), () => warn(stillSending(volume.name, process.pid))));
+    closers.push(() => toldWhenSlow(clock, opened.close(), () => warn(stillSending(volume.name, process.pid, opened))));
     const { metrics } = linked.node.runtime;
     if (metrics !== undefined) watchTree(metrics, volume.name, opened.tree, () => opened.files.dirtyBytes());
     if (options.registerService)
@@ -143,9 +147,16 @@ async function serve(
   }
 }
 
-async function joined(run: RunOptions, volume: VolumeDescriptor): Promise<LinkedNode> {
+async function joined(run: RunOptions, volume: VolumeDescriptor, patienceMs?: number): Promise<LinkedNode> {
   const { name } = await getLink(run.context, run.as, volume.network);
-  return joinNetwork(run, name, listenEndpoint(run, undefined));
+  return joinNetwork(run, name, listenEndpoint(run, undefined), patienceMs);
+}
+
+/** Where the journal of a mount with `--async` is; one for reading has nothing to send. */
+function lateOf({ context, as, warn }: RunVolumeOptions, volume: VolumeDescriptor, mount: MountOptionsJson) {
+  if (!mount.async || mount.readonly) return undefined;
+  for (const line of lateNotices) warn(line);
+  return { folder: journalFolder(context.home, as, volume), warn };
 }
 
 async function mountedAt(
@@ -169,7 +180,7 @@ async function mountedAt(
 /** What the control socket answers besides the questions about the node. */
 function queriesOf(
   volume: VolumeDescriptor,
-  { tree, files, readOnly }: OpenVolume,
+  { tree, files, readOnly, waiting }: OpenVolume,
   mounted: Mounted | undefined,
   stop: () => Promise<void>,
 ): Queries {
@@ -191,6 +202,7 @@ function queriesOf(
         role,
         epoch,
         dirty_bytes: files.dirtyBytes(),
+        ...(waiting && { waiting_operations: waiting() }),
         readonly: readOnly,
         pid: process.pid,
       };
@@ -211,7 +223,9 @@ function queriesOf(
   };
 }
 
-function stillSending(name: string, pid: number): string {
+/** `waiting`: what was written is in a journal. */
+function stillSending(name: string, pid: number, { waiting }: { waiting: unknown }): string {
+  if (waiting !== undefined) return `volume "${name}" ends without the network: what waits stays in its journal`;
   return `volume "${name}" waits for the network: not all that was written is there yet; kill -9 ${pid} ends it without`;
 }
 
@@ -262,8 +276,8 @@ export const stopVolume: Running['stopVolume'] = async (options) => {
 /** The person who waits for a volume to stop is told when that takes long, whoever stops it. */
 export async function tellingWhyItWaits<T>(options: Acting & { name: string }, stop: Promise<T>): Promise<T> {
   const tell = async () => {
-    const { name, pid } = await volumeStatus(options);
-    if (pid !== undefined) options.warn(stillSending(name, pid));
+    const { name, pid, waiting_operations: waiting } = await volumeStatus(options);
+    if (pid !== undefined) options.warn(stillSending(name, pid, { waiting }));
   };
   // It may end just now.
   return toldWhenSlow(options.context.runtime.clock, stop, () => void tell().catch(() => {}));

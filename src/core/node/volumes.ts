@@ -20,6 +20,8 @@ import { createFileView } from '../volume/files/file-view.ts';
 import { type Files, rootInode } from '../volume/files/files.ts';
 import { domainsReply, fileQuery } from '../volume/files/messages.ts';
 import { openTreeFiles, type TreeFiles } from '../volume/files/tree-files.ts';
+import type { Capacity } from '../volume/files/usage.ts';
+import { type Connected, LateDomain, openLateDomain } from './late/late-domain.ts';
 import type { LinkedNode } from './link.ts';
 import { type ListKeeper, Lists } from './sharing/lists.ts';
 import { type SharingService, serveSharing } from './sharing/sharing.ts';
@@ -31,6 +33,8 @@ export interface OpenVolume {
   tree: Tree;
   files: DomainFiles;
   readOnly: boolean;
+  /** With a journal of its own: operations that wait to be sent. */
+  waiting: (() => number) | undefined;
   /** Sends and commits everything, then closes all. Throws what became of data that could not be sent. */
   close(): Promise<void>;
 }
@@ -55,13 +59,19 @@ export async function openVolume(linked: LinkedNode, volume: VolumeDescriptor, o
   await trees.start();
   const { tree, readOnly: isRootReadOnly } = await trees.files.table.opened(trees.files.table.root);
   const readOnly = isRootReadOnly && (options.readOnly === true || !(await trees.writesAny()));
-  return { tree, files: trees.files, readOnly, close: () => trees.stop() };
+  const late = trees.files.table.root.now;
+  const waiting = late instanceof LateDomain ? () => late.waiting : undefined;
+  return { tree, files: trees.files, readOnly, waiting, close: () => trees.stop() };
 }
 
 /** How often it is seen whether something is left to be done for lists of directories and files. */
 const listsPeriodMs = 10_000;
 
-type Opening = OpeningOptions & { owner?: { uid: number; gid: number } | undefined };
+interface Opening extends OpeningOptions {
+  owner?: { uid: number; gid: number } | undefined;
+  /** The volume's own tree is opened over a journal of this client's own, in that folder; `warn` takes a line for the person. */
+  late?: { folder: string; warn(text: string): void } | undefined;
+}
 
 /** The trees of one volume, as they are opened. */
 class VolumeTrees {
@@ -114,20 +124,38 @@ class VolumeTrees {
     return keyFromJson(this.volume.owner);
   }
 
-  private async open({ treeId, root }: TreePlace, domain: Domain): Promise<OpenDomain> {
+  private open(place: TreePlace, domain: Domain): Promise<OpenDomain> {
     const { linked, volume, options } = this;
-    const { node } = linked;
-    const { runtime } = node;
+    const { late } = options;
+    if (late === undefined || place.root !== undefined) return this.openNow(place, domain);
+    const special = () => this.sharingOf(domain).attributes;
+    return openLateDomain({
+      ...{ linked, volume, ...late, capacity: () => this.capacity(), chunkBytes: chunkBytesOf(volume) },
+      connect: (signal) => this.openNow(place, domain, signal),
+      special: { get: (...asked) => special().get(...asked), set: (...asked) => special().set(...asked) },
+    });
+  }
+
+  private async capacity(): Promise<Capacity> {
+    const { node } = this.linked;
+    return networkCapacity(node.overlay.nodes(), node.network().consensus['replication-factor']);
+  }
+
+  private async openNow({ treeId, root }: TreePlace, domain: Domain, leaving?: AbortSignal): Promise<Connected> {
+    const { linked, volume, options } = this;
+    const { runtime } = linked.node;
+    const signal = AbortSignal.any([options.signal, leaving].filter((one) => one !== undefined));
     const chunkBytesMax = chunkBytesOf(volume);
     const view = (nameKey: Bytes) => createFileView({ nameKey });
     let files: TreeFiles | undefined;
     const opening = {
       ...options,
+      signal,
       chunkBytesMax,
       onForwarded: async (effects: readonly Effect[]) => files?.forwarded(effects),
     };
     const described = { kind: 'volume', descriptor: volume, view, world: worldOf(volume) } as const;
-    const { tree, readOnly } =
+    const { tree, readOnly, nameKey } =
       root === undefined
         ? await openDescribedTree(linked, described, opening)
         : await openTreeAt(linked, { ...listTree(linked, { treeId, root }), view, owner: this.owner }, opening);
@@ -141,16 +169,15 @@ class VolumeTrees {
       }
     };
     try {
-      const capacity = async () =>
-        networkCapacity(node.overlay.nodes(), node.network().consensus['replication-factor']);
+      const capacity = () => this.capacity();
       files = openTreeFiles(tree, { runtime, capacity, chunkBytes: chunkBytesMax, special: sharing?.attributes });
       await files.start();
-      if (root === undefined) await findRoot(tree, files, linked, volume, readOnly, options);
+      if (root === undefined) await findRoot(tree, files, linked, volume, readOnly, { ...options, signal });
     } catch (error) {
       await close().catch(() => {});
       throw error;
     }
-    return { tree, files, readOnly, close };
+    return { tree, files, readOnly, nameKey, close };
   }
 
   private share(domain: Domain, tree: Tree, readOnly: boolean): SharingService | undefined {
@@ -171,9 +198,14 @@ class VolumeTrees {
   }
 
   private keeperOf(domain: Domain): ListKeeper {
+    const { volume } = this.sharingOf(domain);
+    return { said: () => volume.own(), say: (said) => volume.say(said) };
+  }
+
+  private sharingOf(domain: Domain): SharingService {
     const sharing = this.sharings.get(domain);
     if (sharing === undefined) throw new InfinitError('unavailable', 'the access list is not open');
-    return { said: () => sharing.volume.own(), say: (said) => sharing.volume.say(said) };
+    return sharing;
   }
 }
 

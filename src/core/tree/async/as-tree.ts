@@ -1,28 +1,39 @@
 // A tree with a journal of its own as views use it: what it can do without the network it does here, everything else is the network's
-// tree's, and fails while that is not reached.
+// tree's, behind all that waits, and fails while that is not reached.
 
-import type { Tree, TreeLocks } from '../tree.ts';
+import type { Bytes } from '../../base/bytes.ts';
+import { OwnLocks } from '../locks/own-locks.ts';
+import type { DoOptions, LockPlace, Tree, TreeLocks } from '../tree.ts';
 import type { AsyncTree } from './async-tree.ts';
-
-/** Nothing is locked among clients: the kernel of each mount keeps its own locks. */
-const noLocks: TreeLocks = {
-  lock: async () => {},
-  unlock: async () => {},
-  test: async () => undefined,
-  holds: () => false,
-  isLost: () => false,
-  guardOf: () => undefined,
-  onLost: () => () => {},
-};
+import type { Sender } from './sender.ts';
 
 /** Never leads as views see it: what they do in the background of a leader is done on the network's tree. */
-export function asTree(own: AsyncTree, treeId: Tree['treeId']): Tree {
+export function asTree(own: AsyncTree, sender: Pick<Sender, 'drain'>, treeId: Tree['treeId']): Tree {
+  const doInNetwork = async (operation: Bytes, options: DoOptions | undefined) => {
+    await sender.drain(options);
+    const reply = await own.reached().do(operation, options);
+    own.known.age();
+    return reply;
+  };
+  const ownLocks = new OwnLocks();
+  // What is not about one thing is about all, and locked among all; the rest among the users of this mount.
+  const locksOf = ({ resource }: LockPlace) => (resource === 0 ? own.reached().locks : ownLocks);
+  const locks: TreeLocks = {
+    lock: (place, range, options) => locksOf(place).lock(place, range, options),
+    unlock: (place, span) => locksOf(place).unlock(place, span),
+    test: (place, range, options) => locksOf(place).test(place, range, options),
+    holds: (place) => ownLocks.holds(place),
+    isLost: () => ownLocks.isLost(),
+    guardOf: () => ownLocks.guardOf(),
+    onLost: () => ownLocks.onLost(),
+  };
   const idle = { role: 'none', epoch: 0, leader: undefined, sequence: 0, applied: 0, memtableBytes: 0 } as const;
   return {
     treeId,
-    locks: noLocks,
+    locks,
     losses: 0,
-    do: (operation, options) => own.do(operation, options),
+    do: (operation, options) =>
+      own.comesLate(operation) ? own.do(operation, options) : doInNetwork(operation, options),
     query: (query) => own.query(query),
     writeChunks: (cells, options) => own.writeChunks(cells, options),
     readCells: (chunk, first, count, options) => own.readCells(chunk, first, count, options),

@@ -7,12 +7,13 @@ import { InfinitError, isError } from '../../base/errors.ts';
 import { type Abortable, abortable, checkSignal, Mutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import { keyBytes } from '../../crypto/cipher.ts';
-import type { Runtime } from '../../runtime/runtime.ts';
+import type { Cancel, Runtime } from '../../runtime/runtime.ts';
 import { LayeredReader } from '../base/layered-reader.ts';
 import { OverlayTransaction } from '../base/overlay-transaction.ts';
 import { Memtable } from '../memtable.ts';
 import type { DoOptions, Effect, Tree, TreeView, WrittenChunk } from '../tree.ts';
-import { KnownRecords } from './known.ts';
+import { KnownRecords, keyBehind } from './known.ts';
+import { KnownLog } from './known-log.ts';
 import type { LateView } from './late-view.ts';
 import { AsyncLog, type LateEntry, type LogRecord, type Place } from './log.ts';
 
@@ -53,8 +54,12 @@ export class AsyncTree {
   /** Inodes that were made here, by what waits. */
   private readonly made = new Set<number>();
   private readonly chunks = new Map<string, { place: Place; cells: number[] }>();
+  /** Files of which it is not known where data lies that was sent, the latest last. */
+  private readonly unseen = new Set<number>();
   private overlay = new Memtable({ bytesMax: limits.asyncOverlayBytesMax });
   private opened: AsyncLog | undefined;
+  private cancelSync: Cancel | undefined;
+  private knownLog: KnownLog | undefined;
   private next = 1;
   private sent = 0;
   private inode = { next: 0, end: 0 };
@@ -75,6 +80,7 @@ export class AsyncTree {
     const { runtime, folder, key } = this.options;
     const begin = () => ({ next: this.next, inode: this.inode.next, inodeEnd: this.inode.end, sent: this.sent });
     this.opened = await AsyncLog.open({ runtime, folder, key, begin }, (record, place) => this.load(record, place));
+    this.knownLog = await KnownLog.open({ runtime, folder: `${folder}/known`, key }, this.known);
     this.dropSent();
     for (const { effects, made } of this.waiting) {
       this.overlay.apply(effects);
@@ -96,6 +102,10 @@ export class AsyncTree {
       this.inode = { next: from, end: to };
       await this.log.append({ type: 'reserved', from, to });
     });
+  }
+
+  comesLate(operation: Bytes): boolean {
+    return this.options.late.comesLate(operation);
   }
 
   /** Done here, and in the log, when it resolves; on the disk unless `durable` is false. */
@@ -121,6 +131,7 @@ export class AsyncTree {
       if (made !== undefined) this.made.add(made);
       this.waiting.push({ ...entry, place, atMs: this.options.runtime.clock.monotonic() });
       if (durable) await this.log.sync();
+      else this.syncSoon();
       this.onWaiting();
       return reply;
     });
@@ -134,6 +145,14 @@ export class AsyncTree {
 
   sync(): Promise<void> {
     return this.log.sync();
+  }
+
+  private syncSoon(): void {
+    this.cancelSync ??= this.options.runtime.clock.after(limits.asyncSyncMs, () => {
+      this.cancelSync = undefined;
+      // Whoever asks for it is told what it throws.
+      void this.log.sync().catch(() => {});
+    });
   }
 
   /** Cells are kept in the log as long as an operation that waits names them. */
@@ -172,6 +191,16 @@ export class AsyncTree {
     return record.cells;
   }
 
+  /** All the data an operation names that waits. */
+  async dataOf({ operation }: LateEntry): Promise<(LogRecord & { type: 'chunk' })[]> {
+    const data: (LogRecord & { type: 'chunk' })[] = [];
+    for (const { address } of this.options.late.chunksOf(operation)) {
+      const cells = await this.cellsOf(address);
+      if (cells !== undefined) data.push({ type: 'chunk', address: asBuffer(address), cells });
+    }
+    return data;
+  }
+
   reached(): Tree {
     if (this.remote !== undefined) return this.remote;
     throw new InfinitError('unavailable', 'the network is not reached, and this is not known here');
@@ -180,11 +209,16 @@ export class AsyncTree {
   /** All up to that number have happened in the network: read from there from now on. */
   async arrived(through: number): Promise<void> {
     await this.turn.run(async () => {
+      const { late } = this.options;
+      const gone = this.waiting.slice(0, countTo(this.waiting, through));
+      await Promise.all(gone.map(({ effects }) => this.known.suppose(effects, (key) => late.isSame(key))));
+      // What is not in the log any more is known instead.
+      await this.knownLog?.sync();
       this.sent = through;
       await this.log.append({ type: 'sent', through });
-      const gone = this.waiting.splice(0, countTo(this.waiting, through));
+      this.waiting.splice(0, gone.length);
       for (const { effects, made } of gone) {
-        this.known.suppose(effects, (key) => this.options.late.isSame(key));
+        this.noteUnseen(effects);
         if (made !== undefined) this.made.delete(made);
       }
       this.overlay = new Memtable({ bytesMax: limits.asyncOverlayBytesMax });
@@ -195,13 +229,37 @@ export class AsyncTree {
     });
   }
 
+  /** Sees where data lies that was sent, so that it can be written over without the network; while nothing waits. Throws `unavailable`. */
+  async lookAgain(): Promise<void> {
+    for (const inode of this.unseen) {
+      if (this.waiting.length > 0) return;
+      try {
+        await this.options.late.seeData(inode, (query) => this.query(query));
+      } catch (error) {
+        if (isError(error, 'unavailable')) throw error; // else it is gone
+      }
+      this.unseen.delete(inode);
+    }
+  }
+
   async close(): Promise<void> {
+    this.cancelSync?.();
     await this.turn.run(() => this.log.close());
+    await this.knownLog?.close();
   }
 
   private get log(): AsyncLog {
     if (this.opened === undefined) throw new InfinitError('internal', 'the journal is not open');
     return this.opened;
+  }
+
+  private noteUnseen(effects: readonly Effect[]): void {
+    const { late } = this.options;
+    for (const effect of effects) {
+      if (effect.type !== 'put' || late.isSame(effect.key)) continue;
+      const inode = late.ownerOf(effect.key, keyBehind(effect.key));
+      if (inode !== undefined) remember(this.unseen, inode);
+    }
   }
 
   private reader(): LayeredReader<KnownRecords> {
@@ -275,7 +333,7 @@ export class AsyncTree {
     else if (record.type === 'sent') this.sent = Math.max(this.sent, record.through);
     else if (record.type === 'chunk')
       this.chunks.set(toHex(record.address), { place, cells: record.cells.map((cell) => cell.length) });
-    else {
+    else if (record.type === 'operation') {
       const { type: _, ...entry } = record;
       this.next = entry.number + 1;
       if (entry.made !== undefined) this.inode.next = entry.made + 1;
@@ -304,6 +362,13 @@ export class AsyncTree {
     for (const { place } of this.chunks.values()) oldest = Math.min(oldest, place.segment);
     return oldest;
   }
+}
+
+function remember(inodes: Set<number>, inode: number): void {
+  inodes.delete(inode);
+  inodes.add(inode);
+  const [oldest] = inodes;
+  if (inodes.size > limits.asyncLookAgainMax && oldest !== undefined) inodes.delete(oldest);
 }
 
 function countTo(waiting: readonly Waiting[], through: number): number {

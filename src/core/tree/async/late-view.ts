@@ -15,6 +15,10 @@ export interface Late extends LateEntry {
 export interface LateView {
   /** What the operation relies on of what the reader shows before it is done. */
   expected(operation: Bytes, reader: MapReader): Promise<Bytes>;
+  /** Whether an operation may be done late; others are done in the network. */
+  comesLate(operation: Bytes): boolean;
+  /** Asks for all that says where the data of a file lies. Throws `not-found`. */
+  seeData(inode: number, ask: (query: Bytes) => Promise<Bytes>): Promise<void>;
   /** The inode all keys in [from, to) belong to. */
   ownerOf(from: Bytes, to: Bytes): number | undefined;
   /** Whether a record is the same wherever an operation is done: not so where data lies. */

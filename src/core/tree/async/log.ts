@@ -1,6 +1,7 @@
 // The log of a client's own journal (decision 029): records sealed one by one in files of some MiB that only grow. A record is
 // written when `append` resolves, so that it outlives the process, and on the disk when `sync` does. What a crash of the machine
-// tears off the end of the newest file was never synced; older files are on the disk, and damage in them is `corrupt`.
+// tears off the end of the newest file was never synced: it is set aside; older files are on the disk, and damage in them is
+// `corrupt`.
 // A file: format u8 = 1, number u48; records {length u32, nonce 12, sealed}; number and place are authenticated with each.
 
 import { type Bytes, u32Bytes, u48Bytes } from '../../base/bytes.ts';
@@ -14,6 +15,7 @@ import {
   list,
   optional,
   struct,
+  text,
   u48,
   union,
 } from '../../base/codec.ts';
@@ -28,9 +30,11 @@ const format = 1;
 const headerBytes = 7;
 const prefixBytes = 4 + nonceBytes;
 const key = bytes(limits.treeKeyBytesMax);
+const keyOrBehind = bytes(limits.treeKeyBytesMax + 1);
+const value = bytes(limits.treeLeafValueBytesMax);
 
 const effect: Codec<Effect> = union({
-  put: struct({ key, value: bytes(limits.treeLeafValueBytesMax) }),
+  put: struct({ key, value }),
   delete: struct({ key }),
   deleteRange: struct({ from: key, to: key }),
 });
@@ -56,6 +60,15 @@ const logRecord = union({
   operation: lateEntry,
   /** All up to that number have happened for everybody. */
   sent: struct({ through: u48 }),
+  /** In a log of what is known of the network: its records in [from, through), and what is not known any more. */
+  known: struct({
+    from: keyOrBehind,
+    through: keyOrBehind,
+    entries: list(struct({ key, value }), limits.recordsPerAnswerMax),
+  }),
+  unknown: struct({ from: keyOrBehind, to: keyOrBehind }),
+  /** Behind an operation and its data, in a log of their own: what others did made it impossible. */
+  refused: struct({ reason: text(4096), at: u48 }),
 });
 export type LogRecord = CodecType<typeof logRecord>;
 const beginBytes =
@@ -69,12 +82,14 @@ export interface Place {
 }
 
 export interface AsyncLogOptions {
-  runtime: Pick<Runtime, 'files' | 'random'>;
+  runtime: Pick<Runtime, 'files' | 'random' | 'log'>;
   folder: string;
   /** Of this journal alone, 32 bytes. */
   key: Bytes;
   /** What a new file begins with. */
   begin: () => Begin;
+  /** Changes nothing, whoever appends meanwhile. */
+  readOnly?: boolean | undefined;
 }
 
 interface Segment {
@@ -97,7 +112,7 @@ export class AsyncLog {
   /** Tells every record in order. Throws `corrupt`. */
   static async open(options: AsyncLogOptions, visit: (record: LogRecord, place: Place) => void): Promise<AsyncLog> {
     const { files } = options.runtime;
-    await files.makeDirectory(options.folder);
+    if (!options.readOnly) await files.makeDirectory(options.folder);
     const log = new AsyncLog(options);
     const numbers = (await files.list(options.folder)).flatMap((name) => numberOf(name) ?? []).sort((a, b) => a - b);
     for (const [at, number] of numbers.entries()) await log.load(number, at === numbers.length - 1, visit);
@@ -199,8 +214,9 @@ export class AsyncLog {
   }
 
   private async load(number: number, isLast: boolean, visit: (record: LogRecord, place: Place) => void): Promise<void> {
-    const { files } = this.options.runtime;
-    const file = await files.open(this.path(number), { mode: 'write' });
+    const { runtime, readOnly } = this.options;
+    const { files } = runtime;
+    const file = await files.open(this.path(number), { mode: readOnly ? 'read' : 'write' });
     const size = await file.bytes();
     const header = Buffer.alloc(headerBytes);
     await file.read(header, 0);
@@ -222,11 +238,30 @@ export class AsyncLog {
     // A file that was being made when the machine stopped: nothing is in it.
     if (count === 0) {
       await file.close();
-      await files.remove(this.path(number));
+      if (!readOnly) await files.remove(this.path(number));
       return;
     }
-    if (isTorn) await file.truncate(segment.bytes);
+    if (isTorn && !readOnly) await this.cutOff(segment, size);
     this.segments.push(segment);
+  }
+
+  /** What is there is kept beside, unless it is nothing: it may be of use to a person. */
+  private async cutOff({ number, file, bytes: from }: Segment, size: number): Promise<void> {
+    const tail = Buffer.alloc(size - from);
+    await file.read(tail, from);
+    if (tail.some((byte) => byte !== 0)) {
+      const { runtime, folder } = this.options;
+      const beside = await runtime.files.open(`${folder}/${number}-${from}.torn`, { mode: 'create' });
+      await beside.write(tail, 0);
+      await beside.sync();
+      await beside.close();
+      await runtime.files.syncDirectory(folder);
+      runtime.log.write('warn', 'journal', 'the end of a file of the journal was torn; it is set aside', {
+        number,
+        from,
+      });
+    }
+    await file.truncate(from);
   }
 
   private async next({ number, file, bytes: position }: Segment, size: number) {

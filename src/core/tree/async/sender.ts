@@ -2,8 +2,8 @@
 // is not reached. What others came before with is kept beside, refused operations are told and kept; nothing is dropped unseen.
 
 import type { Bytes } from '../../base/bytes.ts';
-import { asError, InfinitError, isError } from '../../base/errors.ts';
-import { type Abortable, checkSignal, Mutex } from '../../base/lifecycle.ts';
+import { asError, type ErrorKind, InfinitError, isError } from '../../base/errors.ts';
+import { type Abortable, abortable, checkSignal, Mutex } from '../../base/lifecycle.ts';
 import { limits } from '../../base/limits.ts';
 import type { Cancel, Runtime } from '../../runtime/runtime.ts';
 import { superKey } from '../keys.ts';
@@ -26,7 +26,7 @@ export interface SenderOptions {
   label: string;
   /** The network's tree; throws `unavailable`. */
   connect: () => Promise<Tree>;
-  /** A conflict, in words. */
+  /** A conflict, or what keeps it from sending, in words. */
   tell: (text: string) => void;
   /** Keeps an operation that others made impossible; durable when it resolves. */
   refused: (operation: Waiting, reason: string) => Promise<void>;
@@ -38,6 +38,7 @@ export class Sender {
   private readonly stopped = new AbortController();
   private timer: Cancel | undefined;
   private pauseMs = pauseMinMs;
+  private told: string | undefined;
   /** Why the last attempt failed. */
   lastError: InfinitError | undefined;
 
@@ -50,10 +51,12 @@ export class Sender {
     this.schedule(0);
   }
 
-  stop(): void {
+  /** Nothing is on its way when it resolves. */
+  async stop(): Promise<void> {
     this.stopped.abort();
     this.timer?.();
     this.timer = undefined;
+    await this.turn.run(async () => {});
   }
 
   /** All that waits now has happened in the network. Throws `unavailable`, and what else keeps it. */
@@ -84,6 +87,7 @@ export class Sender {
   private async attempt(): Promise<void> {
     try {
       await this.drain({ signal: this.stopped.signal });
+      await this.options.tree.lookAgain();
       this.lastError = undefined;
       this.pauseMs = pauseMinMs;
     } catch (error) {
@@ -91,9 +95,17 @@ export class Sender {
       this.lastError = asError(error);
       this.pauseMs = Math.min(2 * this.pauseMs, pauseMaxMs);
       const { kind, message } = this.lastError;
+      this.tellOnce(message, kind);
       if (isError(error, 'unavailable', 'lost')) this.options.tree.remote = undefined;
       this.options.runtime.log.write('info', 'journal', `what was written waits: ${message}`, { kind });
     }
+  }
+
+  /** That the network is not reached is no news. */
+  private tellOnce(message: string, kind: ErrorKind): void {
+    if (kind === 'unavailable' || kind === 'lost' || message === this.told) return;
+    this.told = message;
+    this.options.tell(`what was written waits: ${message}`);
   }
 
   /** Makes sure of the network, and of numbers to give away. What was done there already does not wait. */
@@ -101,14 +113,15 @@ export class Sender {
     const { tree, late, connect, journal } = this.options;
     if (tree.remote !== undefined && tree.reserved > limits.asyncInodesMax / 4) return;
     const isNew = tree.remote === undefined;
-    const remote = await connect();
+    const { signal } = this.stopped;
+    const remote = await abortable(connect(), { signal });
     if (isNew) {
-      const through = late.queries.replayedOf(await remote.query(late.queries.replayed(journal)));
+      const through = late.queries.replayedOf(await remote.query(late.queries.replayed(journal), { signal }));
       if (tree.waiting.some(({ number }) => number <= through)) await tree.arrived(through);
     }
     if (tree.reserved <= limits.asyncInodesMax / 4) {
       const count = limits.asyncInodesMax;
-      const first = late.operations.reservedOf(await remote.do(late.operations.reserve(count)));
+      const first = late.operations.reservedOf(await remote.do(late.operations.reserve(count), { signal }));
       await tree.reserve(first, first + count);
     }
     tree.remote = remote;
@@ -188,7 +201,8 @@ export class Sender {
       chunks.push(...own);
       placed.push(own.length === 0 ? one : { ...one, operation: late.withChunks(one.operation, own) });
     }
-    const reply = await tree.reached().do(late.operations.replay(journal, label, placed), { chunks });
+    const { signal } = this.stopped;
+    const reply = await tree.reached().do(late.operations.replay(journal, label, placed), { chunks, signal });
     for (const text of late.replayedTo(placed, reply)) tell(text);
   }
 
@@ -198,7 +212,7 @@ export class Sender {
     for (const { address } of late.chunksOf(operation)) {
       const cells = await tree.cellsOf(address);
       if (cells === undefined) throw new InfinitError('corrupt', 'the journal lacks data that it names');
-      const [chunk, ...more] = await tree.reached().writeChunks(cells);
+      const [chunk, ...more] = await tree.reached().writeChunks(cells, { signal: this.stopped.signal });
       if (chunk === undefined || more.length > 0) throw new InfinitError('internal', 'a chunk was written as several');
       written.push(chunk);
     }

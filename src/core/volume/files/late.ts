@@ -16,6 +16,7 @@ import { type EntryPlace, type Files, type FileTime, reasonOf, rootInode } from 
 import { decodeInode } from './inodes.ts';
 import {
   attributesReply,
+  extentsReply,
   fileOperation,
   fileQuery,
   recordsReply,
@@ -25,6 +26,7 @@ import {
 } from './messages.ts';
 import { type NameHash, nameBeside } from './names.ts';
 import { fileSpaces, inodeKey, inodeOf } from './records.ts';
+import { lateTypes } from './replay.ts';
 import { squashed } from './squash.ts';
 import { FileTimes } from './times.ts';
 import { findInode } from './work.ts';
@@ -33,6 +35,9 @@ const placesMax = 65_536;
 const acceptedMax = 65_536;
 const copyBytes = limits.packBytesMax;
 const conflictTriesMax = 1000;
+/** Answers that say where a file's data lies are asked for so often. */
+const seeAsksMax = 256;
+const lengthMax = 2 ** 40;
 const chunkSpace = spaces.chunk.charCodeAt(0);
 
 export interface LateFilesOptions {
@@ -97,6 +102,19 @@ class LateFiles implements LateView {
       await see(await at(asked.to), asked.to);
     }
     return encode(expectation, seen);
+  }
+
+  comesLate(operation: Bytes): boolean {
+    return lateTypes.has(decode(fileOperation, operation).type);
+  }
+
+  async seeData(inode: number, ask: (query: Bytes) => Promise<Bytes>): Promise<void> {
+    for (let offset = 0, asks = 0; asks < seeAsksMax; asks++) {
+      const query = encode(fileQuery, { type: 'extents', inode, offset, length: lengthMax });
+      const { size, pieces } = decode(extentsReply, await ask(query));
+      for (const piece of pieces) offset += piece.type === 'bytes' ? piece.bytes.length : piece.length;
+      if (pieces.length === 0 || offset >= size) return;
+    }
   }
 
   ownerOf(from: Bytes, to: Bytes): number | undefined {

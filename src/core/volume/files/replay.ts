@@ -32,6 +32,11 @@ import { findInode, tooMuch, type Work } from './work.ts';
 
 type Asked<T extends FileOperation['type']> = FileOperation & { type: T };
 
+/** Operations that may be done late (`replayOne`). */
+export const lateTypes: ReadonlySet<FileOperation['type']> = new Set([
+  ...(['make', 'link', 'unlink', 'removeDirectory', 'rename', 'write', 'append', 'change', 'allocate'] as const),
+  ...(['setExtended', 'removeExtended', 'hold', 'release', 'nothing'] as const),
+]);
 const firstInode = 16;
 const conflictTriesMax = 1000;
 /** How far a journal has come, and when it was heard of. */

@@ -15,7 +15,11 @@ const secret = 'the plans';
 
 async function reopened(disk: MemoryDisk, world: World, key_ = key): Promise<{ log: AsyncLog; records: LogRecord[] }> {
   const records: LogRecord[] = [];
-  const runtime = { files: disk.files, random: { bytes: (count: number) => world.bytes(count) } } as never;
+  const runtime = {
+    files: disk.files,
+    random: { bytes: (count: number) => world.bytes(count) },
+    log: { write: () => {} },
+  } as never;
   const begin = () => ({ next: 1, inode: 0, inodeEnd: 0, sent: 0 });
   const log = await AsyncLog.open({ runtime, folder, key: key_, begin }, (record) => records.push(record));
   return { log, records: records.filter(({ type }) => type !== 'begin') };
