@@ -3,6 +3,7 @@
 import { Flags } from '@oclif/core';
 import { BaseCommand } from './base-command.ts';
 import { durationFlag } from './flags.ts';
+import { Progress } from './progress.ts';
 import { formatBytes } from './quantities.ts';
 import type { CollectionFacts, CollectOptions } from './running.ts';
 
@@ -22,8 +23,10 @@ export abstract class CollectCommand extends BaseCommand {
   protected async collect(kind: CollectOptions['kind'], name: string, flags: CollectFlagValues): Promise<void> {
     const acting = await this.acting();
     const { collect } = await this.running();
-    const progress = flags.wait ? (facts: CollectionFacts) => this.tell(stateLine(facts)) : undefined;
-    const facts = await collect({ ...acting, kind, name, begin: !flags.status, graceMs: flags.grace, progress });
+    const shown = new Progress(this.invocation.stderr, { quiet: this.script });
+    const progress = flags.wait ? (facts: CollectionFacts) => shown.tell(stateLine(facts)) : undefined;
+    const options = { ...acting, kind, name, begin: !flags.status, graceMs: flags.grace, progress };
+    const facts = await collect(options).finally(() => shown.done());
     this.render(facts, [stateLine(facts), ...lastLines(facts)]);
   }
 }
