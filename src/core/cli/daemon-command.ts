@@ -37,6 +37,7 @@ export const daemonFlags = {
     helpValue: 'HOST',
     ...several,
   }),
+  'port-mapping': Flags.boolean({ description: 'all nodes it starts ask the router to let others in' }),
   fetch: Flags.boolean({ char: 'f', description: 'all it starts looks on the hub for other nodes' }),
   push: Flags.boolean({ char: 'p', description: 'all it starts says on the hub where it is' }),
   'log-level': Flags.option({
@@ -56,6 +57,7 @@ interface DaemonFlagValues {
   network?: string[] | undefined;
   'mount-root'?: string | undefined;
   'advertise-host'?: string[] | undefined;
+  'port-mapping': boolean;
   fetch: boolean;
   push: boolean;
   'log-level'?: string | undefined;
@@ -75,6 +77,7 @@ export abstract class DaemonCommand extends RunCommand {
       ...option('network', flags.network ?? []),
       ...option('mount-root', [this.pathOf(flags['mount-root'])]),
       ...option('advertise-host', flags['advertise-host'] ?? []),
+      ...(flags['port-mapping'] ? ['--port-mapping'] : []),
       ...(flags.fetch ? ['--fetch'] : []),
       ...(flags.push ? ['--push'] : []),
       ...option('log-level', [flags['log-level']]),
@@ -101,6 +104,7 @@ export abstract class DaemonCommand extends RunCommand {
       ...withoutUndefined({
         mountRoot: this.pathOf(flags['mount-root']),
         advertiseHosts: flags['advertise-host'],
+        portMapping: flags['port-mapping'],
         logs,
         logLevel: level,
         prometheus: this.metricsEndpoint(flags.prometheus),

@@ -2,8 +2,10 @@
 
 import { Flags } from '@oclif/core';
 import { formatEndpoint } from '../runtime/endpoint.ts';
+import { parsing } from './arguments.ts';
 import { BaseCommand } from './base-command.ts';
 import { withoutUndefined } from './presence.ts';
+import { parseInteger } from './quantities.ts';
 import type { Finding, FindingGroup, Section } from './running.ts';
 
 export const doctorFlags = {
@@ -20,10 +22,16 @@ export const connectivityFlags = {
     description: `machine that runs \`infinit doctor networking\`, to be seen from there (default port: ${doctorPort})`,
     helpValue: 'HOST[:PORT]',
   }),
+  'upnp-tcp-port': Flags.custom<number>({
+    description: 'have the router forward this port by UPnP, for a moment',
+    helpValue: 'PORT',
+    parse: parsing(parseInteger('upnp-tcp-port', 1, 65_535)),
+  })(),
 };
 
 export interface DoctorFlagValues {
   server?: string | undefined;
+  'upnp-tcp-port'?: number | undefined;
   'ignore-non-linked': boolean;
   verbose: boolean;
   'no-color': boolean;
@@ -40,7 +48,7 @@ export abstract class DoctorCommand extends BaseCommand {
     const { hub } = this.environment;
     const sections = await diagnose({
       ...acting,
-      ...withoutUndefined({ hub, server: withPort(flags.server) }),
+      ...withoutUndefined({ hub, server: withPort(flags.server), upnpTcpPort: flags['upnp-tcp-port'] }),
       groups,
       variables,
       ignoreNonLinked: flags['ignore-non-linked'],

@@ -28,6 +28,7 @@ export const runFlags = {
   'no-local-endpoints': Flags.boolean({ description: 'do not announce addresses of local networks' }),
   'no-public-endpoints': Flags.boolean({ description: 'do not announce public addresses' }),
   mdns: Flags.boolean({ description: 'find others on the local network, and be found there' }),
+  'port-mapping': Flags.boolean({ description: 'ask the router to let others in to this storage node' }),
   cache: Flags.boolean({ description: 'cache blocks in memory (default: yes)', default: true, allowNo: true }),
   'cache-ram-size': bytesFlag('memory for cached blocks', '64MB'),
   'cache-ram-ttl': durationFlag('accepted for older scripts: caches are never stale here'),
@@ -88,6 +89,7 @@ export interface RunFlagValues {
   'no-local-endpoints': boolean;
   'no-public-endpoints': boolean;
   mdns: boolean;
+  'port-mapping': boolean;
   cache: boolean;
   'cache-ram-size'?: number | undefined;
   'cache-ram-ttl'?: number | undefined;
@@ -104,6 +106,7 @@ export async function presenceOf(invocation: Invocation, flags: RunFlagValues): 
     noLocalEndpoints: flags['no-local-endpoints'],
     noPublicEndpoints: flags['no-public-endpoints'],
     mdns: flags.mdns,
+    portMapping: flags['port-mapping'],
     cache: flags.cache,
     ramBytes: flags['cache-ram-size'],
   });

@@ -53,6 +53,8 @@ export interface Presence {
   hub?: HubPresence;
   /** Found on the local network, and looks for others there. */
   mdns?: boolean;
+  /** Has the router forward a port to it. */
+  portMapping?: boolean;
 }
 
 export interface CacheSizes {
@@ -292,6 +294,8 @@ export interface DiagnoseOptions extends Acting {
   hub?: string;
   /** `HOST:PORT` of a machine that runs `infinit doctor networking`. */
   server?: string;
+  /** The router is asked to forward it, for a moment. */
+  upnpTcpPort?: number;
 }
 
 export interface ThroughputOptions extends Acting {
@@ -340,7 +344,7 @@ export type { Fetched, FetchServicesOptions, ServiceNames } from './running-serv
 export interface Running extends RunningServices, RunningJournals {
   /** Resolves when it has stopped. */
   runHub(options: RunHubOptions): Promise<void>;
-  /** Looks, and changes nothing. */
+  /** Looks, and changes nothing that is not asked for. */
   diagnose(options: DiagnoseOptions): Promise<Section[]>;
   /** Measures with a machine that serves it. Throws `unavailable`. */
   measureThroughput(options: ThroughputOptions): Promise<ThroughputFacts[]>;

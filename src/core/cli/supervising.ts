@@ -41,6 +41,8 @@ export interface RunDaemonOptions extends Acting {
   endpoints: { fetch: boolean; push: boolean };
   /** Announced by all that is started. */
   advertiseHosts?: readonly string[];
+  /** All nodes that are started have the router forward a port. */
+  portMapping?: boolean;
   /** Folder of the logs. */
   logs?: string;
   /** Of what is started. */

@@ -47,6 +47,7 @@ export const storedMountFlags = {
   'advertise-host': runFlags['advertise-host'],
   'no-local-endpoints': runFlags['no-local-endpoints'],
   'no-public-endpoints': runFlags['no-public-endpoints'],
+  'port-mapping': runFlags['port-mapping'],
   ...storedHubFlags,
   'allow-root-creation': Flags.boolean({ description: 'accepted for older scripts: its owner makes the root anyway' }),
   ...registerServiceFlag('volume'),
@@ -85,6 +86,7 @@ export interface MountFlagValues extends HubFlagValues {
   'advertise-host'?: string[] | undefined;
   'no-local-endpoints'?: boolean | undefined;
   'no-public-endpoints'?: boolean | undefined;
+  'port-mapping'?: boolean | undefined;
   'allow-root-creation'?: boolean | undefined;
   'register-service'?: boolean | undefined;
 }
@@ -110,6 +112,7 @@ export async function mountOptionsOf(invocation: Invocation, flags: MountFlagVal
     advertise_hosts: flags['advertise-host'],
     no_local_endpoints: isGiven(flags['no-local-endpoints']),
     no_public_endpoints: isGiven(flags['no-public-endpoints']),
+    port_mapping: isGiven(flags['port-mapping']),
     publish: isGiven(flags.publish),
     push: isGiven(flags['push-endpoints']),
     fetch: isGiven(flags['fetch-endpoints']),

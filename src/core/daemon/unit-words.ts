@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { RunDaemonOptions } from '../cli/supervising.ts';
 
-type Additions = Pick<RunDaemonOptions, 'mountRoot' | 'advertiseHosts' | 'endpoints'>;
+type Additions = Pick<RunDaemonOptions, 'mountRoot' | 'advertiseHosts' | 'portMapping' | 'endpoints'>;
 
 /** Of a node. */
 export function networkWords(name: string, additions: Additions): string[] {
@@ -28,9 +28,10 @@ export function volumeWords(
 }
 
 /** How others find what is started. */
-function presenceWords({ advertiseHosts, endpoints }: Additions): string[] {
+function presenceWords({ advertiseHosts, portMapping, endpoints }: Additions): string[] {
   return [
     ...(advertiseHosts ?? []).flatMap((host) => ['--advertise-host', host]),
+    ...(portMapping ? ['--port-mapping'] : []),
     ...(endpoints.fetch ? ['--fetch-endpoints'] : []),
     ...(endpoints.push ? ['--push-endpoints'] : []),
   ];

@@ -204,6 +204,7 @@ export interface MountOptionsJson {
   advertise_hosts?: string[];
   no_local_endpoints?: boolean;
   no_public_endpoints?: boolean;
+  port_mapping?: boolean;
   /** On the hub: `push` says where the node is, `fetch` looks for others, `publish` both. */
   publish?: boolean;
   push?: boolean;

@@ -231,6 +231,7 @@ const mountOptions = object<MountOptionsJson>(
     advertise_hosts: list(word, limits.descriptorPeersMax),
     no_local_endpoints: boolean,
     no_public_endpoints: boolean,
+    port_mapping: boolean,
     publish: boolean,
     push: boolean,
     fetch: boolean,

@@ -14,9 +14,13 @@ export interface Announcement {
 }
 
 export function announcedHosts(own: readonly string[], announcement: Announcement = {}): string[] {
-  const { hosts = [], noLocal, noPublic } = announcement;
-  const told = own.filter((host) => !(isLocalAddress(host) ? noLocal : noPublic));
-  return [...new Set([...hosts, ...told])].slice(0, limits.recordEndpointsMax);
+  const told = own.filter((host) => isTold(host, announcement));
+  return [...new Set([...(announcement.hosts ?? []), ...told])].slice(0, limits.recordEndpointsMax);
+}
+
+/** Of an address that this node found, not its user. */
+export function isTold(host: string, { noLocal, noPublic }: Announcement = {}): boolean {
+  return !(isLocalAddress(host) ? noLocal : noPublic);
 }
 
 /** Whether an address means something within a local network only (RFC 1918, 3927, 4193, 4291, 6598). */

@@ -254,8 +254,7 @@ export const openKeys: Running['openKeys'] = async (options: OpenKeysOptions) =>
   }
 };
 
-export const diagnose: Running['diagnose'] = ({ context, as, groups, variables, ignoreNonLinked, hub, server }) =>
-  examine({ context, as, variables, ignoreNonLinked, hub, server }, groups);
+export const diagnose: Running['diagnose'] = ({ groups, ...surroundings }) => examine(surroundings, groups);
 
 export { collect } from './collecting.ts';
 export { destroy } from './destroying.ts';

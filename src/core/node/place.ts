@@ -5,7 +5,7 @@ import { limits } from '../base/limits.ts';
 import type { Peers } from '../peer/peer.ts';
 import { fewer } from '../peer/relayed-endpoint.ts';
 import type { Endpoint, Runtime } from '../runtime/runtime.ts';
-import { type Announcement, announcedHosts } from './announcement.ts';
+import { type Announcement, announcedHosts, isTold } from './announcement.ts';
 import { Reachability, type ReachabilityParts } from './reachability.ts';
 import type { NodeState } from './state.ts';
 
@@ -21,6 +21,7 @@ export class Place {
   readonly reachability: Reachability;
   private readonly parts: PlaceParts;
   private listening: Endpoint | undefined;
+  private forwarded: Endpoint | undefined;
 
   constructor(parts: PlaceParts) {
     this.parts = parts;
@@ -53,13 +54,30 @@ export class Place {
     throw new InfinitError('unavailable', `cannot listen on ${wanted.host}`);
   }
 
-  /** Where others may dial this node; empty when it does not listen. */
+  /** Where others may dial this node, its own port first; empty when it does not listen. */
   dialled(): Endpoint[] {
     if (this.listening === undefined) return [];
-    const { host, port } = this.listening;
-    const anywhere = host === '0.0.0.0' || host === '::';
-    const own = anywhere ? this.parts.runtime.transport.localAddresses() : [host];
-    return announcedHosts(own, this.parts.announce).map((name) => ({ host: name, port }));
+    const { port } = this.listening;
+    const own = this.isAnywhere ? this.parts.runtime.transport.localAddresses() : [this.listening.host];
+    const here = announcedHosts(own, this.parts.announce).map((host) => ({ host, port }));
+    if (this.forwarded === undefined) return here;
+    return [...here.slice(0, limits.recordEndpointsMax - 1), this.forwarded];
+  }
+
+  private get isAnywhere(): boolean {
+    return this.listening?.host === '0.0.0.0' || this.listening?.host === '::';
+  }
+
+  /** The port at which it listens at that address of this machine. */
+  portAt(address: string): number | undefined {
+    return this.isAnywhere || this.listening?.host === address ? this.listening?.port : undefined;
+  }
+
+  /** The router passes on to this node what comes there; undefined: nothing any more. */
+  forward(at: Endpoint | undefined): void {
+    this.forwarded = at && isTold(at.host, this.parts.announce) ? at : undefined;
+    this.parts.changed();
+    this.reachability.start();
   }
 
   /** Where others reach this node, relays included. */

@@ -60,6 +60,7 @@ export class Reachability {
     return this.relays.map(({ id, at }) => relayedEndpoint({ node, relay: id, at }));
   }
 
+  /** Looks soon; and again, where it may be dialled elsewhere now. */
   start(): void {
     this.lookIn(soonMs);
   }

@@ -17,6 +17,7 @@ import { type Context, type LinkedNode, openLinkedNode } from './link.ts';
 import { openMetrics, watchNode } from './metrics.ts';
 import { type Queries, serveMonitor } from './monitor.ts';
 import type { Node } from './node.ts';
+import { keepForwarded } from './port-mapping/forwarded.ts';
 import { monitorSocket, pidFile, type Role } from './sockets.ts';
 
 const peersFilePeriodMs = 10_000;
@@ -173,6 +174,7 @@ function tended(options: RunOptions, linked: LinkedNode): Tended {
   const forget = metrics === undefined ? () => {} : watchNode(metrics, linked);
   const ends = [keepOnHub(options.hub, linked, options.warn)];
   if (options.mdns) ends.push(keepNearby(linked));
+  if (options.portMapping && isStorage) ends.push(keepForwarded(linked));
   if (isStorage) ends.push(watchRedundancy(options, linked));
   const close = async () => {
     draining?.giveUp();

@@ -3,8 +3,21 @@ import { test } from 'node:test';
 import { networkWords, volumeWords } from '../../../src/core/daemon/unit-words.ts';
 
 const none = { endpoints: { fetch: false, push: false } };
-const all = { mountRoot: '/all', advertiseHosts: ['desk', 'lap'], endpoints: { fetch: true, push: true } };
-const presence = ['--advertise-host', 'desk', '--advertise-host', 'lap', '--fetch-endpoints', '--push-endpoints'];
+const all = {
+  mountRoot: '/all',
+  advertiseHosts: ['desk', 'lap'],
+  portMapping: true,
+  endpoints: { fetch: true, push: true },
+};
+const presence = [
+  '--advertise-host',
+  'desk',
+  '--advertise-host',
+  'lap',
+  '--port-mapping',
+  '--fetch-endpoints',
+  '--push-endpoints',
+];
 const mount = ['volume', 'mount', 'v'];
 
 test('a node is run as the daemon is told to present it', () => {

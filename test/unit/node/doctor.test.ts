@@ -211,7 +211,8 @@ test('connectivity: nodes that take connections and such that do not, the hub an
   const portOf = (server: { address(): unknown }) => (server.address() as { port: number }).port;
   const here = `127.0.0.1:${portOf(open)}`;
   const nowhere = '127.0.0.1:1';
-  const context = { ...device, runtime: { ...device.runtime, transport: systemTransport } } as unknown as Context;
+  const runtime = { ...device.runtime, transport: systemTransport, datagrams: { router: async () => undefined } };
+  const context = { ...device, runtime } as unknown as Context;
   device.time(nowMs);
   const examine = async (peers: string[], more: { hub?: string; server?: string } = {}) => {
     await updateNetwork(device, { as: 'alice', name: 'n', peers });

@@ -1,4 +1,4 @@
-// Whether this machine reaches what it needs: its own networks' nodes, the hub, and whether others reach it.
+// Whether this machine reaches what it needs: its own networks' nodes, the hub, the router; and whether others reach it.
 
 import { createServer } from 'node:net';
 import { toBase64 } from '../../base/bytes.ts';
@@ -10,6 +10,7 @@ import { formatEndpoint, parseEndpoint } from '../../runtime/endpoint.ts';
 import { askNetwork } from '../running-network.ts';
 import { NodeState } from '../state.ts';
 import { type Finding, faulty, ownLinks, type Section, type Surroundings, sound, suspicious } from './doctor.ts';
+import { portMapping } from './port-mapping.ts';
 import { connects, look } from './throughput.ts';
 
 const timeoutMs = 3000;
@@ -25,6 +26,7 @@ export async function connectivity(surroundings: Surroundings): Promise<Section[
       title: 'Hub',
       findings: hub === undefined ? [] : [await hubFinding(hub, context.runtime.clock.now())],
     },
+    { key: 'port_mapping', title: 'Port mapping', findings: await portMapping(surroundings) },
     { key: 'nodes', title: 'Nodes', findings: await networks(surroundings) },
     {
       key: 'reachability',

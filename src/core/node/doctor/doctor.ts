@@ -23,6 +23,8 @@ export interface Surroundings {
   hub?: string | undefined;
   /** `HOST:PORT` of a machine that runs `infinit doctor networking`. */
   server?: string | undefined;
+  /** The router is asked to forward it. */
+  upnpTcpPort?: number | undefined;
 }
 
 const groups: Readonly<Record<FindingGroup, (surroundings: Surroundings) => Promise<Section[]>>> = {
