@@ -1,7 +1,7 @@
 // infinit doctor all
 
 import { connectivityFlags, DoctorCommand, doctorFlags } from '../../core/cli/doctor-command.ts';
-import { findingGroups } from '../../core/cli/running.ts';
+import { findingGroups } from '../../core/cli/running-doctor.ts';
 
 export default class DoctorAll extends DoctorCommand {
   static override summary = 'Examine everything: what this home knows, the machine, whom it reaches, the copies kept';

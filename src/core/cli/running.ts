@@ -13,6 +13,7 @@ import type { LdapServer } from '../hub/directory/ldap.ts';
 import type { Runtime } from '../runtime/runtime.ts';
 import type { DrainProgress } from '../store/drain.ts';
 import type { KeyStore } from '../volume/keys.ts';
+import type { DiagnoseOptions, Section } from './running-doctor.ts';
 import type { RunningJournals } from './running-journals.ts';
 import type { RunningServices } from './running-services.ts';
 
@@ -255,49 +256,6 @@ export interface OpenKeysOptions extends Acting {
 
 export type InspectWhat = 'status' | 'peers' | 'redundancy' | 'all';
 
-/** What the doctor found of one thing; JSON-safe. What is not sane does not work; a warning is something to look at. */
-export interface Finding {
-  name: string;
-  sane: boolean;
-  warning: boolean;
-  reason?: string;
-  /** A command or a step that mends it. */
-  hint?: string;
-  /** Of networks: whether this device is linked. */
-  linked?: boolean;
-  type?: string;
-  /** Of nodes: where it was reached. */
-  endpoint?: string;
-  /** What it rests on, as far as that is examined: causes are found in there. */
-  silos?: Finding[];
-  network?: Finding;
-  volume?: Finding;
-  nodes?: Finding[];
-}
-
-export interface Section {
-  /** Field of the report. */
-  key: string;
-  title: string;
-  findings: Finding[];
-}
-
-export const findingGroups = ['configuration', 'system', 'connectivity', 'redundancy'] as const;
-export type FindingGroup = (typeof findingGroups)[number];
-
-export interface DiagnoseOptions extends Acting {
-  groups: readonly FindingGroup[];
-  /** Names of variables of the environment that change what commands do. */
-  variables: readonly string[];
-  /** Leaves out networks that this device is not linked to. */
-  ignoreNonLinked: boolean;
-  hub?: string;
-  /** `HOST:PORT` of a machine that runs `infinit doctor networking`. */
-  server?: string;
-  /** The router is asked to forward it, for a moment. */
-  upnpTcpPort?: number;
-}
-
 export interface ThroughputOptions extends Acting {
   host: string;
   port: number;
@@ -338,6 +296,7 @@ export interface RunHubOptions extends Acting {
   ready(facts: { url: string; pid: number; metrics?: string }): void;
 }
 
+export type { DiagnoseOptions, Finding, FindingGroup, Section } from './running-doctor.ts';
 export type { JournalOptions, JournalStat } from './running-journals.ts';
 export type { Fetched, FetchServicesOptions, ServiceNames } from './running-services.ts';
 
