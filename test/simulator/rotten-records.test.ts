@@ -98,6 +98,24 @@ for (const [part, at] of Object.entries({ header: 20, value: recordHeaderBytes +
     assert.equal(await get('first'), 'of first');
   });
 
+  test(`rot in the ${part} of blocks is found and mended after a start`, { timeout: 300_000 }, async () => {
+    const { world, nodes } = await network(24);
+    const third = nodes[2];
+    let count = 0;
+    await restarted(world, third, async () => {
+      const places = recordsOn(third.host.disk, silo).filter(({ space }) => space === 'block');
+      count = places.length;
+      for (const { path, position, bytes } of places) third.host.disk.flip(path, position + Math.min(at, bytes - 1), 3);
+    });
+    assert.ok(count >= 1, `${count} blocks`);
+    await world.runFor(5_000);
+    partsOf(third).node.blocks?.scrubNow();
+    await world.runFor(60_000);
+    const { node, scrub, worker } = partsOf(third);
+    assert.equal((worker('census').bad ?? 0) + (scrub?.counters.bad ?? 0), count);
+    assert.deepEqual([worker('repair').mended, node.blocks?.held.badCopies], [count, 0]);
+  });
+
   test(`rot in the ${part} of batches of a journal is mended by the other members, of a running process and of one that begins`, {
     timeout: 300_000,
   }, async () => {

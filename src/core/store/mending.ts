@@ -15,7 +15,7 @@ import type { Work } from './worker.ts';
 export interface MendingParts extends JournalParts {
   self: () => Member;
   scrub: Pick<Scrub, 'rottenRecords' | 'recheck'>;
-  service: Pick<RegisterService, 'mend'>;
+  service: Pick<RegisterService, 'mend' | 'held'>;
   registers: Pick<Registers, 'read' | 'settle'>;
   journals: Pick<JournalService, 'treeOf' | 'mend'>;
 }
@@ -70,8 +70,8 @@ export class Mending implements Work {
   }
 
   private async mendJournal(key: Bytes, signal: AbortSignal): Promise<void> {
-    const { journals, registers } = this.parts;
-    const tree = await journals.treeOf(key);
+    const { journals, registers, service } = this.parts;
+    const tree = await journals.treeOf(key, service.held());
     if (tree === undefined) return;
     const root = await registers.read(tree, { signal, timeoutMs: operationMs });
     await journals.mend(root, key, (place, members) => fetchBatch(this.parts, tree, place, members, { signal }));

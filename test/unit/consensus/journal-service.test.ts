@@ -251,6 +251,8 @@ test('what stands behind a hole that was never written goes', async () => {
   assert.equal(await silo.size('journal', names[2] as Buffer), undefined);
 });
 
+async function* none(): AsyncGenerator<{ address: Uint8Array }> {}
+
 /** A silo of which values rot when told, and are sound again when they are put. */
 function rottable() {
   const silo = openMemorySilo({ type: 'memory' }, { random: { bytes: () => member.store } } as unknown as Runtime);
@@ -280,7 +282,7 @@ test('a batch that has rotted is replaced by what its writer signed in that plac
   const [, second] = names as [Buffer, Buffer];
   rotten.add(toHex(second));
   const { service } = served(silo);
-  assert.deepEqual(await service.treeOf(second), tree);
+  assert.deepEqual(await service.treeOf(second, none()), tree);
   const stranger = keyPairFromSeed(hash(Buffer.from('stranger')));
   const [first, good, third] = sent as [SignedBatch, SignedBatch, SignedBatch];
   const other = { ...good, data: Buffer.from('record X') };
@@ -328,9 +330,30 @@ test('the record of a journal that has rotted, its fence with it, is written ane
   for await (const key of silo.list('journal')) names.push(Buffer.from(key));
   const meta = names.at(-1) as Buffer;
   rotten.add(toHex(meta));
-  const forgetful = served(silo).service;
-  assert.equal(await forgetful.treeOf(meta), undefined, 'who does not remember it cannot read what it was');
-  assert.deepEqual(await service.treeOf(meta), tree);
+  assert.deepEqual(await service.treeOf(meta, none()), tree);
   await service.mend(agreed({}), meta, async () => undefined);
   assert.equal((await loadJournal(silo, tree))?.fence, 1);
+});
+
+test('nobody remembers it: the journal begins anew behind the agreed root, once that does not count on this store', async () => {
+  const { silo, rotten } = rottable();
+  const { append, open } = served(silo);
+  await open();
+  for (const batch of batches(2)) await append(batch);
+  const names: Buffer[] = [];
+  for await (const key of silo.list('journal')) names.push(Buffer.from(key));
+  const meta = names.at(-1) as Buffer;
+  rotten.add(toHex(meta));
+  const { service } = served(silo);
+  const mend = (root: Partial<RootHeader>) => service.mend(agreed(root), meta, async () => undefined);
+  assert.equal(await service.treeOf(meta, none()), undefined);
+  async function* held() {
+    yield* [{ address: hash(Buffer.from('another')) }, { address: tree }];
+  }
+  assert.deepEqual(await service.treeOf(meta, held()), tree);
+  for (const root of [{}, { epoch: 5, segments: [], state: 'recovering' as const }]) await mend(root);
+  await assert.rejects(loadJournal(silo, tree), { kind: 'corrupt' }, 'it would answer with a shorter tail');
+  await mend({ epoch: 5, applied: 2, segments: [] });
+  assert.deepEqual(await loadJournal(silo, tree), { fence: 5, access: 1, segments: [] });
+  for (const name of names.slice(0, -1)) assert.equal(await silo.size('journal', name), undefined);
 });

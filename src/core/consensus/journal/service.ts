@@ -62,11 +62,12 @@ export interface JournalService {
   follow(root: RegisterSnapshot): Promise<boolean>;
   /** Removes the journal of a tree that is gone for good. */
   remove(tree: Address): Promise<void>;
-  /** The tree to whose journal a record here belongs, as far as it is known. */
-  treeOf(key: Bytes): Promise<Address | undefined>;
+  /** The tree to whose journal a record here belongs: one of which a journal can be read here, or one of those that may be. */
+  treeOf(key: Bytes, maybe: AsyncIterable<{ address: Address }>): Promise<Address | undefined>;
   /**
    * Replaces a record that has rotted: that of the tree from memory, a batch by what `fetch` brings from the members of its segment
-   * as agreed. A batch that the root does not need goes.
+   * as agreed. A batch that the root does not need goes. Where nobody remembers the tree's own record, a journal that the root does
+   * not need begins anew, fenced at its epoch.
    */
   mend(
     root: RegisterSnapshot,
@@ -177,17 +178,20 @@ class JournalStore implements JournalService {
     for (const places of this.places.values()) places.delete(name);
   }
 
-  async treeOf(key: Bytes): Promise<Address | undefined> {
+  async treeOf(key: Bytes, maybe: AsyncIterable<{ address: Address }>): Promise<Address | undefined> {
     for (const name of this.journals.keys()) if (placeIn(fromHex(name), key)) return fromHex(name);
     for await (const tree of this.trees()) if (placeIn(tree, key)) return tree;
+    for await (const { address } of maybe) if (placeIn(address, key)) return address;
     return undefined;
   }
 
-  async mend({ address: tree, payload }: RegisterSnapshot, key: Bytes, fetch: Parameters<JournalService['mend']>[2]) {
+  async mend(root: RegisterSnapshot, key: Bytes, fetch: Parameters<JournalService['mend']>[2]): Promise<void> {
+    const { address: tree, payload } = root;
     const place = placeIn(tree, key);
     const known = await this.journals.get(toHex(tree))?.catch(() => undefined);
     if (place === 'meta') {
-      if (known && !known.failed) await this.write(entriesOf(tree, known.journal, [{ type: 'meta' }]));
+      const journal = known && !known.failed ? known.journal : this.begunAnew(root);
+      if (journal) await this.write(entriesOf(tree, journal, [{ type: 'meta' }]));
       return;
     }
     if (place === undefined) return;
@@ -196,6 +200,19 @@ class JournalStore implements JournalService {
     const isOver = (of: number) => listed === undefined && state !== 'recovering' && of < epoch;
     await known?.written;
     await mendBatch(this.options.silo, tree, place, { isOver, fetch: () => fetch(place, listed?.members ?? []) });
+  }
+
+  /** Whoever fenced here had his root chosen before: no fence was above that of the agreed root. Batches left are removed when it is loaded. */
+  private begunAnew({ address: tree, payload, access }: RegisterSnapshot): MemberJournal | undefined {
+    const { state, epoch, segments } = decode(rootHeader, payload);
+    const self = this.options.member();
+    const isNeeded = segments.some(({ members }) => members.some((member) => sameMember(member, self)));
+    if (isNeeded || state === 'recovering') return undefined;
+    return new MemberJournal(this.startsOf(tree), epoch, [], undefined, access.version);
+  }
+
+  private startsOf(tree: Address): ConstructorParameters<typeof MemberJournal>[0] {
+    return (segment) => segmentStart(this.options.networkId, tree, segment);
   }
 
   async copy({ tree, ...place }: BatchPlace & { tree: Address }): Promise<JournalResponse> {
@@ -286,8 +303,7 @@ class JournalStore implements JournalService {
   }
 
   private async load(tree: Address): Promise<Loaded> {
-    const startOf = (segment: Parameters<typeof segmentStart>[2]) =>
-      segmentStart(this.options.networkId, tree, segment);
+    const startOf = this.startsOf(tree);
     const stored = await loadJournal(this.options.silo, tree, () => this.options.runtime.clock.sleep(0));
     const written = Promise.resolve();
     if (!stored) return { journal: new MemberJournal(startOf), written, failed: false };
