@@ -46,10 +46,26 @@ describe('devices on one local network', { timeout: 600_000, ...needsLan() }, ()
         const { peers } = await inspect<{ peers: { connected: boolean }[] }>(device, 'peers');
         return peers.length === 2 && peers.every(({ connected }) => connected);
       });
-    await startDoor(client, ['--mdns']);
+    const door = await startDoor(client, ['--mdns']);
     const { keys, close } = await connect(client);
     await keys.put(Buffer.from('colour'), Buffer.from('blue'));
     assert.equal(Buffer.from((await keys.get(Buffer.from('colour'))).value).toString(), 'blue');
     await close();
+    assert.equal(await door.stop(), 0);
+  });
+
+  test('a mount of a volume that keeps the option finds them too, on a device that has met nobody', async () => {
+    await one.run(['volume', 'create', 'shared', '--network', 'cluster']);
+    const late = lab.device('late', 'alice', await lan.host());
+    await late.run(['user', 'import'], await one.run(['user', 'export', 'alice', '--full']));
+    await late.run(['network', 'import'], await one.run(['network', 'export', 'cluster']));
+    await late.run(['network', 'link', network]);
+    await late.run(['volume', 'import'], await one.run(['volume', 'export', 'shared']));
+    const request = '{"operation":"mkdir","path":"/made"}\n';
+    const alone = await late.attempt(['volume', 'run', 'shared', '--script'], request);
+    assert.equal(alone.code, 1, alone.stdout.toString());
+    await late.run(['volume', 'update', 'shared', '--mdns']);
+    const answer = await late.run(['volume', 'run', 'shared', '--script'], request);
+    assert.equal(JSON.parse(answer).success, true, answer);
   });
 });

@@ -38,6 +38,7 @@ export const daemonFlags = {
     ...several,
   }),
   'port-mapping': Flags.boolean({ description: 'all nodes it starts ask the router to let others in' }),
+  mdns: Flags.boolean({ description: 'all it starts finds others on the local network, and is found there' }),
   fetch: Flags.boolean({ char: 'f', description: 'all it starts looks on the hub for other nodes' }),
   push: Flags.boolean({ char: 'p', description: 'all it starts says on the hub where it is' }),
   'log-level': Flags.option({
@@ -58,6 +59,7 @@ interface DaemonFlagValues {
   'mount-root'?: string | undefined;
   'advertise-host'?: string[] | undefined;
   'port-mapping': boolean;
+  mdns: boolean;
   fetch: boolean;
   push: boolean;
   'log-level'?: string | undefined;
@@ -78,6 +80,7 @@ export abstract class DaemonCommand extends RunCommand {
       ...option('mount-root', [this.pathOf(flags['mount-root'])]),
       ...option('advertise-host', flags['advertise-host'] ?? []),
       ...(flags['port-mapping'] ? ['--port-mapping'] : []),
+      ...(flags.mdns ? ['--mdns'] : []),
       ...(flags.fetch ? ['--fetch'] : []),
       ...(flags.push ? ['--push'] : []),
       ...option('log-level', [flags['log-level']]),
@@ -105,6 +108,7 @@ export abstract class DaemonCommand extends RunCommand {
         mountRoot: this.pathOf(flags['mount-root']),
         advertiseHosts: flags['advertise-host'],
         portMapping: flags['port-mapping'],
+        mdns: flags.mdns,
         logs,
         logLevel: level,
         prometheus: this.metricsEndpoint(flags.prometheus),

@@ -126,7 +126,7 @@ export interface RunKeyValueStoreOptions extends RunOptions {
 /** Files that tell others how to reach this process. */
 export type PresenceFiles = Pick<Presence, 'portFile' | 'endpointsFile' | 'peersFile'>;
 
-export interface RunVolumeOptions extends Acting, PresenceFiles, Pick<Presence, 'mdns'> {
+export interface RunVolumeOptions extends Acting, PresenceFiles {
   /** Bare or qualified. */
   name: string;
   /** What was given for this time; the volume's own options say the rest. */

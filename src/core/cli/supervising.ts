@@ -43,6 +43,8 @@ export interface RunDaemonOptions extends Acting {
   advertiseHosts?: readonly string[];
   /** All nodes that are started have the router forward a port. */
   portMapping?: boolean;
+  /** All that is started finds others on the local network, and is found there. */
+  mdns?: boolean;
   /** Folder of the logs. */
   logs?: string;
   /** Of what is started. */

@@ -16,7 +16,6 @@ export const volumeRunFlags = {
   'port-file': runFlags['port-file'],
   'endpoints-file': runFlags['endpoints-file'],
   'peers-file': runFlags['peers-file'],
-  mdns: runFlags.mdns,
   log: runFlags.log,
   prometheus: runFlags.prometheus,
   'disable-UTF-8-conversion': Flags.boolean({ description: 'accepted for older scripts: names are never converted' }),
@@ -27,7 +26,6 @@ interface VolumeRunFlagValues extends MountFlagValues {
   'port-file'?: string | undefined;
   'endpoints-file'?: string | undefined;
   'peers-file'?: string | undefined;
-  mdns: boolean;
   log?: string | undefined;
   prometheus?: string | undefined;
 }
@@ -52,7 +50,6 @@ export abstract class VolumeCommand extends RunCommand {
       ...presenceFilesOf(this.invocation, flags),
       ...withoutUndefined({
         log,
-        mdns: flags.mdns,
         daemon: isDaemon ? { argv, directory } : undefined,
         prometheus: this.metricsEndpoint(flags.prometheus),
       }),

@@ -48,6 +48,7 @@ export const storedMountFlags = {
   'no-local-endpoints': runFlags['no-local-endpoints'],
   'no-public-endpoints': runFlags['no-public-endpoints'],
   'port-mapping': runFlags['port-mapping'],
+  mdns: Flags.boolean({ description: 'find others on the local network, and be found there', allowNo: true }),
   ...storedHubFlags,
   'allow-root-creation': Flags.boolean({ description: 'accepted for older scripts: its owner makes the root anyway' }),
   ...registerServiceFlag('volume'),
@@ -87,6 +88,7 @@ export interface MountFlagValues extends HubFlagValues {
   'no-local-endpoints'?: boolean | undefined;
   'no-public-endpoints'?: boolean | undefined;
   'port-mapping'?: boolean | undefined;
+  mdns?: boolean | undefined;
   'allow-root-creation'?: boolean | undefined;
   'register-service'?: boolean | undefined;
 }
@@ -113,6 +115,7 @@ export async function mountOptionsOf(invocation: Invocation, flags: MountFlagVal
     no_local_endpoints: isGiven(flags['no-local-endpoints']),
     no_public_endpoints: isGiven(flags['no-public-endpoints']),
     port_mapping: isGiven(flags['port-mapping']),
+    mdns: flags.mdns,
     publish: isGiven(flags.publish),
     push: isGiven(flags['push-endpoints']),
     fetch: isGiven(flags['fetch-endpoints']),

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import type { RunDaemonOptions } from '../cli/supervising.ts';
 
-type Additions = Pick<RunDaemonOptions, 'mountRoot' | 'advertiseHosts' | 'portMapping' | 'endpoints'>;
+type Additions = Pick<RunDaemonOptions, 'mountRoot' | 'advertiseHosts' | 'portMapping' | 'mdns' | 'endpoints'>;
 
 /** Of a node. */
 export function networkWords(name: string, additions: Additions): string[] {
@@ -23,15 +23,16 @@ export function volumeWords(
     ...given,
     ...(mountRoot === undefined || isPlaced ? [] : ['--mountpoint', join(mountRoot, volume.name)]),
     ...(says('--monitoring', '--no-monitoring') ? [] : ['--monitoring']),
-    ...presenceWords(additions),
+    ...presenceWords(says('--mdns', '--no-mdns') ? { ...additions, mdns: false } : additions),
   ];
 }
 
 /** How others find what is started. */
-function presenceWords({ advertiseHosts, portMapping, endpoints }: Additions): string[] {
+function presenceWords({ advertiseHosts, portMapping, mdns, endpoints }: Additions): string[] {
   return [
     ...(advertiseHosts ?? []).flatMap((host) => ['--advertise-host', host]),
     ...(portMapping ? ['--port-mapping'] : []),
+    ...(mdns ? ['--mdns'] : []),
     ...(endpoints.fetch ? ['--fetch-endpoints'] : []),
     ...(endpoints.push ? ['--push-endpoints'] : []),
   ];

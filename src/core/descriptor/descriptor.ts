@@ -204,7 +204,9 @@ export interface MountOptionsJson {
   advertise_hosts?: string[];
   no_local_endpoints?: boolean;
   no_public_endpoints?: boolean;
+  /** Neither is taken of another's volume: has the router forward a port; finds others on the local network, and is found there. */
   port_mapping?: boolean;
+  mdns?: boolean;
   /** On the hub: `push` says where the node is, `fetch` looks for others, `publish` both. */
   publish?: boolean;
   push?: boolean;

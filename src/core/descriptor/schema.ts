@@ -232,6 +232,7 @@ const mountOptions = object<MountOptionsJson>(
     no_local_endpoints: boolean,
     no_public_endpoints: boolean,
     port_mapping: boolean,
+    mdns: boolean,
     publish: boolean,
     push: boolean,
     fetch: boolean,

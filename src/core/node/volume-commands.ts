@@ -72,7 +72,8 @@ function runOptionsOf(options: RunVolumeOptions, volume: VolumeDescriptor, mount
     ...rest
   } = options;
   const { ready, ...common } = rest;
-  const { peers, port, listen_address, advertise_hosts, no_local_endpoints, no_public_endpoints, port_mapping } = mount;
+  const { peers, port, listen_address, advertise_hosts, no_local_endpoints, no_public_endpoints } = mount;
+  const { port_mapping, mdns } = mount;
   return {
     ...common,
     name: volume.name,
@@ -84,6 +85,7 @@ function runOptionsOf(options: RunVolumeOptions, volume: VolumeDescriptor, mount
     ...(no_local_endpoints && { noLocalEndpoints: true }),
     ...(no_public_endpoints && { noPublicEndpoints: true }),
     ...(port_mapping && { portMapping: true }),
+    ...(mdns && { mdns }),
     ...(mount.cache !== undefined && { cache: mount.cache }),
     ...(mount.cache_ram_size !== undefined && { ramBytes: mount.cache_ram_size }),
     ready: (facts) => ready({ name: volume.name, mountpoint: mount.mountpoint ?? null, ...facts }),

@@ -282,7 +282,7 @@ async function findRoot(
   await beginFiles(tree, node.runtime, { mode: rootMode, uid, gid, defaultMode });
 }
 
-/** What was given for this time over what is kept; of another's volume, words that open this machine are left out and told. */
+/** What was given for this time over what is kept; of another's volume, what opens this machine or shows it to others is left out and told. */
 export function effectiveOptions(
   volume: VolumeDescriptor,
   given: MountOptionsJson,
@@ -293,8 +293,20 @@ export function effectiveOptions(
   const words = [...kept.filter((word) => !refused.includes(word)), ...wordsOf(given)];
   const options = { ...volume.mount_options, ...given, ...(words.length > 0 && { fuse_options: words }) };
   if (words.length === 0) delete options.fuse_options;
+  if (isOwn) return { options, refused };
+  for (const [option, word] of ownChoices) {
+    if (!options[option] || given[option]) continue;
+    options[option] = false;
+    refused.push(word);
+  }
   return { options, refused };
 }
+
+/** Options that only the person of the machine decides on, and how they are told. */
+const ownChoices = [
+  ['mdns', 'mdns'],
+  ['port_mapping', 'port-mapping'],
+] as const;
 
 /** One text may hold several, as after `-o`. */
 function wordsOf({ fuse_options = [] }: MountOptionsJson): string[] {

@@ -4,20 +4,11 @@ import { networkWords, volumeWords } from '../../../src/core/daemon/unit-words.t
 
 const none = { endpoints: { fetch: false, push: false } };
 const all = {
-  mountRoot: '/all',
-  advertiseHosts: ['desk', 'lap'],
-  portMapping: true,
+  ...{ mountRoot: '/all', advertiseHosts: ['desk', 'lap'], portMapping: true, mdns: true },
   endpoints: { fetch: true, push: true },
 };
-const presence = [
-  '--advertise-host',
-  'desk',
-  '--advertise-host',
-  'lap',
-  '--port-mapping',
-  '--fetch-endpoints',
-  '--push-endpoints',
-];
+const told = ['--advertise-host', 'desk', '--advertise-host', 'lap', '--port-mapping'];
+const presence = [...told, '--mdns', '--fetch-endpoints', '--push-endpoints'];
 const mount = ['volume', 'mount', 'v'];
 
 test('a node is run as the daemon is told to present it', () => {
@@ -42,6 +33,11 @@ test('a mount without a place gets one below the root; what words say stands', (
     '--monitoring',
     ...presence,
   ]);
+  for (const said of ['--mdns', '--mdns=false', '--no-mdns'])
+    assert.deepEqual(volumeWords({ ...volume, hasMountpoint: true }, [...mount, said], all), [
+      ...[...mount, said, '--monitoring', ...told],
+      ...['--fetch-endpoints', '--push-endpoints'],
+    ]);
   const quiet = [...mount, '--monitoring=false'];
   assert.deepEqual(volumeWords(volume, quiet, none), quiet);
 });

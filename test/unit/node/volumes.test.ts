@@ -38,6 +38,15 @@ test("another's volume opens nothing of this machine, unless its user says so", 
     options: { fuse_options: ['noatime'] },
     refused: ['suid', 'dev'],
   });
+  const announced = volume({ mdns: true });
+  assert.deepEqual(effectiveOptions(announced, {}, false), { options: { mdns: false }, refused: ['mdns'] });
+  assert.deepEqual(effectiveOptions(announced, { mdns: true }, false), { options: { mdns: true }, refused: [] });
+  assert.deepEqual(effectiveOptions(announced, { mdns: false }, false), { options: { mdns: false }, refused: [] });
+  assert.deepEqual(effectiveOptions(volume({ port_mapping: true }), {}, false), {
+    options: { port_mapping: false },
+    refused: ['port-mapping'],
+  });
+  assert.deepEqual(effectiveOptions(announced, {}, true), { options: { mdns: true }, refused: [] });
 });
 
 test('default permissions say what the network may do', () => {
