@@ -45,6 +45,7 @@ export const runVolume: Running['runVolume'] = async (options: RunVolumeOptions)
   const { options: mount, refused } = effectiveOptions(volume, options.mount, isOwn);
   if (options.mustMount && mount.mountpoint === undefined) throw noMountpoint(volume.name);
   const run = runOptionsOf(options, volume, mount);
+  if (isLate(mount)) for (const line of lateNotices) options.warn(line);
   if (await inBackground(run, 'volume', volume.name)) return;
   if (refused.length > 0)
     options.warn(`options of the volume's owner that are not taken unless given here: ${refused.join(', ')}`);
@@ -155,10 +156,14 @@ async function joined(run: RunOptions, volume: VolumeDescriptor, patienceMs?: nu
   return joinNetwork(run, name, listenEndpoint(run, undefined), patienceMs);
 }
 
-/** Where the journal of a mount with `--async` is; one for reading has nothing to send. */
+/** One for reading has nothing to send. */
+function isLate({ async: late = false, readonly = false }: MountOptionsJson): boolean {
+  return late && !readonly;
+}
+
+/** Where the journal of a mount with `--async` is. */
 function lateOf({ context, as, warn }: RunVolumeOptions, volume: VolumeDescriptor, mount: MountOptionsJson) {
-  if (!mount.async || mount.readonly) return undefined;
-  for (const line of lateNotices) warn(line);
+  if (!isLate(mount)) return undefined;
   return { folder: journalFolder(context.home, as, volume), warn };
 }
 

@@ -94,7 +94,13 @@ export class LateDomain implements OpenDomain {
     const files = () => this.reached().files;
     const names = new NameHashes(head.nameKey);
     const late = lateFiles({ names, clock: runtime.clock, label, files });
-    this.own = new AsyncTree({ runtime, view, late, folder, key: head.key });
+    this.own = new AsyncTree({
+      ...{ runtime, view, late, folder, key: head.key },
+      torn: (path, bytes) =>
+        options.warn(
+          `volume "${volume.name}": the end of its journal was torn: ${bytes} bytes are set aside in ${path}`,
+        ),
+    });
     this.refused = new RefusedOperations(runtime, folder, head.key);
     this.sender = new Sender({
       runtime,

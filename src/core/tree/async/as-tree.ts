@@ -3,7 +3,7 @@
 
 import type { Bytes } from '../../base/bytes.ts';
 import { OwnLocks } from '../locks/own-locks.ts';
-import type { DoOptions, LockPlace, Tree, TreeLocks } from '../tree.ts';
+import type { DoOptions, Tree, TreeLocks } from '../tree.ts';
 import type { AsyncTree } from './async-tree.ts';
 import type { Sender } from './sender.ts';
 
@@ -17,14 +17,14 @@ export function asTree(own: AsyncTree, sender: Pick<Sender, 'drain'>, treeId: Tr
   };
   const ownLocks = new OwnLocks();
   // What is not about one thing is about all, and locked among all; the rest among the users of this mount.
-  const locksOf = ({ resource }: LockPlace) => (resource === 0 ? own.reached().locks : ownLocks);
+  const locksOf = (resource: number) => (resource === 0 ? own.reached().locks : ownLocks);
   const locks: TreeLocks = {
-    lock: (place, range, options) => locksOf(place).lock(place, range, options),
-    unlock: (place, span) => locksOf(place).unlock(place, span),
-    test: (place, range, options) => locksOf(place).test(place, range, options),
-    holds: (place) => ownLocks.holds(place),
-    isLost: () => ownLocks.isLost(),
-    guardOf: () => ownLocks.guardOf(),
+    lock: (place, range, options) => locksOf(place.resource).lock(place, range, options),
+    unlock: (place, span) => locksOf(place.resource).unlock(place, span),
+    test: (place, range, options) => locksOf(place.resource).test(place, range, options),
+    holds: (place) => locksOf(place.resource).holds(place),
+    isLost: (resource) => locksOf(resource).isLost(resource),
+    guardOf: (resource) => locksOf(resource).guardOf(resource),
     onLost: () => ownLocks.onLost(),
   };
   const idle = { role: 'none', epoch: 0, leader: undefined, sequence: 0, applied: 0, memtableBytes: 0 } as const;
@@ -32,8 +32,11 @@ export function asTree(own: AsyncTree, sender: Pick<Sender, 'drain'>, treeId: Tr
     treeId,
     locks,
     losses: 0,
+    // A guard is of a lock among all.
     do: (operation, options) =>
-      own.comesLate(operation) ? own.do(operation, options) : doInNetwork(operation, options),
+      options?.guard === undefined && own.comesLate(operation)
+        ? own.do(operation, options)
+        : doInNetwork(operation, options),
     query: (query) => own.query(query),
     writeChunks: (cells, options) => own.writeChunks(cells, options),
     readCells: (chunk, first, count, options) => own.readCells(chunk, first, count, options),

@@ -29,6 +29,8 @@ export interface AsyncTreeOptions {
   /** Of the journal alone. */
   key: Bytes;
   bytesMax?: number | undefined;
+  /** As of the log. */
+  torn?: ((path: string, bytes: number) => void) | undefined;
 }
 
 /** An operation that waits. */
@@ -77,9 +79,11 @@ export class AsyncTree {
 
   /** Reads the log. Throws `corrupt`. */
   async open(): Promise<void> {
-    const { runtime, folder, key } = this.options;
+    const { runtime, folder, key, torn } = this.options;
     const begin = () => ({ next: this.next, inode: this.inode.next, inodeEnd: this.inode.end, sent: this.sent });
-    this.opened = await AsyncLog.open({ runtime, folder, key, begin }, (record, place) => this.load(record, place));
+    this.opened = await AsyncLog.open({ runtime, folder, key, begin, torn }, (record, place) =>
+      this.load(record, place),
+    );
     this.knownLog = await KnownLog.open({ runtime, folder: `${folder}/known`, key }, this.known);
     this.dropSent();
     for (const { effects, made } of this.waiting) {

@@ -82,12 +82,14 @@ export interface Place {
 }
 
 export interface AsyncLogOptions {
-  runtime: Pick<Runtime, 'files' | 'random' | 'log'>;
+  runtime: Pick<Runtime, 'files' | 'random'>;
   folder: string;
   /** Of this journal alone, 32 bytes. */
   key: Bytes;
   /** What a new file begins with. */
   begin: () => Begin;
+  /** Told where the torn end of a file was set aside, and how many bytes it has. */
+  torn?: ((path: string, bytes: number) => void) | undefined;
   /** Changes nothing, whoever appends meanwhile. */
   readOnly?: boolean | undefined;
 }
@@ -247,19 +249,17 @@ export class AsyncLog {
 
   /** What is there is kept beside, unless it is nothing: it may be of use to a person. */
   private async cutOff({ number, file, bytes: from }: Segment, size: number): Promise<void> {
+    const { runtime, folder, torn } = this.options;
     const tail = Buffer.alloc(size - from);
     await file.read(tail, from);
     if (tail.some((byte) => byte !== 0)) {
-      const { runtime, folder } = this.options;
-      const beside = await runtime.files.open(`${folder}/${number}-${from}.torn`, { mode: 'create' });
+      const path = `${folder}/${number}-${from}.torn`;
+      const beside = await runtime.files.open(path, { mode: 'create' });
       await beside.write(tail, 0);
       await beside.sync();
       await beside.close();
       await runtime.files.syncDirectory(folder);
-      runtime.log.write('warn', 'journal', 'the end of a file of the journal was torn; it is set aside', {
-        number,
-        from,
-      });
+      torn?.(path, tail.length);
     }
     await file.truncate(from);
   }

@@ -51,11 +51,11 @@ export class OwnLocks implements TreeLocks {
     return this.table.rangesOf(client, place).length > 0;
   }
 
-  isLost(): boolean {
+  isLost(_resource: number): boolean {
     return false;
   }
 
-  guardOf(): undefined {
+  guardOf(_resource: number): undefined {
     return undefined;
   }
 

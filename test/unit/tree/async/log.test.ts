@@ -12,17 +12,23 @@ import { World } from '../../../fakes/world.ts';
 const folder = '/state/journal';
 const key = Buffer.alloc(32, 5);
 const secret = 'the plans';
+const begin = () => ({ next: 1, inode: 0, inodeEnd: 0, sent: 0 });
 
-async function reopened(disk: MemoryDisk, world: World, key_ = key): Promise<{ log: AsyncLog; records: LogRecord[] }> {
+interface Reopened {
+  log: AsyncLog;
+  records: LogRecord[];
+  torn: number[];
+}
+
+async function reopened(disk: MemoryDisk, world: World, key_ = key): Promise<Reopened> {
   const records: LogRecord[] = [];
-  const runtime = {
-    files: disk.files,
-    random: { bytes: (count: number) => world.bytes(count) },
-    log: { write: () => {} },
-  } as never;
-  const begin = () => ({ next: 1, inode: 0, inodeEnd: 0, sent: 0 });
-  const log = await AsyncLog.open({ runtime, folder, key: key_, begin }, (record) => records.push(record));
-  return { log, records: records.filter(({ type }) => type !== 'begin') };
+  const torn: number[] = [];
+  const runtime = { files: disk.files, random: { bytes: (count: number) => world.bytes(count) } } as never;
+  const log = await AsyncLog.open(
+    { runtime, folder, key: key_, begin, torn: (_, bytes) => torn.push(bytes) },
+    (record) => records.push(record),
+  );
+  return { log, torn, records: records.filter(({ type }) => type !== 'begin') };
 }
 
 const operation = (number: number): LogRecord => ({
@@ -104,4 +110,24 @@ test('another key opens nothing, and does not take the log for torn', async () =
   await log.append(operation(1));
   await assert.rejects(reopened(disk, world, Buffer.alloc(32, 6)), (error) => isError(error, 'corrupt'));
   assert.equal((await reopened(disk, world)).records.length, 1);
+});
+
+test('a torn end is set aside and told; who only reads changes nothing', async () => {
+  const [disk, world] = [new MemoryDisk(), new World()];
+  const { log } = await reopened(disk, world);
+  for (const number of [1, 2, 3]) await log.append(operation(number));
+  const [path, file] = [...disk.kept][0] as [string, { now: Buffer }];
+  file.now[file.now.length - 5] = (file.now[file.now.length - 5] as number) ^ 1;
+  const damaged = Buffer.from(file.now);
+  const read: LogRecord[] = [];
+  const runtime = { files: disk.files, random: {} } as never;
+  await AsyncLog.open({ runtime, folder, key, begin, readOnly: true }, (record) => read.push(record));
+  assert.deepEqual(numbers(read), [0, 1, 2]);
+  assert.deepEqual(disk.kept.get(path)?.now, damaged);
+  assert.equal(disk.kept.size, 1);
+  const { records, torn } = await reopened(disk, world);
+  assert.deepEqual(numbers(records), [1, 2]);
+  const aside = [...disk.kept].find(([name]) => name.endsWith('.torn'));
+  assert.deepEqual(aside?.[1].now, damaged.subarray(damaged.length - (torn[0] ?? 0)));
+  assert.deepEqual((await reopened(disk, world)).torn, []);
 });
