@@ -132,7 +132,7 @@ function blocksOf(node: Node): Record<string, unknown> {
   };
 }
 
-const blockWorkers = ['census', 'membership', 'repair', 'rebalance', 'scrub'];
+const blockWorkers = ['census', 'membership', 'repair', 'rebalance', 'scrub', 'mending'];
 
 function shortage(one: Shortage): Record<string, unknown> {
   const { reason, blocks } = one;

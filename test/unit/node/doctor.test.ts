@@ -176,10 +176,14 @@ test('what lacks copies, why, and what is being done', () => {
       'warning 1 copies kept here are rotten, and are replaced from good ones (repair: working, 7 to do)',
     ],
   );
-  assert.deepEqual(tell({ rotten_records: [{}], work: { scrub: { state: 'idle', last_error: 'disk error' } } }), [
-    'fault 1 records of registers or journals kept here are rotten',
-    'warning scrub was held up: disk error',
-  ]);
+  const mending = { state: 'working', backlog: 1 };
+  assert.deepEqual(
+    tell({ rotten_records: [{}], work: { mending, scrub: { state: 'idle', last_error: 'disk error' } } }),
+    [
+      'warning 1 records of registers or journals kept here are rotten, and are mended from memory or the other members (mending: working, 1 to do)',
+      'warning scrub was held up: disk error',
+    ],
+  );
 });
 
 test('causes are nested: a volume names its network, that its silos', async (t) => {

@@ -74,10 +74,9 @@ export function redundancyFindings(name: string, answer: RedundancyAnswer): Find
       'a disk that rots once may go on: look at its health',
     );
   if ((answer.rotten_records?.length ?? 0) > 0)
-    findings.push(
-      faulty(name, `${answer.rotten_records?.length} records of registers or journals kept here are rotten`, {
-        hint: 'drain this node and give it a new silo: infinit network drain',
-      }),
+    warn(
+      `${answer.rotten_records?.length} records of registers or journals kept here are rotten, and are mended from memory or the other members${workOf(answer, 'mending')}`,
+      'if it stays so, drain this node and give it a new silo: infinit network drain',
     );
   for (const [worker, { last_error }] of Object.entries(answer.work ?? {}))
     if (last_error !== undefined) warn(`${worker} was held up: ${last_error}`, `infinit network workers ${name}`);
