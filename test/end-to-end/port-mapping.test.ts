@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { inspect, type Node, network, silo } from './cluster.ts';
-import { type Device, eventually, Lab } from './device.ts';
+import { inspect, network, silo } from './cluster.ts';
+import { type Device, eventually, Lab, type Running } from './device.ts';
 import { Lan, needsLan } from './lan.ts';
 import { findsPublic, type Language, languages, Miniupnpd, needsMiniupnpd } from './miniupnpd.ts';
 import { Router } from './router.ts';
@@ -29,7 +29,7 @@ interface Behind {
   language: Language;
   device: Device;
   daemon: Miniupnpd;
-  node?: Node;
+  node?: Running;
 }
 
 describe('nodes behind routers that forward ports', { timeout: 900_000, skip }, () => {
@@ -60,6 +60,8 @@ describe('nodes behind routers that forward ports', { timeout: 900_000, skip }, 
     await front.run(['silo', 'create', 'filesystem', silo]);
     await front.run(['network', 'create', 'cluster', '--silo', silo, '--replication-factor', '3']);
     const descriptor = await front.run(['network', 'export', 'cluster']);
+    await front.run(['volume', 'create', 'shared', '--network', 'cluster', '--port-mapping']);
+    const volume = await front.run(['volume', 'export', 'shared']);
     for (const language of languages) {
       const router = await Router.open(lan);
       routers.push(router);
@@ -69,6 +71,7 @@ describe('nodes behind routers that forward ports', { timeout: 900_000, skip }, 
       await device.run(['silo', 'create', 'filesystem', silo]);
       await device.run(['network', 'import'], descriptor);
       await device.run(['network', 'link', network, '--silo', silo]);
+      await device.run(['volume', 'import'], volume);
     }
     for (const one of behind) await start(one);
   });
@@ -121,11 +124,11 @@ describe('nodes behind routers that forward ports', { timeout: 900_000, skip }, 
     }
   });
 
-  test('a node that is killed and started again has its port again', async () => {
+  test('a node that is killed and started again, as that of a volume which says so, has its port again', async () => {
     for (const one of behind) {
       const before = await forwarded(one);
       await one.node?.kill();
-      await start(one);
+      one.node = await one.device.start(['volume', 'run', 'alice/shared'], /^Running volume/m);
       assert.equal(await forwarded(one), before);
       assert.equal((await one.daemon.forwarded()).length, 1);
     }

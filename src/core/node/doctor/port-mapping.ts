@@ -15,8 +15,9 @@ export async function portMapping({ context, upnpTcpPort }: Surroundings): Promi
   const router = await runtime.datagrams.router();
   if (router === undefined || !isOwnRouter(router)) return [];
   const protocols = portProtocols({ runtime, router, nonce: runtime.random.bytes(nonceBytes) });
+  const trying = upnpTcpPort === undefined ? [] : [tryPort(new Upnp({ runtime, router }), upnpTcpPort)];
   const answers = (await Promise.all(protocols.map(answerOf))).flat();
-  const tried = upnpTcpPort === undefined ? [] : [await tryPort(new Upnp({ runtime, router }), upnpTcpPort)];
+  const tried = await Promise.all(trying);
   if (answers.length > 0) return [...answers, ...tried];
   const hint = 'forward a port by hand, and give --port and --advertise-host; or let other nodes carry';
   return [sound(router.address, { reason: 'this router forwards no ports when it is asked', hint }), ...tried];
