@@ -14,6 +14,7 @@ import { rootHeader } from '../../src/core/consensus/consensus.ts';
 import * as journalMessages from '../../src/core/consensus/journal/messages.ts';
 import * as registerMessages from '../../src/core/consensus/register/messages.ts';
 import * as kvMessages from '../../src/core/gateway/kv/messages.ts';
+import { journalHead } from '../../src/core/node/late/journal-folder.ts';
 import { PassportBook } from '../../src/core/node/passport-book.ts';
 import * as chordMessages from '../../src/core/overlay/chord/messages.ts';
 import * as kouncilMessages from '../../src/core/overlay/kouncil/messages.ts';
@@ -24,6 +25,7 @@ import { errorCodec, hello } from '../../src/core/peer/frames.ts';
 import type { Method, Peers } from '../../src/core/peer/peer.ts';
 import * as blockMessages from '../../src/core/store/messages.ts';
 import * as sweepMessages from '../../src/core/store/sweep-messages.ts';
+import { logRecord } from '../../src/core/tree/async/log.ts';
 import { cycleRecord } from '../../src/core/tree/garbage/garbage.ts';
 import { chunkRecord, superRecord } from '../../src/core/tree/keys.ts';
 import * as lockMessages from '../../src/core/tree/locks/lock-messages.ts';
@@ -85,9 +87,11 @@ const others: Record<string, Codec<never> | Codec<unknown>> = {
   genesis,
   getReply,
   hello,
+  journalHead,
   keyOperation,
   keyQuery,
   listReply,
+  logRecord,
   nodeRecord,
   putReply,
   registerConfig,

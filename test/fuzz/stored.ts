@@ -16,12 +16,14 @@ import { openFilesystemSilo } from '../../src/core/silo/filesystem/filesystem.ts
 import { openMemorySilo } from '../../src/core/silo/memory.ts';
 import { buildFilter, type FilterBits, FuseFilter } from '../../src/core/store/fuse-filter.ts';
 import { openSecret } from '../../src/core/tree/access.ts';
+import { AsyncLog } from '../../src/core/tree/async/log.ts';
 import { encodeNode, Node, nodeRefBytes } from '../../src/core/tree/base/node.ts';
 import { chunkCellCount, decodeChunkTable, encodeChunk, openCell, sealCell } from '../../src/core/tree/chunk.ts';
 import { decodeRecords, type JournalContext, openBatch, sealBatch } from '../../src/core/tree/effects.ts';
 import { createTreeRoot, deriveTreeKeys, openRootBody } from '../../src/core/tree/root.ts';
 
 import type { Effect } from '../../src/core/tree/tree.ts';
+import { MemoryDisk } from '../fakes/memory-disk.ts';
 import type { SeededRandom } from '../simulator/runtime/random.ts';
 import { siloRuntime } from '../unit/silo/runtime.ts';
 import { memoryRuntime } from '../unit/tree/memory-blocks.ts';
@@ -256,6 +258,49 @@ const silos = fuzzer('silos', {
   },
 });
 
+const ownKey = Buffer.alloc(32, 6);
+const ownPath = '/journal/000000000001.log';
+const ownNumbers = [1, 2, 3, 4, 5];
+async function ownLog(disk: MemoryDisk): Promise<{ numbers: number[]; torn: number }> {
+  const numbers: number[] = [];
+  let torn = 0;
+  const random = { bytes: (count: number) => Buffer.alloc(count, 5) };
+  const begin = () => ({ next: 1, inode: 0, inodeEnd: 0, sent: 0 });
+  const runtime = { files: disk.files, random } as never;
+  const options = {
+    runtime,
+    folder: '/journal',
+    key: ownKey,
+    begin,
+    torn: (_: string, bytes: number) => (torn += bytes),
+  };
+  const log = await AsyncLog.open(options, (record) => {
+    if (record.type === 'sent') numbers.push(record.through);
+  });
+  if (disk.kept.size === 0) for (const through of ownNumbers) await log.append({ type: 'sent', through });
+  await log.close();
+  return { numbers, torn };
+}
+/** What is read are the first of the records, and what follows them is set aside; else it is refused. */
+const ownJournals = fuzzer('logs of a client’s own journal', {
+  make: async (random) => {
+    const disk = new MemoryDisk();
+    await ownLog(disk);
+    const whole = disk.kept.get(ownPath)?.now ?? Buffer.alloc(0);
+    return damage(random, whole);
+  },
+  check: async (bytes) => {
+    const disk = new MemoryDisk();
+    disk.kept.set(ownPath, { now: Buffer.from(bytes), synced: Buffer.from(bytes) });
+    const read = (await acceptedLater(() => ownLog(disk)))?.value;
+    if (read === undefined) return;
+    mustEqual(Buffer.from(read.numbers), Buffer.from(ownNumbers.slice(0, read.numbers.length)), 'other operations');
+    const aside = [...disk.kept].filter(([name]) => name.endsWith('.torn')).map(([, { now }]) => now);
+    const kept = Buffer.concat([disk.kept.get(ownPath)?.now ?? Buffer.alloc(0), ...aside]);
+    if (read.torn > 0) mustEqual(kept, bytes, 'bytes of a torn log are lost');
+  },
+});
+
 export const storedFuzzers: readonly Fuzzer[] = [
   blocks,
   filters,
@@ -266,5 +311,6 @@ export const storedFuzzers: readonly Fuzzer[] = [
   roots,
   acceptorRecords,
   storedJournals,
+  ownJournals,
   silos,
 ];

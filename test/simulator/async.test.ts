@@ -228,6 +228,57 @@ test('killed while it sends, again and again: everything happens once', async ()
   assert.deepEqual([mount.told, mount.refused], [[], []]);
 });
 
+test('the machine stops while it sends what was never synced: what is written after that is not taken for sent', async () => {
+  for (let step = 0; step < 12; step++) {
+    const scene = new Scene(20 + step);
+    await scene.begin();
+    const mount = await scene.mount('own');
+    await scene.world.pass(2000);
+    assert.deepEqual(await names(scene, mount.files), []);
+    await scene.world.pass(2000);
+    await put(scene, mount.files, rootInode, 'before', 'x');
+    await scene.until(mount.files.syncAll());
+    await put(scene, mount.files, rootInode, 'torn', 'y');
+    void mount.sender.drain().catch(() => {});
+    await scene.world.pass(2 * step);
+    mount.kill();
+    scene.disk.crash(0);
+    scene.isCut = true;
+    const again = await scene.mount('again');
+    await put(scene, again.files, rootInode, 'after', 'z');
+    scene.isCut = false;
+    await scene.until(again.sender.drain());
+    const found = await names(scene, scene.other);
+    assert.ok(found.includes('before') && found.includes('after'), `step ${step}: ${found.join()}`);
+    assert.equal(await text(scene, scene.other, rootInode, 'after'), 'z');
+    assert.deepEqual([again.told, again.refused], [[], []], `step ${step}`);
+    void again.sender.stop();
+  }
+});
+
+test('where the log is damaged behind what was sent, what is written after that is not taken for sent either', async () => {
+  const scene = new Scene(40);
+  await scene.begin();
+  const mount = await scene.mount('own');
+  await scene.world.pass(2000);
+  assert.deepEqual(await names(scene, mount.files), []);
+  for (let i = 0; i < 5; i++) await put(scene, mount.files, rootInode, `sent${i}`, 'x');
+  await scene.until(mount.sender.drain());
+  await scene.until(mount.files.syncAll());
+  mount.kill();
+  const [, file] = [...scene.disk.kept].find(([name]) => /^.journal.\d+\.log$/.test(name)) as [string, { now: Buffer }];
+  const middle = file.now.length >> 1;
+  file.now[middle] = (file.now[middle] as number) ^ 1;
+  scene.isCut = true;
+  const again = await scene.mount('again');
+  for (let i = 0; i < 5; i++) await put(scene, again.files, rootInode, `after${i}`, `${i}`);
+  scene.isCut = false;
+  await scene.until(again.sender.drain());
+  assert.equal((await names(scene, scene.other)).length, 10);
+  for (let i = 0; i < 5; i++) assert.equal(await text(scene, scene.other, rootInode, `after${i}`), `${i}`);
+  assert.deepEqual([again.told, again.refused], [[], []]);
+});
+
 test('where others came before, theirs stays and ours too, and it is told', async () => {
   const scene = new Scene(3);
   await scene.begin();

@@ -11,6 +11,8 @@ export const asyncLimits = {
   asyncSegmentsMax: 65_536,
   /** What is done here is on the disk after so long, though nobody asks for that. */
   asyncSyncMs: 1 * second,
+  /** Numbers of operations and inodes left out where the log is torn: more than one file of it can have given away. */
+  asyncTornSkip: MiB / 4,
   /** Operations that wait, and what they changed, in memory. */
   asyncQueueMax: 262_144,
   asyncOverlayBytesMax: 128 * MiB,

@@ -20,7 +20,7 @@ const format = 1;
 const headBytesMax = 4096;
 const oneTimeBytes = 32;
 
-const journalHead = struct({
+export const journalHead = struct({
   format: u8,
   /** Names the journal in the network. */
   journal: fixed(journalIdBytes),

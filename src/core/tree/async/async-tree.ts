@@ -81,10 +81,18 @@ export class AsyncTree {
   async open(): Promise<void> {
     const { runtime, folder, key, torn } = this.options;
     const begin = () => ({ next: this.next, inode: this.inode.next, inodeEnd: this.inode.end, sent: this.sent });
-    this.opened = await AsyncLog.open({ runtime, folder, key, begin, torn }, (record, place) =>
-      this.load(record, place),
-    );
-    this.knownLog = await KnownLog.open({ runtime, folder: `${folder}/known`, key }, this.known);
+    let skip = 0;
+    const noted = (path: string, bytes: number) => {
+      skip = limits.asyncTornSkip;
+      torn?.(path, bytes);
+    };
+    const options = { runtime, folder, key, begin, torn: noted };
+    this.opened = await AsyncLog.open(options, (record, place) => this.load(record, place));
+    // What was there may have been sent: its numbers are not given again.
+    this.next += skip;
+    this.inode.next = Math.min(this.inode.next + skip, this.inode.end);
+    const kept = () => this.syncSoon();
+    this.knownLog = await KnownLog.open({ runtime, folder: `${folder}/known`, key, kept }, this.known);
     this.dropSent();
     for (const { effects, made } of this.waiting) {
       this.overlay.apply(effects);
@@ -156,6 +164,7 @@ export class AsyncTree {
       this.cancelSync = undefined;
       // Whoever asks for it is told what it throws.
       void this.log.sync().catch(() => {});
+      void this.knownLog?.sync();
     });
   }
 

@@ -12,6 +12,8 @@ export interface KnownLogOptions {
   runtime: Pick<Runtime, 'files' | 'random' | 'log'>;
   folder: string;
   key: Bytes;
+  /** Something is to be synced. */
+  kept: () => void;
 }
 
 const begin = () => ({ next: 0, inode: 0, inodeEnd: 0, sent: 0 });
@@ -59,6 +61,7 @@ export class KnownLog {
   private keep(change: KnownChange): Promise<void> {
     return this.attempt(async () => {
       await this.log.append(change);
+      this.options.kept();
       if (this.log.bytes > 2 * this.known.bytes + limits.asyncSegmentBytes && !this.isTidying) await this.tidy();
     });
   }

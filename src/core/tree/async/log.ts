@@ -51,7 +51,7 @@ export const lateEntry = struct({
 export type LateEntry = CodecType<typeof lateEntry>;
 
 /** Append only. */
-const logRecord = union({
+export const logRecord = union({
   /** First in each file: how far numbers are. */
   begin: struct({ next: u48, inode: u48, inodeEnd: u48, sent: u48 }),
   /** Inode numbers [from, to) are this client's to give. */

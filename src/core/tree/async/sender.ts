@@ -140,6 +140,8 @@ export class Sender {
     }
     const last = window.at(-1)?.number;
     if (last === undefined) return;
+    // Their numbers are not given again to others, though the machine stops.
+    await tree.sync();
     let batch: Waiting[] = [];
     let batchBytes = 0;
     for (const entry of late.squashed(window)) {

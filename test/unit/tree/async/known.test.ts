@@ -49,7 +49,10 @@ class Scene {
       random: { bytes: (count: number) => this.world.bytes(count) },
       log: { write: () => {} },
     } as never;
-    return { known, log: await KnownLog.open({ runtime, folder: this.folder, key: Buffer.alloc(32, 4) }, known) };
+    return {
+      known,
+      log: await KnownLog.open({ runtime, folder: this.folder, key: Buffer.alloc(32, 4), kept: () => {} }, known),
+    };
   }
 
   bytes(): number {
