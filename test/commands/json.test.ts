@@ -9,7 +9,7 @@ const folder = new URL('transcripts/', import.meta.url);
 /** Text for a shell, help: no answers. */
 const otherwise = /infinit completion |--help|--version|infinit$/;
 /** What is written to a file, or asked for by requests on standard input. */
-const silent = /export .*-o | run | --run /;
+const silent = /export .*(-o|--output) | run | --run /;
 
 for (const name of readdirSync(folder).filter((name) => name.endsWith('.txt'))) {
   test(`transcript ${name} with --json`, async () => {

@@ -1,9 +1,10 @@
 // infinit acl register
 
 import { Flags } from '@oclif/core';
-import { BaseCommand } from '../../core/cli/base-command.ts';
+import { fetchUsersFlag } from '../../core/cli/flags.ts';
+import { HubCommand } from '../../core/cli/hub-command.ts';
 
-export default class AclRegister extends BaseCommand {
+export default class AclRegister extends HubCommand {
   static override summary = 'Register the name of a user in a network, on a mounted volume of it';
   static override description =
     "Others can then name him in lists without importing him. A name is its user's own word: what a device knows comes first, and a name that several users have registered stands for none.";
@@ -19,12 +20,14 @@ export default class AclRegister extends BaseCommand {
       description: 'accepted for older scripts: it is that of the volume',
       helpValue: 'NETWORK',
     }),
+    ...fetchUsersFlag,
     'fallback-xattrs': Flags.boolean({ description: 'accepted for older scripts: attributes are asked for directly' }),
   };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AclRegister);
     const name = flags.user ?? this.user;
+    if (flags.fetch) await this.fetchUnknown([name]);
     const acting = await this.acting();
     const path = this.pathOf(flags.path);
     const { getUser } = await import('../../core/descriptor/users.ts');

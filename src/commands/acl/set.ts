@@ -3,11 +3,12 @@
 import { join } from 'node:path';
 import { Flags } from '@oclif/core';
 import { changesOf, checkTraverse, listedBelow, pathFlag, walkFlags } from '../../core/cli/access.ts';
-import { BaseCommand } from '../../core/cli/base-command.ts';
+import { fetchUsersFlag } from '../../core/cli/flags.ts';
+import { HubCommand } from '../../core/cli/hub-command.ts';
 
 const modes = ['r', 'w', 'rw', 'none'];
 
-export default class AclSet extends BaseCommand {
+export default class AclSet extends HubCommand {
   static override summary = 'Say who may read and write a mounted volume, or a directory or file of it; its owner only';
   static override examples = [
     { description: 'Let bob read', command: 'infinit acl set --path /mnt/shared --user bob --mode r' },
@@ -46,11 +47,13 @@ export default class AclSet extends BaseCommand {
     'disable-inherit': Flags.boolean({ description: "what is made in the directory is its maker's alone" }),
     traverse: Flags.boolean({ char: 't', description: 'only if they read the directories that lead there' }),
     ...walkFlags,
+    ...fetchUsersFlag,
   };
 
   async run(): Promise<void> {
     const { flags } = await this.parse(AclSet);
     const changes = changesOf(flags);
+    if (flags.fetch) await this.fetchUnknown(flags.user ?? []);
     const acting = await this.acting();
     const { volumeAttribute } = await this.running();
     const done: { path: string }[] = [];

@@ -68,6 +68,10 @@ export function registerServiceFlag(object: string) {
     }),
   };
 }
+/** Of lists and registrations. */
+export const fetchUsersFlag = {
+  fetch: Flags.boolean({ char: 'f', description: 'take users who are not known here from the hub' }),
+};
 /** For `fetch`. */
 export const serviceFlag = {
   service: Flags.boolean({ description: 'from the networks this device is linked to (or --network), without a hub' }),

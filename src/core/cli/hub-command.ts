@@ -22,6 +22,13 @@ export abstract class HubCommand extends BaseCommand {
     return this.push(kind, this.qualified(kind, this.nameOf(parsed)));
   }
 
+  /** `--fetch`: users named, or given by `#hash`, who are not known here; groups and keys need nobody. */
+  protected async fetchUnknown(users: readonly string[]): Promise<void> {
+    const [sharing, { fetchUnknownUsers }] = await Promise.all([this.sharing(), import('../hub/client/sharing.ts')]);
+    const fetched = await fetchUnknownUsers(sharing, users);
+    this.say(...fetchedLines(fetched));
+  }
+
   protected pullNamed(kind: OwnedKind, parsed: Named, purge?: boolean): Promise<void> {
     return this.pull(kind, this.qualified(kind, this.nameOf(parsed)), purge);
   }

@@ -6,6 +6,8 @@ import { asError, InfinitError, isError } from '../../base/errors.ts';
 import type { DescriptorContext, Imported } from '../../descriptor/context.ts';
 import type { DescriptorKind, Descriptors, TreeKind, UserDescriptor } from '../../descriptor/descriptor.ts';
 import { importKeyValueStore } from '../../descriptor/key-value-stores.ts';
+import { userHash } from '../../descriptor/keys.ts';
+import { isName } from '../../descriptor/names.ts';
 import { importNetwork } from '../../descriptor/networks.ts';
 import { importPassport } from '../../descriptor/passports.ts';
 import { checkInput } from '../../descriptor/stream.ts';
@@ -160,6 +162,18 @@ export async function fetchUser({ context, hub }: Sharing, name: string, avatar:
   const { result } = await importUser(context, JSON.stringify(user));
   if (avatar) await fetchAvatar(context, hub, user.name);
   return { kind: 'user', name: user.name, result };
+}
+
+/** Of names and hashes those nobody here has; what is neither (`@group`, a key) is left out. */
+export async function fetchUnknownUsers(sharing: Sharing, users: readonly string[]): Promise<Fetched[]> {
+  const fetched: Fetched[] = [];
+  for (const user of users) {
+    if (!isName(user) && !user.startsWith('#')) continue;
+    const known = await sharing.context.repository.list('user');
+    const isKnown = known.some(({ name, descriptor }) => user === name || user === userHash(descriptor.public_key));
+    if (!isKnown) fetched.push(await fetchUser(sharing, user, false));
+  }
+  return fetched;
 }
 
 async function fetchAvatar(context: DescriptorContext, hub: HubRepository, user: string): Promise<void> {
