@@ -69,13 +69,19 @@ export async function createPrivate(path: string): Promise<void> {
   await file?.close();
 }
 
+export function callersMutex(): Mutex {
+  return new Mutex(waitingMax);
+}
+
 /** Adds transactions to a connection by letting one caller in at a time: what is asked outside waits for their end. */
 export class SerialDatabase implements Database {
   private readonly connection: SqlConnection;
-  private readonly mutex = new Mutex(waitingMax);
+  private readonly mutex: Mutex;
 
-  constructor(connection: SqlConnection) {
+  /** `mutex`: of all who use the connection. */
+  constructor(connection: SqlConnection, mutex = callersMutex()) {
     this.connection = connection;
+    this.mutex = mutex;
   }
 
   exec(sql: string): Promise<void> {
