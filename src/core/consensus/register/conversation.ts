@@ -1,10 +1,10 @@
 // Runs a proposer's attempt, or a read, over the courier: sends what the pure cores ask for, feeds them what comes back, and
 // counts as silent who does not answer in time or shows states that do not verify.
 
-import { type Bytes, fromHex, toHex } from '../../base/bytes.ts';
+import { type Bytes, equalBytes, fromHex, toHex } from '../../base/bytes.ts';
 import { asError, InfinitError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';
-import { type Address, type Member, sameMember } from '../../block/address.ts';
+import type { Address, Member } from '../../block/address.ts';
 import type { StateImage, StateVerifier } from '../../block/register-validity.ts';
 import type { Runtime } from '../../runtime/runtime.ts';
 import type { Courier } from './courier.ts';
@@ -114,8 +114,7 @@ export class Conversation {
   /** What a member holds; undefined: nothing. Throws when it does not say. */
   async held(address: Address, { node, store }: Member, known: StateImage | undefined): Promise<Entry | undefined> {
     const { store: now, reply } = await this.ask(node, address, { type: 'read', known: known?.hash }, known);
-    if (!sameMember({ node, store: now }, { node, store }))
-      throw new InfinitError('unavailable', 'the node has another store now');
+    if (!equalBytes(now, store)) throw new InfinitError('unavailable', 'the node has another store now');
     return reply.type === 'entry' ? reply.entry : undefined;
   }
 

@@ -50,16 +50,13 @@ export class JournalReading {
   async waiting(): Promise<KeptOperation[]> {
     return this.reading(this.folder, async (read) => {
       let sent = 0;
-      let entries: { entry: LateEntry; length: number }[] = [];
+      const entries: { entry: LateEntry; length: number }[] = [];
       const lengths = new Map<string, number>();
       await read((record, { length }) => {
         if (record.type === 'begin') sent = Math.max(sent, record.sent);
         else if (record.type === 'chunk') lengths.set(toHex(record.address), length);
         else if (record.type === 'operation') entries.push({ entry: record, length });
-        else if (record.type === 'sent') {
-          sent = Math.max(sent, record.through);
-          entries = entries.filter(({ entry }) => entry.number > sent);
-        }
+        else if (record.type === 'sent') sent = Math.max(sent, record.through);
       });
       return entries
         .filter(({ entry }) => entry.number > sent)
